@@ -1,0 +1,72 @@
+"""What a skill and a checker are: plain classes, called on an agent's thread.
+
+Rule guarded here: a skill sees what it was handed and nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pockethive.core.ports import Model, VerifySignature
+
+if TYPE_CHECKING:
+    from pockethive.actors.documents.index import DocumentIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One task as its worker or verifier sees it. `device` is the worker's."""
+
+    task: str
+    name: str
+    skill: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Any]  # name of the source task -> its committed output value
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """What a skill made. `value` has a canonical form: no floats."""
+
+    value: Any
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a skill may use on this device."""
+
+    model: Model | None
+    documents: "DocumentIndex | None"
+    sign: Callable[[bytes], bytes]
+    verify: VerifySignature
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A checker's judgement and, in a few words, why."""
+
+    accept: bool
+    reason: str
+
+
+class Skill(Protocol):
+    """Something an agent can do."""
+
+    name: str
+    needs_model: bool
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """Do the work. Raises SkillFailure or ModelError."""
+
+
+class Checker(Protocol):
+    """Something a verifier can examine."""
+
+    name: str
+    needs_model: bool
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Judge `value`, the output of `work`. Raises SkillFailure when it cannot be judged."""

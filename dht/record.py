@@ -1,0 +1,119 @@
+"""Records: what the DHT stores. Signed, immutable, expiring, of one canonical form.
+
+Guards: the signature covers kind, key, author, slot, expiry and body, so a holder can neither
+change nor prolong a record; (key, kind, author, slot) names the place where an author may hold one.
+"""
+
+from dataclasses import dataclass, field
+
+from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
+from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.dht.identity import PUBLIC_SIZE, SIGNATURE_SIZE, Identity, verify
+
+VERSION = 1
+KEY_SIZE = 20
+MAX_KIND = 32
+MAX_SLOT = 64
+MAX_BODY = 4096
+MAX_RECORD = 6144  # an encoded record must fit into one message of 8 KiB
+_MAX_EXPIRES = 2**40
+
+_FIELDS = frozenset(("v", "kind", "key", "author", "slot", "expires", "body", "signature"))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One signed entry. `expires` is unix seconds; `digest` is what the author signed.
+
+    Raises (on construction):
+        BadEncoding: a field of the wrong type, length or range.
+    """
+
+    kind: str
+    key: bytes
+    author: bytes
+    slot: bytes
+    expires: int
+    body: bytes
+    signature: bytes
+    digest: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+        object.__setattr__(self, "digest", digest("record", encode(_unsigned(self))))
+
+    @property
+    def place(self) -> tuple[str, bytes, bytes]:
+        """Under one key: where an author may hold one value."""
+        return self.kind, self.author, self.slot
+
+    @property
+    def rank(self) -> tuple[int, bytes]:
+        """Total order for joins: the longest-lived first, the digest breaks ties."""
+        return self.expires, self.digest
+
+    def encode(self) -> bytes:
+        """The canonical bytes that travel and are stored."""
+        return encode({**_unsigned(self), "signature": to_text(self.signature)})
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Record":
+        """The record behind `encode`; the signature is not yet verified.
+
+        Raises:
+            BadEncoding: any other spelling, an unknown version or field, or over a bound.
+        """
+        value = decode_object(data, MAX_RECORD)
+        if value.get("v") != VERSION or value.keys() != _FIELDS:
+            raise BadEncoding("not a record of version 1")
+        for name in _FIELDS - {"v", "expires"}:
+            if not isinstance(value[name], str):
+                raise BadEncoding(f"record field {name} is not text")
+        return cls(
+            kind=value["kind"],
+            key=from_text(value["key"], KEY_SIZE),
+            author=from_text(value["author"], PUBLIC_SIZE),
+            slot=from_text(value["slot"]),
+            expires=value["expires"],
+            body=from_text(value["body"]),
+            signature=from_text(value["signature"], SIGNATURE_SIZE),
+        )
+
+    def verify(self) -> None:
+        """Raises BadSignature unless the author signed this record."""
+        if not verify(self.author, self.digest, self.signature):
+            raise BadSignature(f"the signature of a {self.kind} record does not verify")
+
+
+def sign_record(  # noqa: PLR0913 - the signed fields of a record, in their order
+    identity: Identity, kind: str, key: bytes, slot: bytes, expires: int, body: bytes
+) -> Record:
+    """Make a record of `identity`. Raises BadEncoding when a field is out of bounds."""
+    draft = Record(kind, key, identity.public, slot, expires, body, bytes(SIGNATURE_SIZE))
+    return Record(kind, key, identity.public, slot, expires, body, identity.sign(draft.digest))
+
+
+def _unsigned(record: Record) -> dict[str, object]:
+    return {
+        "v": VERSION,
+        "kind": record.kind,
+        "key": to_text(record.key),
+        "author": to_text(record.author),
+        "slot": to_text(record.slot),
+        "expires": record.expires,
+        "body": to_text(record.body),
+    }
+
+
+def _check(record: Record) -> None:
+    kind = record.kind
+    if not (0 < len(kind) <= MAX_KIND and kind.isascii() and kind.replace("-", "").isalnum()):
+        raise BadEncoding(f"not a record kind: {kind[:40]!r}")
+    if type(record.expires) is not int or not 0 <= record.expires < _MAX_EXPIRES:
+        raise BadEncoding("the expiry of a record is unix seconds")
+    if len(record.key) != KEY_SIZE or len(record.author) != PUBLIC_SIZE:
+        raise BadEncoding("a record's key has 20 bytes and its author 32")
+    if len(record.slot) > MAX_SLOT or len(record.body) > MAX_BODY:
+        raise BadEncoding(f"a slot has at most {MAX_SLOT} bytes and a body {MAX_BODY}")
+    if len(record.signature) != SIGNATURE_SIZE:
+        raise BadEncoding("a signature has 64 bytes")

@@ -1,0 +1,91 @@
+"""What a node may store and how it witnesses, as a protocol that the composition root hands in.
+
+Guards: the DHT knows no agents; a rule is a pure function of its arguments, so every node that runs
+the same rules keeps the same records and gives the same answer from the same cell.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pockethive.core.errors import BadEncoding, ProtocolError
+from pockethive.dht.record import MAX_BODY, Record
+
+NOTE = "note"
+_NAME = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindLimit:
+    """Bounds of one kind of record: body in bytes, life in seconds, places under one key."""
+
+    max_body: int = 1200  # such a record stays under 2,000 bytes on the wire
+    max_ttl: int = 7 * 86400
+    max_slots: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request to a witness.
+
+    Attributes:
+        peer: the authenticated public key of whoever asks.
+        cell: the durable value as it is now; None when there is none.
+        request: opaque bytes of the caller.
+        now: unix seconds.
+        born: unix seconds when this witness's database was made. Promises older than that are lost.
+    """
+
+    peer: bytes
+    cell: bytes | None
+    request: bytes
+    now: float
+    born: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The cell's next value, durable before `reply` leaves; None removes the cell."""
+
+    cell: bytes | None
+    reply: bytes
+
+
+class Rules(Protocol):
+    """Pure: no clock, no I/O. `cell_key` and `decide` may run on the witness's thread."""
+
+    def limit(self, kind: str) -> KindLimit:
+        """Bounds of a kind. Raises ProtocolError for kinds this node does not store."""
+
+    def check(self, record: Record, now: float) -> None:
+        """Raises ProtocolError when a record must not be stored. Its signature is verified."""
+
+    def cell_key(self, request: bytes) -> bytes:
+        """Which durable cell (at most 64 bytes) a request is about. Raises ProtocolError."""
+
+    def decide(self, ask: Ask) -> Decision:
+        """Compare and set one cell. Raises ProtocolError to refuse without a trace."""
+
+
+class OpenRules:
+    """Rules of a node that stands alone: anyone's notes, and write-once registers.
+
+    A witness request is a name of 20 bytes followed by a value; the reply is the value that the
+    register holds, which is the first one it was given.
+    """
+
+    def limit(self, kind: str) -> KindLimit:
+        if kind != NOTE:
+            raise ProtocolError(f"this node does not store {kind!r} records")
+        return KindLimit()
+
+    def check(self, record: Record, now: float) -> None:
+        """Notes need nothing beyond their signature, size and expiry."""
+
+    def cell_key(self, request: bytes) -> bytes:
+        if not _NAME < len(request) <= _NAME + MAX_BODY:
+            raise BadEncoding("a register request is a name of 20 bytes and a value")
+        return request[:_NAME]
+
+    def decide(self, ask: Ask) -> Decision:
+        value = ask.request[_NAME:] if ask.cell is None else ask.cell
+        return Decision(cell=value, reply=value)

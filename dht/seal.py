@@ -1,0 +1,169 @@
+"""Sealed datagrams: authenticated and encrypted between two device keys, without a handshake.
+
+    version 1 | sender's Ed25519 key 32 | boot salt 16 | counter 8 | ChaCha20-Poly1305 of (time 8, plain)
+
+Key: X25519 between the two devices' Ed25519 keys moved to the Montgomery curve, then
+HKDF-SHA256 with the sender's boot salt, and both keys in the info, so that each direction, pair and
+boot has a key of its own. Nonce: the counter. One counter serves all peers and is never reused under
+one salt; random 12-byte nonces would be bound by the birthday limit near 2^32 datagrams.
+
+Guards: a datagram is accepted once (a sliding window over counters per boot salt) and only within
+`WINDOW` seconds of our clock, so that a receiver that restarted or forgot a peer cannot be fed old
+ones; whatever is replayed within the window right after a restart is harmless, because every request
+is idempotent. There is no forward secrecy: what must stay secret for years goes through TLS.
+"""
+
+import itertools
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
+from pockethive.dht.identity import PUBLIC_SIZE, Identity
+
+MAX_DATAGRAM = 1232  # the IPv6 minimum MTU of 1,280 less IP and UDP headers
+OVERHEAD = 1 + PUBLIC_SIZE + 16 + 8 + 8 + 16
+MAX_PLAIN = MAX_DATAGRAM - OVERHEAD
+WINDOW = 120.0  # seconds; devices set their clocks by network time, phones in a tunnel drift
+
+_T = TypeVar("_T")
+_VERSION = 1
+_HEAD = 1 + PUBLIC_SIZE + 16 + 8
+_PRIME = 2**255 - 19
+_REPLAY_BITS = 2048
+_MAX_PEERS = 4096
+_SALTS_PER_PEER = 2
+
+
+def montgomery(public: bytes) -> bytes:
+    """The X25519 public key of an Ed25519 one: u = (1 + y) / (1 - y) (RFC 7748, section 4.1).
+
+    Raises:
+        BadEncoding: a y that is not reduced, or the neutral point.
+    """
+    y = int.from_bytes(public, "little") & (2**255 - 1)
+    if len(public) != PUBLIC_SIZE or y >= _PRIME or y == 1:
+        raise BadEncoding("not an Ed25519 key", where="key")
+    return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(32, "little")
+
+
+class _Session:
+    """Keys and replay window of one sender's boot."""
+
+    __slots__ = ("cipher", "newest", "seen")
+
+    def __init__(self, cipher: ChaCha20Poly1305) -> None:
+        self.cipher, self.newest, self.seen = cipher, -1, 0
+
+    def accept(self, counter: int) -> bool:
+        """Mark a counter; False when it was seen or lies behind the window (RFC 6479)."""
+        ahead = counter - self.newest
+        if ahead > 0:
+            shifted = self.seen << ahead if ahead < _REPLAY_BITS else 0
+            self.seen = (shifted | 1) & ((1 << _REPLAY_BITS) - 1)
+            self.newest = counter
+            return True
+        if -ahead >= _REPLAY_BITS or self.seen >> -ahead & 1:
+            return False
+        self.seen |= 1 << -ahead
+        return True
+
+
+class Sealer:
+    """Seals and opens datagrams for one device. Belongs to one thread."""
+
+    def __init__(
+        self, identity: Identity, clock: Callable[[], float], randbytes: Callable[[int], bytes]
+    ) -> None:
+        self._public = identity.public
+        self._secret = X25519PrivateKey.from_private_bytes(identity.agreement_secret)
+        self._clock = clock
+        self._salt = randbytes(16)
+        self._counter = itertools.count()
+        self._head = bytes([_VERSION]) + self._public + self._salt
+        self._agreed: OrderedDict[bytes, bytes] = OrderedDict()
+        self._outgoing: OrderedDict[bytes, ChaCha20Poly1305] = OrderedDict()
+        self._incoming: OrderedDict[bytes, OrderedDict[bytes, _Session]] = OrderedDict()
+
+    def seal(self, public: bytes, plain: bytes) -> bytes:
+        """A datagram for the holder of `public`; `plain` has at most MAX_PLAIN bytes.
+
+        Raises:
+            BadEncoding: too long, or `public` is no key.
+        """
+        if len(plain) > MAX_PLAIN:
+            raise BadEncoding(f"{len(plain)} bytes in a datagram, at most {MAX_PLAIN} fit")
+        cipher = self._outgoing.get(public)
+        if cipher is None:
+            cipher = self._cipher(public, self._salt, self._public + public)
+            _keep(self._outgoing, public, cipher)
+        counter = struct.pack(">Q", next(self._counter))
+        head = self._head + counter
+        time = struct.pack(">Q", int(self._clock() * 1000))
+        return head + cipher.encrypt(b"\0\0\0\0" + counter, time + plain, head)
+
+    def open(self, datagram: bytes) -> tuple[bytes, bytes]:
+        """The sender's public key and the plain bytes.
+
+        Raises:
+            ProtocolError: with a reason code in `where` (size, version, key, seal, clock, replay).
+        """
+        if not OVERHEAD <= len(datagram) <= MAX_DATAGRAM:
+            raise BadEncoding("a datagram of an impossible size", where="size")
+        if datagram[0] != _VERSION:
+            raise BadEncoding("another version of sealed datagrams", where="version")
+        head, public = datagram[:_HEAD], datagram[1 : 1 + PUBLIC_SIZE]
+        salt, counter = head[1 + PUBLIC_SIZE : -8], head[-8:]
+        if public == self._public:
+            raise BadEncoding("a datagram under our own key", where="key")
+        session = self._incoming.get(public, {}).get(salt)
+        fresh = session is None
+        if session is None:
+            session = _Session(self._cipher(public, salt, public + self._public))
+        try:
+            plain = session.cipher.decrypt(b"\0\0\0\0" + counter, datagram[_HEAD:], head)
+        except InvalidTag as error:
+            raise BadSignature("a seal that does not open", where="seal") from error
+        sent = int.from_bytes(plain[:8], "big") / 1000
+        if abs(sent - self._clock()) > WINDOW:
+            raise ProtocolError("sealed too long ago, or a clock is wrong", where="clock")
+        if not session.accept(int.from_bytes(counter, "big")):
+            raise ProtocolError("a datagram seen before", where="replay")
+        if fresh:
+            self._remember(public, salt, session)
+        return public, plain[8:]
+
+    def _remember(self, public: bytes, salt: bytes, session: _Session) -> None:
+        sessions = self._incoming.get(public)
+        if sessions is None:
+            sessions = OrderedDict()
+            _keep(self._incoming, public, sessions)
+        sessions[salt] = session
+        if len(sessions) > _SALTS_PER_PEER:
+            sessions.popitem(last=False)
+
+    def _cipher(self, public: bytes, salt: bytes, ends: bytes) -> ChaCha20Poly1305:
+        agreed = self._agreed.get(public)
+        if agreed is None:
+            try:
+                agreed = self._secret.exchange(
+                    X25519PublicKey.from_public_bytes(montgomery(public))
+                )
+            except ValueError as error:  # a point of low order: the secret would be zero
+                raise BadEncoding("a key of low order", where="key") from error
+            _keep(self._agreed, public, agreed)
+        info = b"pockethive/1 seal" + ends
+        return ChaCha20Poly1305(HKDF(SHA256(), 32, salt, info).derive(agreed))
+
+
+def _keep(cache: OrderedDict[bytes, _T], key: bytes, value: _T) -> None:
+    cache[key] = value
+    if len(cache) > _MAX_PEERS:
+        cache.popitem(last=False)

@@ -1,0 +1,108 @@
+"""Canonical bytes: one value, one encoding, so that a signature or a hash means one thing.
+
+The form is JSON with sorted ASCII keys, no white space, integers only (no floats: two machines
+print them differently), text as UTF-8 and bytes as base64url without padding. Values are built
+from `dict`, `list`/`tuple`, `str`, `int`, `bool` and `None`.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from pockethive.core.errors import BadEncoding
+
+MAX_DEPTH = 16
+_INTEGER_BOUND = 2**53  # every JSON reader keeps integers below this exact
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical bytes of `value`.
+
+    Raises:
+        BadEncoding: a float, a foreign type, a non-ASCII key, too deep, or an integer over 2^53.
+    """
+    _check(value, 0)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:  # lone surrogates in text
+        raise BadEncoding(f"text that is not Unicode: {error}") from error
+
+
+def decode(data: bytes, limit: int) -> Any:
+    """Return the value behind canonical bytes, refusing every other spelling of it.
+
+    Raises:
+        BadEncoding: over `limit` bytes, not JSON, or not the canonical form.
+    """
+    if len(data) > limit:
+        raise BadEncoding(f"{len(data)} bytes, at most {limit} are allowed")
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadEncoding(f"not JSON: {error}") from error
+    if encode(value) != data:
+        raise BadEncoding("not canonical: keys unsorted, white space or another spelling")
+    return value
+
+
+def decode_object(data: bytes, limit: int) -> dict[str, Any]:
+    """`decode`, for values that must be objects."""
+    value = decode(data, limit)
+    if not isinstance(value, dict):
+        raise BadEncoding(f"expected an object, found {type(value).__name__}")
+    return cast("dict[str, Any]", value)
+
+
+def to_text(data: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_text(text: str, size: int | None = None) -> bytes:
+    """The bytes behind `to_text`; `size` bytes where given.
+
+    Raises:
+        BadEncoding: not base64url, padded, of another length, or with stray bits at the end.
+    """
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadEncoding(f"not base64url: {text[:80]!r}") from error
+    if to_text(data) != text:
+        raise BadEncoding(f"not canonical base64url: {text[:80]!r}")
+    if size is not None and len(data) != size:
+        raise BadEncoding(f"expected {size} bytes of base64url, found {len(data)}")
+    return data
+
+
+def digest(domain: str, *parts: bytes) -> bytes:
+    """SHA-256 over a domain tag and length-prefixed parts: no two lists of parts collide."""
+    state = hashlib.sha256(f"pockethive/1 {domain}\n".encode("ascii"))
+    for part in parts:
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
+    return state.digest()
+
+
+def _check(value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise BadEncoding(f"nested deeper than {MAX_DEPTH}")
+    if value is None or isinstance(value, bool | str):
+        return
+    if isinstance(value, int):
+        if abs(value) > _INTEGER_BOUND:
+            raise BadEncoding(f"integer over 2^53: {value}")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise BadEncoding(f"key is not ASCII text: {key!r}")
+            _check(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item, depth + 1)
+    else:
+        raise BadEncoding(f"{type(value).__name__} has no canonical form")

@@ -1,0 +1,176 @@
+"""What machines want done. The interpreter does it and reports back with events.
+
+Effects are imperative and carry everything needed; none is answered by a return value.
+"""
+
+from dataclasses import dataclass
+
+from pockethive.core.entry import Body, Entry, Kind
+from pockethive.core.events import TaskEnded
+from pockethive.core.graph import TaskGraph
+from pockethive.core.lease import WitnessRequest
+from pockethive.core.message import Message
+from pockethive.core.report import Happening, Outcome
+from pockethive.core.task import DeviceId, RunId, Task, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanGoal:
+    """Have a planner make the graph. Answered by GraphPlanned or PlanningFailed."""
+
+    run: RunId
+    goal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGraph:
+    """Coordinator to ledger: open these tasks."""
+
+    run: RunId
+    graph: TaskGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseGraph:
+    """Coordinator to ledger: close what is open. `cancelled` or the time limit."""
+
+    run: RunId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellCoordinator:
+    """Ledger to coordinator: a task has ended."""
+
+    event: TaskEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRun:
+    """Hand the outcome to the caller."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepBlob:
+    """Keep bytes under their SHA-256 and serve them to whom `label` allows."""
+
+    data: bytes
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Sign an entry and put it in the DHT. Answered by EntryArrived on this device."""
+
+    kind: Kind
+    body: Body
+    expires: int  # unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTask:
+    """Read all entries of a task. Answered by TaskRead."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskWitness:
+    """Ask one witness. Answered by WitnessAnswered with the same `ask`."""
+
+    ask: str  # names this question; unique in the machine that asks
+    witness: DeviceId
+    request: WitnessRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Tell a device something. Undelivered ends as SendFailed."""
+
+    to: DeviceId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """See whether a device lives. Answered by PingAnswered."""
+
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimer:
+    """Raise TimerFired(name) at `at` (lease clock, seconds). A second one replaces the first."""
+
+    name: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTimer:
+    """Forget a timer."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSkill:
+    """Fetch the spec and the inputs, let the role's agent work, keep the output.
+
+    `inputs` are (source name, output hash, devices that hold the blob).
+    Answered by SkillDone or SkillFailed.
+    """
+
+    task: Task
+    epoch: int
+    inputs: tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSkill:
+    """Stop working on a task: its lease is gone or its run has ended."""
+
+    task: TaskId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunChecks:
+    """Fetch spec, inputs and the output, and let the verifier's checkers judge.
+
+    Answered by ChecksDone or ChecksFailed.
+    """
+
+    task: Task
+    output: Entry
+    inputs: tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Let users see that something happened."""
+
+    happening: Happening
+
+
+Effect = (
+    PlanGoal
+    | OpenGraph
+    | CloseGraph
+    | TellCoordinator
+    | FinishRun
+    | KeepBlob
+    | Publish
+    | ReadTask
+    | AskWitness
+    | Send
+    | Ping
+    | SetTimer
+    | CancelTimer
+    | RunSkill
+    | StopSkill
+    | RunChecks
+    | Tell
+)

@@ -1,0 +1,115 @@
+"""Entries: the signed, immutable facts about a task. A task's state is folded from a set of them.
+
+An `Entry` here has already been opened: its signature was checked by the DHT when it arrived, and
+`author` is who signed. `digest` identifies the signed bytes. Codecs are in `entry_codec`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pockethive.core.task import DeviceId, Task, TaskId
+
+
+class Kind(Enum):
+    """Kinds of entries, as they are called on the wire."""
+
+    TASK = "task"
+    CLAIM = "claim"
+    OUTPUT = "output"
+    VERDICT = "verdict"
+    COMMIT = "commit"
+    CLOSE = "close"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Advertisement that a device works on a task; never the lock."""
+
+    task: TaskId
+    epoch: int
+    until: int  # unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a worker made at `epoch`: the hash of the output blob and what went into it."""
+
+    task: TaskId
+    epoch: int
+    output: str  # SHA-256 of the output blob, hex
+    size: int  # bytes of the blob
+    model: str  # SHA-256 of the model bundle that made it, hex; empty without a model
+    inputs: tuple[tuple[str, str], ...]  # (source task's name, hash of its committed output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A verifier's judgement of one output. An accepting one promises to hold the blob."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    worker: DeviceId
+    accept: bool
+    checks: tuple[str, ...]  # names of the checkers that ran
+    reason: str  # at most 200 characters, never text of the document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Proof that a quorum accepted one output: (witness, its signature over the ack) each."""
+
+    task: TaskId
+    generation: int
+    epoch: int
+    output: str
+    acks: tuple[tuple[DeviceId, str], ...]
+
+
+class CloseReason(Enum):
+    """Why an owner closed a task without an output."""
+
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """The owner's end of a task that has no commit. A commit outranks it."""
+
+    task: TaskId
+    reason: CloseReason
+    detail: str  # at most 200 characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A device's advertisement of itself under the hive's key."""
+
+    device: DeviceId
+    owner_key: str  # base64url
+    certificate: str  # the owner's signature over the device key, base64url
+    host: str
+    port: int
+    skills: tuple[str, ...]
+    checkers: tuple[str, ...]
+    model: str  # SHA-256 of the model bundle it can run, hex; empty without one
+    documents: int  # how many it holds; never their names
+    works: bool  # False: stores and witnesses only
+
+
+Body = Task | Claim | Output | Verdict | Commit | Close | Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One opened entry. Times are whole unix seconds."""
+
+    kind: Kind
+    author: DeviceId
+    expires: int
+    body: Body
+    digest: str
+    wire: bytes  # the signed record as it travels, to be shown to witnesses

@@ -1,0 +1,175 @@
+"""What machines are told, in the past tense. `now` comes beside an event, never inside."""
+
+from dataclasses import dataclass
+
+from pockethive.core.entry import Entry, Member
+from pockethive.core.graph import TaskGraph
+from pockethive.core.lease import WitnessAnswer
+from pockethive.core.message import Message
+from pockethive.core.report import TaskReport
+from pockethive.core.task import DeviceId, RunId, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalSubmitted:
+    """A caller wants something. `wall` is unix time."""
+
+    run: RunId
+    goal: str
+    wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphPlanned:
+    """A planner made a graph."""
+
+    run: RunId
+    graph: TaskGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningFailed:
+    """No graph came of it."""
+
+    run: RunId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """The caller does not want the run any more."""
+
+    run: RunId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded:
+    """The ledger saw a task's end."""
+
+    run: RunId
+    report: TaskReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersChanged:
+    """The devices of the hive as known now."""
+
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryArrived:
+    """An entry came by message or was published here; its signature is good."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRead:
+    """The entries of a task as found in the DHT; empty when there are none or nobody answered."""
+
+    task: TaskId
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessAnswered:
+    """An answer to AskWitness, authenticated; None: no answer in time."""
+
+    ask: str
+    witness: DeviceId
+    answer: WitnessAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageArrived:
+    """A device told this one something. `sender` is authenticated by the sealed channel."""
+
+    sender: DeviceId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFailed:
+    """A message found no one."""
+
+    to: DeviceId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingAnswered:
+    """A device is alive, or did not answer."""
+
+    device: DeviceId
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """A timer set by SetTimer is due."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillDone:
+    """An agent made an output; its blob is kept on this device."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    size: int
+    model: str
+    inputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillFailed:
+    """An agent ended without an output."""
+
+    task: TaskId
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksDone:
+    """The verifier judged an output; the blob is kept when it was accepted."""
+
+    task: TaskId
+    output: str
+    accept: bool
+    checks: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksFailed:
+    """The output could not be judged: the blob was not to be had, or the model failed."""
+
+    task: TaskId
+    output: str
+    reason: str
+
+
+Event = (
+    GoalSubmitted
+    | GraphPlanned
+    | PlanningFailed
+    | CancelRequested
+    | TaskEnded
+    | MembersChanged
+    | EntryArrived
+    | TaskRead
+    | WitnessAnswered
+    | MessageArrived
+    | SendFailed
+    | PingAnswered
+    | TimerFired
+    | SkillDone
+    | SkillFailed
+    | ChecksDone
+    | ChecksFailed
+)

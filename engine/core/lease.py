@@ -1,0 +1,141 @@
+"""Leases and commits: what is asked of witnesses and what they answer.
+
+One single-decree Paxos per task (Lamport, "Paxos Made Simple", 2001) with time limits: a lease is
+a prepare at ballot `epoch`, a commit is an accept. A grant returns the value its witness has
+accepted, so that a later holder finishes what may already have been chosen.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pockethive.core.entry import Entry
+from pockethive.core.task import DeviceId, TaskId
+
+MAX_EPOCH_JUMP = 16  # how far one lease may raise a witness's epoch
+MAX_LEASE_SECONDS = 600
+DRIFT = 0.05  # clocks are trusted to run within five per cent of one another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadEpoch:
+    """Ask for the highest epoch a witness knows of a task."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskLease:
+    """Ask for the lease at `epoch`. `entry` is the signed task, for a witness that lacks it."""
+
+    task: TaskId
+    epoch: int
+    seconds: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeLease:
+    """Give a lease back that did not reach a quorum, or whose work failed."""
+
+    task: TaskId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Propose:
+    """Turn the lease into a verification hold for the signed output."""
+
+    task: TaskId
+    epoch: int
+    seconds: int
+    output: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskSlot:
+    """Ask to be one of the verifiers of the held output."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCommit:
+    """Ask for an ack: `evidence` is the output entry and the verdicts that satisfy the policy."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    evidence: tuple[Entry, ...]
+
+
+WitnessRequest = ReadEpoch | AskLease | FreeLease | Propose | AskSlot | AskCommit
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A value a witness has accepted, and at which epoch."""
+
+    epoch: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRead:
+    """The highest epoch, and the accepted value if any."""
+
+    task: TaskId
+    epoch: int
+    accepted: Accepted | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A lease, a hold or a slot granted for `seconds` from when it was asked."""
+
+    task: TaskId
+    generation: int
+    epoch: int
+    holder: DeviceId
+    seconds: int
+    accepted: Accepted | None
+
+
+class Refused(Enum):
+    """Why a witness refused."""
+
+    UNKNOWN = "unknown"  # it has not seen the task
+    BUSY = "busy"  # another holder's lease or hold is running
+    STALE = "stale"  # the epoch is not above what it has granted
+    JUMP = "jump"  # the epoch is too far above
+    COMMITTED = "committed"  # it has accepted another value
+    UNPROVEN = "unproven"  # output or verdicts do not satisfy the task's policy
+    WARMING = "warming"  # it lost its memory and waits for one longest lease
+    FULL = "full"  # no verify slot is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No, with the witness's epoch and how long the holder's lease still runs."""
+
+    task: TaskId
+    reason: Refused
+    epoch: int
+    wait_seconds: int
+    accepted: Accepted | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """The witness accepted this output for good. `signature` is over `ack_bytes` of the rest."""
+
+    task: TaskId
+    generation: int
+    epoch: int
+    output: str
+    signature: str
+
+
+WitnessAnswer = EpochRead | Grant | Refusal | Ack

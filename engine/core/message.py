@@ -1,0 +1,58 @@
+"""What devices tell one another directly. None of it carries text of goals or documents."""
+
+from dataclasses import dataclass
+
+from pockethive.core.entry import Entry
+from pockethive.core.labels import Label
+from pockethive.core.task import DeviceId, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A ready task, offered to a device that can do it."""
+
+    task: TaskId
+    skill: str
+    needs_model: bool
+    label: Label
+    place: DeviceId | None
+    rank: int  # this device's place in the rendezvous order; 0 asks at once
+    entry: Entry  # the signed task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOffer:
+    """An output that wants a verdict, offered to a device that may give one."""
+
+    task: TaskId
+    rank: int
+    entry: Entry  # the signed task
+    output: Entry  # the signed output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Worker or verifier to the owner's device: here is my signed entry (output or verdict)."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Worker to the owner's device: the lease is held (`claimed`) or the work `failed`."""
+
+    task: TaskId
+    epoch: int
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Owner's device to worker and verifiers: the task is committed or closed."""
+
+    task: TaskId
+    entry: Entry  # commit or close
+
+
+Message = Offer | VerifyOffer | Made | Progress | Ended

@@ -1,0 +1,134 @@
+"""What the core and the planners ask of the outside, as protocols.
+
+Real ones: `pockethive.inference` (Model), `pockethive.dht` (VerifySignature, blobs).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+VerifySignature = Callable[[bytes, bytes, bytes], bool]
+"""`(public key, message, signature) -> valid`. Ed25519; never raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelClass:
+    """What makes two devices' outputs comparable: same weights, same rounding, same kernels."""
+
+    name: str
+    quantization: str
+    sha256: str  # of the whole bundle, hex
+    runtime: str  # such as "openvino-genai 2026.4.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to draw tokens. Temperature 0 is greedy."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A finished text. `finish` is `stop`, `length` or `cancelled`."""
+
+    text: str
+    prompt_tokens: int
+    generated_tokens: int
+    finish: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceForm:
+    """One way to ask for a choice; prompt forms are data, not code.
+
+    `shots` is a fixed prefix of worked examples. `template` ends where the option begins and holds
+    named places such as `{question}`. Calibration asks again with every place filled by `null` and
+    subtracts (Zhao et al. 2021, "Calibrate Before Use", arXiv 2102.09690).
+    """
+
+    name: str
+    shots: str
+    template: str
+    null: str = "N/A"
+    lead: str = " "
+    end: str = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Options by calibrated log-probability (natural logarithm), in the order they were given."""
+
+    scores: tuple[float, ...]
+    prompt_tokens: int = 0
+    order: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = sorted(range(len(self.scores)), key=lambda i: (-self.scores[i], i))
+        object.__setattr__(self, "order", tuple(order))
+
+    @property
+    def best(self) -> int:
+        """Index of the best option; ties go to the first."""
+        return self.order[0]
+
+    @property
+    def margin(self) -> float:
+        """Natural-log distance between the two best options; infinite when there is only one."""
+        if len(self.order) < 2:
+            return float("inf")
+        return self.scores[self.order[0]] - self.scores[self.order[1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece copied from a passage: `text == passage[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+class Model(Protocol):
+    """A loaded local model. One thread at a time; the model actor sees to that."""
+
+    @property
+    def model_class(self) -> ModelClass: ...
+
+    @property
+    def context(self) -> int:
+        """Tokens the model can read, prompt and answer together."""
+
+    def count(self, text: str) -> int:
+        """Tokens in `text`."""
+
+    def generate(self, prompt: str, sampling: Sampling) -> Generation:
+        """Continue `prompt`. Raises ContextOverflow."""
+
+    def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        """Pieces of text as they are made; closing the iterator stops the model."""
+
+    def chat(self, system: str, user: str) -> str:
+        """The prompt that this model's chat template makes of a turn."""
+
+    def score(self, prompt: str, options: Sequence[str]) -> tuple[float, ...]:
+        """Summed log-probability (natural) of each option as the continuation of `prompt`."""
+
+    def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
+        """JSON text that satisfies a JSON schema. Raises ModelError if `max_tokens` ran out."""
+
+    # Primitives whose accuracy is known (pockethive/inference/primitives.py)
+
+    def choose(
+        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
+    ) -> Ranking:
+        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
+
+    def extract(self, passage: str, question: str) -> Span | None:
+        """A span of `passage` that answers `question`, or None when there is none."""

@@ -1,0 +1,149 @@
+"""What a team file describes, compiled: roles, a planner with its steps or methods, and limits.
+
+Everything here is frozen and already checked for shape; `pockethive.configs` makes it from YAML.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pockethive.core.labels import Label
+from pockethive.core.ports import ChoiceForm
+from pockethive.core.task import EdgeKind, Verification
+
+
+class Fan(Enum):
+    """Over what a step is repeated. One task per member, named `step-1`, `step-2`, …"""
+
+    DEVICES = "devices"  # devices that hold documents; each task is placed on its device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A kind of agent: what it does (`skill`) and how its outputs are verified."""
+
+    name: str
+    skill: str
+    description: str
+    verification: Verification
+    needs_model: bool
+    concurrency: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """An input edge over steps. A fanned-out step stands for all its tasks.
+
+    `count` is ignored by `all`; `seconds` is used by `arrived_by` alone.
+    """
+
+    kind: EdgeKind
+    steps: tuple[str, ...]
+    count: int = 1
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a template or of a method. Text in `params` may hold `{goal}` and slot names."""
+
+    name: str
+    role: str
+    after: tuple[Wait, ...] = ()
+    each: Fan | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    label: Label = Label.HIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A hole of a method, filled by copying a span of the goal that answers `question`."""
+
+    name: str
+    question: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to achieve a kind of goal (`achieves`): sub-goals or steps, with slots.
+
+    `summary` is the option text the model ranks; `examples` are goals it fits (few-shot shots).
+    A method is applicable when every slot that is not optional could be filled.
+    """
+
+    name: str
+    achieves: str
+    summary: str
+    examples: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    steps: tuple[Step, ...] = ()
+    subgoals: tuple["Subgoal", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgoal:
+    """A compound step: another goal of kind `achieves`, with its own text."""
+
+    name: str
+    achieves: str
+    goal: str  # a template over the method's slots
+    after: tuple[Wait, ...] = ()
+
+
+class PlannerKind(Enum):
+    """How a goal becomes a graph."""
+
+    TEMPLATE = "template"
+    METHODS = "methods"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerSpec:
+    """`steps` for a template; `root` (a kind of goal), `methods` and prompt forms for methods."""
+
+    kind: PlannerKind
+    steps: tuple[Step, ...] = ()
+    root: str = ""
+    methods: tuple[Method, ...] = ()
+    forms: tuple[ChoiceForm, ...] = ()
+    fallback: str = ""  # the method taken when none is applicable; empty: planning fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNeed:
+    """The model a team wants: a catalogue name, hub id or local folder, and its quantization."""
+
+    name: str
+    quantization: str = "int8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one run. Seconds are wall time."""
+
+    timeout_seconds: int = 300
+    lease_seconds: int = 15
+    attempts: int = 3  # outputs rejected or leases lost before a task is closed as failed
+    max_tasks: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """One team file. `name` is for people; roles are found by name."""
+
+    name: str
+    description: str
+    model: ModelNeed | None
+    roles: tuple[Role, ...]
+    planner: PlannerSpec
+    limits: Limits = field(default_factory=Limits)
+    label: Label = Label.HIVE
+
+    def role(self, name: str) -> Role:
+        """The role called `name`. Raises KeyError; the loader has checked all names."""
+        for role in self.roles:
+            if role.name == name:
+                return role
+        raise KeyError(name)

@@ -1,0 +1,157 @@
+"""A task: one vertex of the graph, first as planned, then as signed and stored.
+
+A planned task has names and parameters. The ledger turns it into a `Task`, which names its
+witnesses and says nothing of its text: that is in the spec blob, whose hash is in the task id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NewType
+
+from pockethive.core.canonical import digest, encode
+from pockethive.core.errors import GraphError
+from pockethive.core.labels import Label
+
+DeviceId = NewType("DeviceId", str)
+"""A device's Ed25519 public key, base64url without padding (43 characters)."""
+
+TaskId = NewType("TaskId", str)
+"""`run/name/first 16 hex digits of the spec's SHA-256`."""
+
+RunId = NewType("RunId", str)
+"""32 hex digits, drawn once per run."""
+
+
+class EdgeKind(Enum):
+    """When an input edge is satisfied."""
+
+    ALL = "all"
+    AT_LEAST = "at_least"
+    ARRIVED_BY = "arrived_by"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """What a task waits for.
+
+    `all`: every source is committed; one that ends otherwise fails this task too.
+    `at_least`: `count` sources are committed; fewer possible fails this task.
+    `arrived_by`: every source has ended, or `seconds` passed since the run began; the task goes on
+    with the sources that were committed (at least `count`).
+    """
+
+    kind: EdgeKind
+    sources: tuple[str, ...]
+    count: int = 1
+    seconds: int = 0
+
+
+class Policy(Enum):
+    """How an output is verified."""
+
+    CHECK = "check"
+    CHOOSE = "choose"
+    RECOMPUTE = "recompute"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One examination a verifier makes, by the name of its checker."""
+
+    policy: Policy
+    checker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a commit needs: `verdicts` accepting devices, each having passed every check.
+
+    No checks at all is allowed only for outputs that stay on their device (label `device`).
+    """
+
+    checks: tuple[Check, ...]
+    verdicts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """A task as a planner proposes it. `after` and `place` are names and devices of this run."""
+
+    name: str
+    role: str
+    skill: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[Edge, ...] = ()
+    place: DeviceId | None = None
+    label: Label = Label.HIVE
+    verification: Verification
+    needs_model: bool = False
+
+    def spec(self) -> bytes:
+        """The spec blob: everything a worker must know beyond the signed task."""
+        return encode({"v": 1, "role": self.role, "skill": self.skill, "params": dict(self.params)})
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the tasks this one reads, without repetition, in order."""
+        return tuple(dict.fromkeys(name for edge in self.after for name in edge.sources))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committee:
+    """The witnesses (Paxos acceptors) of one generation of a task."""
+
+    witnesses: tuple[DeviceId, ...]
+    quorum: int
+    generation: int = 1
+    epoch_base: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.witnesses)) != len(self.witnesses) or not self.witnesses:
+            raise GraphError("a committee needs distinct witnesses, at least one")
+        if not len(self.witnesses) < 2 * self.quorum <= 2 * len(self.witnesses):
+            raise GraphError(f"quorum {self.quorum} of {len(self.witnesses)} does not intersect")
+
+    @property
+    def liars(self) -> int:
+        """f: how many lying witnesses two quorums still outvote (2q - K > f)."""
+        return 2 * self.quorum - len(self.witnesses) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What the run's owner signs and stores. Times are whole unix seconds."""
+
+    id: TaskId
+    run: RunId
+    name: str
+    role: str
+    skill: str
+    spec: str  # SHA-256 of the spec blob, hex
+    after: tuple[Edge, ...]
+    place: DeviceId | None
+    label: Label
+    verification: Verification
+    needs_model: bool
+    committee: Committee
+    owner: DeviceId  # the owner's device that keeps this run's ledger
+    owner_key: str  # the owner who certified that device, base64url
+    began: int  # when the run began: `arrived_by` counts from here
+    lease_seconds: int
+    expires: int
+
+    @property
+    def key(self) -> bytes:
+        """The DHT key of this task's entries, 20 bytes."""
+        return task_key(self.id)
+
+
+def task_id(run: RunId, name: str, spec_sha256: str) -> TaskId:
+    """The id of a task; it binds the run, the name and the spec."""
+    return TaskId(f"{run}/{name}/{spec_sha256[:16]}")
+
+
+def task_key(task: TaskId) -> bytes:
+    """The DHT key of a task's entries, 20 bytes."""
+    return digest("task key", task.encode())[:20]
