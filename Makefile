@@ -1,34 +1,55 @@
-# Every target makes .venv when it is missing. Nothing outside this folder and the home is touched.
+# Every target makes .venv when it is missing. Nothing is written outside this folder and the home
+# (POCKETHIVE_HOME, or the user's data folder).
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.ready
+BIN := .venv/bin
+READY := .venv/.ready
 TREE := build/tree/pockethive
+Q ?=
 
-.PHONY: setup demo test check prove eval bench model clean
+.PHONY: setup demo test check model eval bench prove clean
 
-setup: $(STAMP)
+setup: $(READY)
 
-$(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -m venv $(VENV)
-	@echo "installing PocketHive into $(VENV) (once; log in build/setup.log)"
+$(READY): pyproject.toml constraints.txt
 	@mkdir -p build
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,dev]' \
-	  > build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing PocketHive into .venv (once; log in build/setup.log)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+	  -e '.[models,dev]' > build/setup.log 2>&1 || { tail -20 build/setup.log; exit 1; }
 	@touch $@
 
-check: $(STAMP)
+# Three device processes answer a question about the Python language reference: make demo Q="…"
+demo: $(READY)
+	@$(BIN)/pockethive demo $(if $(Q),"$(Q)")
+
+# The default model, made once (or found in the home).
+model: $(READY)
+	@$(BIN)/pockethive models get
+
+test: model
+	@$(BIN)/python -m pytest
+
+check: $(READY)
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@rm -rf build/tree && mkdir -p $(TREE)
 	@for path in engine/*; do ln -s "$(CURDIR)/$$path" $(TREE)/; done
 	@for room in actors configs dht planners; do ln -s "$(CURDIR)/$$room" $(TREE)/; done
 	@MYPYPATH=build/tree $(BIN)/mypy -p pockethive
-	@MYPYPATH=build/tree $(BIN)/mypy tests bench
+	@MYPYPATH=build/tree:. $(BIN)/mypy --explicit-package-bases tests bench
 	@$(BIN)/python -m pytest tests/test_layers.py
 
-test: $(STAMP)
-	@$(BIN)/python -m pytest
+eval: model
+	@$(BIN)/python -m bench.research
+	@$(BIN)/python -m bench.planning
+
+# make bench NAME=inference; the folder bench/ has the others
+bench: model
+	@$(BIN)/python -m bench.$(NAME)
+
+# Every claim at full size; the log to quote from is build/prove.log
+prove: model
+	@$(BIN)/python -m bench.prove 2>&1 | tee build/prove.log
 
 clean:
-	@rm -rf build $(VENV)
+	@rm -rf build .venv

@@ -1,13 +1,14 @@
-"""The DHT: identity, signed records, sealed datagrams, a Kademlia node, witnesses, blobs, discovery.
+"""The DHT: identity, signed records, sealed datagrams, a Kademlia node, witnesses, blobs.
 
-It knows bytes and a `Rules` protocol handed in by the composition root, never agents or tasks, so it
-can be used on its own:
+It knows bytes and a `Rules` protocol handed in by the composition root, never agents or tasks, so
+it can be used on its own:
 
     identity, owner keys        identity.py     a contact (key and address)    contact.py
     signed, expiring records    record.py       what a node may store          rules.py
     joins and witness cells     store.py        one witness, durable           witness.py
     sealed datagrams            seal.py         fragments, one transport       transport.py
     message shapes              wire.py         requests and replies           protocol.py
+    what peers may ask          methods.py      how long to wait               rtt.py
     true XOR neighbours         routing.py      iterative lookup               lookup.py
     put, get, upkeep            server.py       the node people use            node.py
     content-addressed files     blobs.py        pinned TLS between devices     tls.py

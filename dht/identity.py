@@ -1,10 +1,11 @@
-"""Who a device is: an Ed25519 key, the node id derived from it, and the owner's certificate over it.
+"""Who a device is: an Ed25519 key, the node id derived from it, the owner's certificate over it.
 
 Guards: the private key never leaves this object, its file has mode 0600 and is written atomically;
 a node id is a hash of the key, so nobody chooses where in the network he sits.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import secrets
@@ -70,7 +71,7 @@ class Identity:
 
     @property
     def agreement_secret(self) -> bytes:
-        """The X25519 scalar of this key (RFC 8032, section 5.1.5, steps 1 and 2). Keep it secret."""
+        """The X25519 scalar of this key (RFC 8032, section 5.1.5, steps 1, 2). Keep it secret."""
         scalar = bytearray(hashlib.sha512(self._seed).digest()[:32])
         scalar[0] &= 248
         scalar[31] = scalar[31] & 127 | 64
@@ -94,6 +95,7 @@ class OwnerKey(Identity):
     FILE: ClassVar[str] = "owner.key"
 
 
+@functools.lru_cache(maxsize=16_384)
 def node_id(public: bytes) -> bytes:
     """20 bytes from the public key, domain-tagged."""
     return digest("node-id", public)[:NODE_ID_SIZE]

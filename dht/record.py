@@ -85,7 +85,7 @@ class Record:
             raise BadSignature(f"the signature of a {self.kind} record does not verify")
 
 
-def sign_record(  # noqa: PLR0913 - the signed fields of a record, in their order
+def sign_record(  # noqa: PLR0913, PLR0917 - the signed fields of a record, in their order
     identity: Identity, kind: str, key: bytes, slot: bytes, expires: int, body: bytes
 ) -> Record:
     """Make a record of `identity`. Raises BadEncoding when a field is out of bounds."""

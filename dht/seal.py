@@ -1,16 +1,18 @@
 """Sealed datagrams: authenticated and encrypted between two device keys, without a handshake.
 
-    version 1 | sender's Ed25519 key 32 | boot salt 16 | counter 8 | ChaCha20-Poly1305 of (time 8, plain)
+    version 1 | sender's Ed25519 key 32 | boot salt 16 | counter 8 | sealed (time 8, plain), tag 16
 
-Key: X25519 between the two devices' Ed25519 keys moved to the Montgomery curve, then
-HKDF-SHA256 with the sender's boot salt, and both keys in the info, so that each direction, pair and
-boot has a key of its own. Nonce: the counter. One counter serves all peers and is never reused under
-one salt; random 12-byte nonces would be bound by the birthday limit near 2^32 datagrams.
+The cipher is ChaCha20-Poly1305. Its key: X25519 between the two devices' Ed25519 keys moved to the
+Montgomery curve, then HKDF-SHA256 with the sender's boot salt, and both keys in the info, so that
+each direction, pair and boot has a key of its own. Its nonce: the counter, which serves all peers
+and is never reused under one salt; random 12-byte nonces would meet their birthday limit near 2^32
+datagrams.
 
 Guards: a datagram is accepted once (a sliding window over counters per boot salt) and only within
 `WINDOW` seconds of our clock, so that a receiver that restarted or forgot a peer cannot be fed old
-ones; whatever is replayed within the window right after a restart is harmless, because every request
-is idempotent. There is no forward secrecy: what must stay secret for years goes through TLS.
+ones. What is replayed within the window right after a restart does no harm where requests are
+idempotent, as the DHT's own are. There is no forward secrecy: what must stay secret for years goes
+through TLS.
 """
 
 import itertools
@@ -123,7 +125,8 @@ class Sealer:
         salt, counter = head[1 + PUBLIC_SIZE : -8], head[-8:]
         if public == self._public:
             raise BadEncoding("a datagram under our own key", where="key")
-        session = self._incoming.get(public, {}).get(salt)
+        sessions = self._incoming.get(public)
+        session = None if sessions is None else sessions.get(salt)
         fresh = session is None
         if session is None:
             session = _Session(self._cipher(public, salt, public + self._public))

@@ -1,1 +1,6 @@
-"""placeholder"""
+"""Planning: a goal becomes a task graph.
+
+`planner.make_plan` is the way in. `template` repeats a team's steps over devices; `methods` is a
+hierarchical task network whose choices a small model makes by likelihood. Pure but for the model
+they are handed: no file, socket, clock or thread.
+"""

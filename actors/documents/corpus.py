@@ -5,8 +5,7 @@ are on every machine that runs PocketHive, so the demonstration downloads nothin
 """
 
 from pathlib import Path
-
-from pydoc_data.topics import topics  # type: ignore[import-untyped]  # the stubs leave it out
+from pydoc_data.topics import topics
 
 
 def write_corpus(folder: Path, parts: int = 3) -> tuple[Path, ...]:

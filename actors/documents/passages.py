@@ -7,7 +7,7 @@ has the file finds every quotation in it. Its title and heading say where it sto
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from pockethive.inference.spans import sentences
 
@@ -53,9 +53,7 @@ def split(text: str, name: str) -> tuple[Passage, ...]:
         heading = above
         for low, high in _pieces(text, start, end):
             found.append(
-                Passage(
-                    index=len(found), title=title or name, heading=heading, text=text[low:high]
-                )
+                Passage(index=len(found), title=title or name, heading=heading, text=text[low:high])
             )
             if len(found) == MAX_PASSAGES:
                 return tuple(found)
@@ -76,8 +74,7 @@ def _merged(text: str, blocks: tuple[_Block, ...]) -> Iterator[tuple[int, int, s
     """
     section, term, term_indent = "", "", -1
     start, end = -1, -1
-    following = (*blocks[1:], None)
-    for block, below in zip(blocks, following, strict=True):
+    for block, below in zip_longest(blocks, blocks[1:]):
         opens = block.heading or _is_term(text, block, below) or block.indent <= term_indent
         joins = not opens and start >= 0 and _joins(text, (start, end), block)
         if joins:

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The command line: thin shells over `Swarm`, `Device` and the model catalogue."""

@@ -44,6 +44,22 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphOpened:
+    """The coordinator wants these tasks done (what OpenGraph becomes at the ledger)."""
+
+    run: RunId
+    graph: TaskGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphClosed:
+    """The coordinator wants nothing more of a run (what CloseGraph becomes at the ledger)."""
+
+    run: RunId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnded:
     """The ledger saw a task's end."""
 
@@ -159,6 +175,8 @@ Event = (
     | GraphPlanned
     | PlanningFailed
     | CancelRequested
+    | GraphOpened
+    | GraphClosed
     | TaskEnded
     | MembersChanged
     | EntryArrived

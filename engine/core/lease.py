@@ -8,6 +8,7 @@ accepted, so that a later holder finishes what may already have been chosen.
 from dataclasses import dataclass
 from enum import Enum
 
+from pockethive.core.canonical import digest
 from pockethive.core.entry import Entry
 from pockethive.core.task import DeviceId, TaskId
 
@@ -93,7 +94,10 @@ class EpochRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A lease, a hold or a slot granted for `seconds` from when it was asked."""
+    """A lease or hold, or a verifier's `slot`, granted for `seconds` from when it was asked.
+
+    `signature` is over `grant_bytes`; the witness's shell fills it in.
+    """
 
     task: TaskId
     generation: int
@@ -101,6 +105,8 @@ class Grant:
     holder: DeviceId
     seconds: int
     accepted: Accepted | None
+    slot: bool = False
+    signature: str = ""
 
 
 class Refused(Enum):
@@ -135,7 +141,28 @@ class Ack:
     generation: int
     epoch: int
     output: str
-    signature: str
+    signature: str = ""
 
 
 WitnessAnswer = EpochRead | Grant | Refusal | Ack
+
+
+def ack_bytes(task: TaskId, generation: int, epoch: int, output: str) -> bytes:
+    """What the signature of an ack covers, 32 bytes."""
+    return digest("ack", task.encode(), b"%d" % generation, b"%d" % epoch, output.encode())
+
+
+def grant_bytes(grant: Grant) -> bytes:
+    """What the signature of a grant covers, 32 bytes: everything but the signature."""
+    accepted = grant.accepted
+    value = b"" if accepted is None else b"%d %s" % (accepted.epoch, accepted.output.encode())
+    return digest(
+        "grant",
+        grant.task.encode(),
+        b"%d" % grant.generation,
+        b"%d" % grant.epoch,
+        grant.holder.encode(),
+        b"%d" % grant.seconds,
+        value,
+        b"slot" if grant.slot else b"lease",
+    )

@@ -18,6 +18,7 @@ class Offer:
     place: DeviceId | None
     rank: int  # this device's place in the rendezvous order; 0 asks at once
     entry: Entry  # the signed task
+    inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class VerifyOffer:
     rank: int
     entry: Entry  # the signed task
     output: Entry  # the signed output
+    inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,25 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Worker to the owner's device: the lease is held (`claimed`) or the work `failed`."""
+    """Worker or verifier to the owner's device: how its work goes.
+
+    `claimed`: the lease is held. `failed`: the work ended without an output. `accepted`: the lease
+    at `epoch` is held and witnesses had accepted the output named by `reason` before.
+    `checking`: a verify slot is held. `unchecked`: the output could not be judged.
+    """
 
     task: TaskId
     epoch: int
     state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """Owner's device to a worker: stop, and give the lease at `epoch` back."""
+
+    task: TaskId
+    epoch: int
     reason: str
 
 
@@ -55,4 +71,6 @@ class Ended:
     entry: Entry  # commit or close
 
 
-Message = Offer | VerifyOffer | Made | Progress | Ended
+Message = Offer | VerifyOffer | Made | Progress | LetGo | Ended
+
+PROGRESS_STATES = frozenset(("claimed", "failed", "accepted", "checking", "unchecked"))

@@ -33,15 +33,17 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """An input edge over steps. A fanned-out step stands for all its tasks.
+    """An input edge over steps. A fanned-out step stands for all its tasks, a sub-goal for its end.
 
-    `count` is ignored by `all`; `seconds` is used by `arrived_by` alone.
+    `count` is ignored by `all`; `seconds` is used by `arrived_by` alone. `paired`: the n-th task of
+    a fanned-out step waits for the n-th task of each step named, not for all of them.
     """
 
     kind: EdgeKind
     steps: tuple[str, ...]
     count: int = 1
     seconds: int = 0
+    paired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A hole of a method, filled by copying a span of the goal that answers `question`."""
+    """A hole of a method, filled by copying a span of the goal; `question` asks for it in a word.
+
+    An optional slot that found nothing stands for the whole goal.
+    """
 
     name: str
     question: str
@@ -66,17 +71,26 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
-    """One way to achieve a kind of goal (`achieves`): sub-goals or steps, with slots.
+class Example:
+    """A goal that a method fits, with the spans of it that fill the method's slots."""
 
-    `summary` is the option text the model ranks; `examples` are goals it fits (few-shot shots).
+    goal: str
+    slots: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to achieve a kind of goal (`achieves`): sub-goals and steps, with slots.
+
+    `summary` is the option text the model ranks; `examples` are the worked shots it learns from,
+    both to rank methods and to fill slots.
     A method is applicable when every slot that is not optional could be filled.
     """
 
     name: str
     achieves: str
     summary: str
-    examples: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
     slots: tuple[Slot, ...] = ()
     steps: tuple[Step, ...] = ()
     subgoals: tuple["Subgoal", ...] = ()

@@ -1,0 +1,114 @@
+"""Between the core's entries and the DHT's records: signing on the way out, opening on the way in.
+
+Rule guarded here: nothing becomes an `Entry` unless its signature verified and its body decoded.
+"""
+
+from collections import OrderedDict
+from threading import Lock
+
+from pockethive.core.canonical import digest, from_text, to_text
+from pockethive.core.entry import Body, Entry, Kind, Member
+from pockethive.core.entry_codec import decode_body, encode_body, slot
+from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.task import DeviceId, Task, task_key
+from pockethive.dht.identity import Identity, certified
+from pockethive.dht.record import Record, sign_record
+
+_REMEMBERED = 2_000
+
+
+def hive_key(hive: str) -> bytes:
+    """The DHT key under which the devices of a hive advertise themselves, 20 bytes."""
+    return digest("hive key", hive.encode())[:20]
+
+
+class Entries:
+    """Signs this device's entries and opens everybody's. Safe on any thread.
+
+    Opened wires are remembered (bounded), because the same entry is shown to several machines.
+    """
+
+    def __init__(self, identity: Identity, hive: str) -> None:
+        self._identity = identity
+        self._hive_key = hive_key(hive)
+        self._opened: OrderedDict[bytes, Entry] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def device(self) -> DeviceId:
+        """This device's id."""
+        return DeviceId(to_text(self._identity.public))
+
+    def sign(self, kind: Kind, body: Body, expires: int) -> tuple[Record, Entry]:
+        """A record of this device and the entry that it is."""
+        record = sign_record(
+            self._identity, kind.value, self.key_of(body), slot(body), expires, encode_body(body)
+        )
+        return record, _entry(record, body)
+
+    def open(self, wire: bytes) -> Entry:
+        """The entry behind a record as it travels.
+
+        Raises:
+            BadEncoding: not a record, or a body of another kind, version or size.
+            BadSignature: the record's or the member certificate's signature does not verify.
+        """
+        with self._lock:
+            known = self._opened.get(wire)
+        if known is not None:
+            return known
+        record = Record.decode(wire)
+        record.verify()
+        entry = self.opened(record)
+        with self._lock:
+            self._opened[wire] = entry
+            while len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
+        return entry
+
+    def opened(self, record: Record) -> Entry:
+        """The entry of a record whose signature the DHT has verified.
+
+        Raises:
+            BadEncoding: the body does not decode, or stands under a foreign key or slot.
+            BadSignature: a member's certificate is not its owner's.
+        """
+        try:
+            kind = Kind(record.kind)
+        except ValueError as error:
+            raise BadEncoding(f"no such kind of entry: {record.kind!r}") from error
+        body = decode_body(kind, record.body)
+        if record.key != self.key_of(body) or record.slot != slot(body):
+            raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
+        entry = _entry(record, body)
+        _check_author(entry)
+        return entry
+
+    def key_of(self, body: Body) -> bytes:
+        """The DHT key an entry belongs under, 20 bytes."""
+        if isinstance(body, Member):
+            return self._hive_key
+        return body.key if isinstance(body, Task) else task_key(body.task)
+
+
+def _entry(record: Record, body: Body) -> Entry:
+    return Entry(
+        kind=Kind(record.kind),
+        author=DeviceId(to_text(record.author)),
+        expires=record.expires,
+        body=body,
+        digest=record.digest.hex(),
+        wire=record.encode(),
+    )
+
+
+def _check_author(entry: Entry) -> None:
+    body = entry.body
+    if isinstance(body, Task) and body.owner != entry.author:
+        raise BadSignature("a task signed by another device than the one it names as its owner's")
+    if isinstance(body, Member):
+        if body.device != entry.author:
+            raise BadSignature("a member entry signed by another device than it describes")
+        owner, device = from_text(body.owner_key, 32), from_text(body.device, 32)
+        if not certified(owner, device, from_text(body.certificate, 64)):
+            raise BadSignature("the member's owner did not certify this device")

@@ -1,0 +1,308 @@
+"""A device's hands: carry effects out on the network, the shelf and the agents.
+
+Every effect becomes one short task on the node's loop; what comes of it is posted back as an event.
+Nothing here decides anything about the protocol.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from pockethive.actors.entries import Entries
+from pockethive.actors.roster import Roster
+from pockethive.actors.shelf import Shelf
+from pockethive.actors.skill import Work
+from pockethive.actors.witnessing import checked_answer
+from pockethive.actors.workbench import Workbench
+from pockethive.core.canonical import from_text, to_text
+from pockethive.core.effects import (
+    AskWitness,
+    CancelTimer,
+    Effect,
+    FinishRun,
+    KeepBlob,
+    Ping,
+    PlanGoal,
+    Publish,
+    ReadTask,
+    RunChecks,
+    RunSkill,
+    Send,
+    SetTimer,
+    StopSkill,
+    Tell,
+)
+from pockethive.core.entry import Entry
+from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.events import (
+    ChecksFailed,
+    EntryArrived,
+    Event,
+    MessageArrived,
+    PingAnswered,
+    SendFailed,
+    SkillFailed,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.labels import Label
+from pockethive.core.lease import WitnessAnswer
+from pockethive.core.lease_codec import encode_request
+from pockethive.core.message_codec import decode_message, encode_message
+from pockethive.core.report import Happening, Outcome
+from pockethive.core.task import DeviceId, RunId, TaskId, task_key
+from pockethive.dht.contact import Contact
+from pockethive.dht.node import Node
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MESSAGE_METHOD = "message"
+PING_METHOD = "alive"
+PING_SECONDS = 1.0
+MAX_PENDING = 10_000  # effects under way; more than this means that the device is drowning
+
+
+class Crew(Protocol):
+    """The agents of a device. All three return at once; agents report by themselves."""
+
+    def do(self, effect: RunSkill, work: Work) -> None:
+        """Let an agent with the task's skill work."""
+
+    def check(self, effect: RunChecks, work: Work, output: dict[str, Any]) -> None:
+        """Let a verifier judge."""
+
+    def stop(self, task: TaskId, epoch: int) -> None:
+        """Drop what is being done for a task."""
+
+    def plan(self, run: RunId, goal: str) -> None:
+        """Let the planner plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the hands reach for."""
+
+    node: Node
+    entries: Entries
+    roster: Roster
+    shelf: Shelf
+    workbench: Workbench
+    crew: Crew
+    post: Callable[[Event, str | None], None]  # to the interpreter; never blocks
+    finished: Callable[[Outcome], None]
+    told: Callable[[Happening], None]
+    clock: Callable[[], float]  # lease clock, seconds
+
+
+class NodeHands:
+    """`perform` may be called from any thread; everything else happens on `loop`."""
+
+    def __init__(self, around: Surroundings, loop: asyncio.AbstractEventLoop) -> None:
+        self._around, self._loop = around, loop
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._pending: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def perform(self, machine: str, effect: Effect) -> None:
+        """Begin an effect. After `close`, effects are dropped with a line in the log."""
+        if self._closed or self._loop.is_closed():
+            _log.debug("dropped after closing: %s", type(effect).__name__)
+            return
+        self._loop.call_soon_threadsafe(self._begin, machine, effect)
+
+    async def close(self) -> None:
+        """Forget timers and cancel what is under way."""
+        self._closed = True
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        pending = tuple(self._pending)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    def _begin(self, machine: str, effect: Effect) -> None:
+        match effect:
+            case SetTimer(name=name, at=at):
+                self._set_timer(name, at)
+            case CancelTimer(name=name):
+                self._cancel_timer(name)
+            case Tell(happening=happening):
+                self._around.told(happening)
+            case FinishRun(outcome=outcome):
+                self._around.finished(outcome)
+            case KeepBlob(data=data, label=label):
+                self._around.shelf.keep(data, Label(label))
+            case PlanGoal(run=run, goal=goal):
+                self._around.crew.plan(run, goal)
+            case StopSkill(task=task, epoch=epoch):
+                self._around.crew.stop(task, epoch)
+            case _:
+                self._spawn(self._carry_out(machine, effect), type(effect).__name__)
+
+    async def _carry_out(self, machine: str, effect: Effect) -> None:
+        match effect:
+            case Publish():
+                await self._publish(effect)
+            case ReadTask(task=task):
+                entries = await self._read(task)
+                self._around.post(TaskRead(task=task, entries=entries), machine)
+            case AskWitness():
+                await self._ask(effect)
+            case Send():
+                await self._send(effect)
+            case Ping(device=device):
+                alive = await self._answers(device)
+                self._around.post(PingAnswered(device=device, alive=alive), machine)
+            case RunSkill():
+                await self._run_skill(effect)
+            case RunChecks():
+                await self._run_checks(effect)
+            case _:
+                raise TypeError(f"no hands for {type(effect).__name__}")
+
+    async def _publish(self, effect: Publish) -> None:
+        record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
+        await _retried(lambda: self._around.node.put(record))
+        self._around.post(EntryArrived(entry=entry), None)
+
+    async def _read(self, task: TaskId) -> tuple[Entry, ...]:
+        try:
+            records = await self._around.node.get(task_key(task))
+        except NetworkError as error:
+            _log.info("the entries of %s could not be read: %s", task, error)
+            return ()
+        found = []
+        for record in records:
+            try:
+                found.append(self._around.entries.opened(record))
+            except ProtocolError as error:
+                _log.warning("an entry of %s was dropped: %s", task, error)
+        return tuple(found)
+
+    async def _ask(self, effect: AskWitness) -> None:
+        answer: WitnessAnswer | None = None
+        try:
+            reply = await self._around.node.decide(
+                self._reach(effect.witness), encode_request(effect.request)
+            )
+            answer = checked_answer(reply, effect.witness)
+        except PocketHiveError as error:
+            _log.info("witness %s gave no answer: %s", effect.witness[:8], error)
+        self._around.post(
+            WitnessAnswered(ask=effect.ask, witness=effect.witness, answer=answer), None
+        )
+
+    async def _send(self, effect: Send) -> None:
+        data = encode_message(effect.message)
+        if effect.to == self._around.entries.device:
+            await self.message_arrived(from_text(effect.to), data)
+            return
+        try:
+            await _retried(
+                lambda: self._around.node.request(self._reach(effect.to), MESSAGE_METHOD, data)
+            )
+        except PocketHiveError as error:
+            _log.info("%s did not take a message: %s", effect.to[:8], error)
+            self._around.post(SendFailed(to=effect.to, message=effect.message), None)
+
+    async def _answers(self, device: DeviceId) -> bool:
+        if device == self._around.entries.device:
+            return True
+        try:
+            await self._around.node.request(
+                self._reach(device), PING_METHOD, b"", timeout=PING_SECONDS
+            )
+        except NetworkError:
+            return False
+        return True
+
+    async def _run_skill(self, effect: RunSkill) -> None:
+        task = effect.task
+        try:
+            work = await self._around.workbench.work(
+                task, self._around.entries.device, effect.inputs
+            )
+        except PocketHiveError as error:
+            reason = f"its inputs could not be fetched: {error}"
+            self._around.post(SkillFailed(task=task.id, epoch=effect.epoch, reason=reason), None)
+            return
+        self._around.crew.do(effect, work)
+
+    async def _run_checks(self, effect: RunChecks) -> None:
+        task, output = effect.task, effect.output
+        try:
+            work = await self._around.workbench.work(task, output.author, effect.inputs)
+            value = await self._around.workbench.produced(output, task.label)
+        except PocketHiveError as error:
+            sha = getattr(output.body, "output", "")
+            reason = f"the output could not be fetched: {error}"
+            self._around.post(ChecksFailed(task=task.id, output=sha, reason=reason), None)
+            return
+        self._around.crew.check(effect, work, value)
+
+    async def message_arrived(self, peer: bytes, data: bytes) -> bytes:
+        """The node's handler of direct messages; this device's own take the same way."""
+        message = decode_message(data, self._around.entries.open)
+        sender = DeviceId(to_text(peer))
+        self._around.post(MessageArrived(sender=sender, message=message), None)
+        return b""
+
+    def _reach(self, device: DeviceId) -> Contact | bytes:
+        """A contact if the device introduced itself, else its key for the DHT to find."""
+        public = from_text(device, 32)
+        member = self._around.roster.member(device)
+        return public if member is None else self._around.roster.contact(device)
+
+    def _set_timer(self, name: str, at: float) -> None:
+        self._cancel_timer(name)
+        delay = max(0.0, at - self._around.clock())
+        self._timers[name] = self._loop.call_later(delay, self._fire, name)
+
+    def _cancel_timer(self, name: str) -> None:
+        handle = self._timers.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _fire(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self._around.post(TimerFired(name=name), None)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        if len(self._pending) >= MAX_PENDING:
+            coroutine.close()
+            _log.error("dropped %s: %d effects are under way", name, len(self._pending))
+            return
+        task = self._loop.create_task(coroutine, name=name)
+        self._pending.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._pending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("effect %s failed: %s", task.get_name(), error, exc_info=error)
+
+
+async def _retried(call: Callable[[], Awaitable[T]]) -> T:
+    """Ask the network again twice, a little later each time, before giving up."""
+    async for attempt in AsyncRetrying(
+        stop=stop_after_attempt(3),
+        wait=wait_random_exponential(multiplier=0.1, max=1.0),
+        retry=retry_if_exception_type(NetworkError),
+        reraise=True,
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError("tenacity re-raises the last error")

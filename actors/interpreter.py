@@ -1,0 +1,121 @@
+"""The effect interpreter: feeds events to the core's machines and hands their effects to hands.
+
+Rule guarded here: no protocol decision is made outside the machines. The same class runs on a
+device (driven by a mailbox) and in simulation (driven by a virtual loop).
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from pockethive.core.effects import (
+    AskWitness,
+    CancelTimer,
+    CloseGraph,
+    Effect,
+    OpenGraph,
+    SetTimer,
+    TellCoordinator,
+)
+from pockethive.core.events import (
+    Event,
+    GraphClosed,
+    GraphOpened,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+
+SEPARATOR = "|"
+"""Between a machine's name and its own name for a timer or a question."""
+
+
+class Machine(Protocol):
+    """A pure machine of `pockethive.core`."""
+
+    def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+        """Take one event at `now` (lease clock, seconds); return what is to be done."""
+
+
+class Hands(Protocol):
+    """What carries effects out. Must not block; answers come back as events, tagged `machine`."""
+
+    def perform(self, machine: str, effect: Effect) -> None:
+        """Begin `effect` for the machine of that name."""
+
+
+class Interpreter:
+    """Feeds events, one at a time and to the end. Not thread-safe: one thread drives it.
+
+    `journal` sees every event and the effects it caused, for replay.
+    """
+
+    def __init__(
+        self,
+        machines: Mapping[str, Machine],
+        hands: Hands,
+        clock: Callable[[], float],
+        journal: Callable[[str, Event, float, tuple[Effect, ...]], None] | None = None,
+    ) -> None:
+        self._machines = dict(machines)
+        self._hands = hands
+        self._clock = clock
+        self._journal = journal
+        self._queue: deque[tuple[str | None, Event]] = deque()
+
+    def feed(self, event: Event, to: str | None = None) -> None:
+        """Hand an event to one machine, or to all; then everything that follows from it at once."""
+        self._queue.append(self._addressed(event, to))
+        while self._queue:
+            target, next_event = self._queue.popleft()
+            for name in (target,) if target else tuple(self._machines):
+                self._step(name, next_event)
+
+    def _step(self, name: str, event: Event) -> None:
+        now = self._clock()
+        effects = self._machines[name].handle(event, now)
+        if self._journal is not None:
+            self._journal(name, event, now, effects)
+        for effect in effects:
+            forwarded = _forward(effect)
+            if forwarded is not None:
+                self._queue.append((None, forwarded))
+            else:
+                self._hands.perform(name, _tagged(name, effect))
+
+    def _addressed(self, event: Event, to: str | None) -> tuple[str | None, Event]:
+        """Answers find the machine that asked: by `to`, or by the tag on their own name."""
+        if isinstance(event, TimerFired) and SEPARATOR in event.name:
+            machine, _, name = event.name.partition(SEPARATOR)
+            return machine, TimerFired(name=name)
+        if isinstance(event, WitnessAnswered) and SEPARATOR in event.ask:
+            machine, _, ask = event.ask.partition(SEPARATOR)
+            return machine, replace(event, ask=ask)
+        if isinstance(event, TaskRead) and to is None:
+            raise ValueError("what was read goes to the machine that asked")
+        return to, event
+
+
+def _forward(effect: Effect) -> Event | None:
+    """Effects by which one machine tells another something."""
+    match effect:
+        case OpenGraph(run=run, graph=graph):
+            return GraphOpened(run=run, graph=graph)
+        case CloseGraph(run=run, detail=detail):
+            return GraphClosed(run=run, detail=detail)
+        case TellCoordinator(event=event):
+            return event
+        case _:
+            return None
+
+
+def _tagged(machine: str, effect: Effect) -> Effect:
+    """Timers and questions carry the name of the machine whose they are."""
+    match effect:
+        case AskWitness():
+            return replace(effect, ask=f"{machine}{SEPARATOR}{effect.ask}")
+        case SetTimer() | CancelTimer():
+            return replace(effect, name=f"{machine}{SEPARATOR}{effect.name}")
+        case _:
+            return effect

@@ -1,0 +1,106 @@
+"""The model as agents see it: the `Model` port, served by the model actor.
+
+Rule guarded here: an agent never holds the model itself. Every call waits its turn and has a time
+limit; closing a stream stops the model.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from pockethive.actors.base import Ref, no_answer
+from pockethive.actors.model_actor import (
+    Chat,
+    Choose,
+    Constrain,
+    Count,
+    Describe,
+    Extract,
+    Generate,
+    Pieces,
+    Request,
+    Score,
+    Stream,
+)
+from pockethive.core.ports import ChoiceForm, Generation, ModelClass, Ranking, Sampling, Span
+
+T = TypeVar("T")
+
+
+class ModelProxy:
+    """Implements `pockethive.core.ports.Model` on any thread without an event loop.
+
+    `timeout` (seconds) bounds every call, waiting for others included; for a stream, every piece.
+    All methods raise what the model raises, and ActorFailure when no answer comes.
+    """
+
+    def __init__(self, ref: Ref, timeout: float) -> None:
+        self._ref, self._timeout = ref, timeout
+        self._described: tuple[ModelClass, int] | None = None
+
+    @property
+    def model_class(self) -> ModelClass:
+        """What makes two devices' outputs comparable. Loads the model when first asked."""
+        return self._describe()[0]
+
+    @property
+    def context(self) -> int:
+        """Tokens the model can read, prompt and answer together."""
+        return self._describe()[1]
+
+    def count(self, text: str) -> int:
+        """Tokens in `text`."""
+        return self._ask(Count(text), int)
+
+    def generate(self, prompt: str, sampling: Sampling) -> Generation:
+        """Continue `prompt`."""
+        return self._ask(Generate(prompt, sampling), Generation)
+
+    def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        """Pieces of text as they are made. The request is sent when the first one is taken."""
+        pieces = Pieces()
+        message = Stream(prompt, sampling, pieces)
+        reply = self._ref.request(message)
+        reply.when_done(pieces.end)
+        try:
+            while (piece := pieces.take(self._timeout)) is not None:
+                yield piece
+            reply.get(timeout=self._timeout)  # raises what ended the stream early
+        except TimeoutError as error:
+            raise no_answer(self._ref.name, message, self._timeout) from error
+        finally:
+            reply.abandon()
+            pieces.abandon()
+
+    def chat(self, system: str, user: str) -> str:
+        """The prompt that this model's chat template makes of a turn."""
+        return self._ask(Chat(system, user), str)
+
+    def score(self, prompt: str, options: Sequence[str]) -> tuple[float, ...]:
+        """Summed log-probability (natural) of each option as the continuation of `prompt`."""
+        return self._ask(Score(prompt, tuple(options)), tuple)
+
+    def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
+        """JSON text that satisfies a JSON schema."""
+        return self._ask(Constrain(prompt, schema, sampling), Generation)
+
+    def choose(
+        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
+    ) -> Ranking:
+        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
+        return self._ask(Choose(tuple(forms), dict(places), tuple(options)), Ranking)
+
+    def extract(self, passage: str, question: str) -> Span | None:
+        """A span of `passage` that answers `question`, or None when there is none."""
+        found = self._ref.ask(Extract(passage, question), timeout=self._timeout)
+        assert found is None or isinstance(found, Span)
+        return found
+
+    def _describe(self) -> tuple[ModelClass, int]:
+        if self._described is None:
+            self._described = self._ask(Describe(), tuple)
+        return self._described
+
+    def _ask(self, message: Request, answer: type[T]) -> T:
+        given = self._ref.ask(message, timeout=self._timeout)
+        assert isinstance(given, answer)
+        return given

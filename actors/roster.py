@@ -1,0 +1,145 @@
+"""The roster: which devices of the hive this one knows, and telling them of itself.
+
+A device advertises itself under the hive's DHT key and greets the devices it meets directly, so
+that a new device is known within one round trip. Runs on the node's event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pockethive.actors.entries import Entries, hive_key
+from pockethive.core.canonical import decode_object, encode, from_text, to_text
+from pockethive.core.entry import Entry, Kind, Member
+from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.task import DeviceId
+from pockethive.dht.contact import Contact
+from pockethive.dht.node import Node
+from pockethive.dht.record import Record
+
+_log = logging.getLogger(__name__)
+
+METHOD = "hello"
+TTL_SECONDS = 180
+REFRESH_SECONDS = 30.0
+MAX_MEMBERS = 512
+_MAX_GREETING = 8_000
+_MAX_TOLD = 4  # members named in one answer (a message holds 8 kB); the DHT knows the rest
+
+
+class Roster:
+    """Members by device. `changed` is called on the loop whenever the set of them is another."""
+
+    def __init__(
+        self,
+        node: Node,
+        entries: Entries,
+        hive: str,
+        clock: Callable[[], float],
+        changed: Callable[[tuple[Member, ...]], None],
+    ) -> None:
+        self._node, self._entries, self._clock = node, entries, clock
+        self._key = hive_key(hive)
+        self._changed = changed
+        self._known: dict[DeviceId, Entry] = {}
+        self._own: Member | None = None
+        self._task: asyncio.Task[None] | None = None
+        node.serve(METHOD, self._greeted)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The devices whose advertisement has not expired, this one among them."""
+        now = self._clock()
+        bodies = (entry.body for entry in self._known.values() if entry.expires > now)
+        return tuple(body for body in bodies if isinstance(body, Member))
+
+    def member(self, device: DeviceId) -> Member | None:
+        """What is known of a device."""
+        entry = self._known.get(device)
+        return entry.body if entry is not None and isinstance(entry.body, Member) else None
+
+    def contact(self, device: DeviceId) -> Contact:
+        """Where a device can be asked. Raises NetworkError for one never met."""
+        member = self.member(device)
+        if member is None:
+            raise NetworkError(f"device {device[:8]} has not introduced itself to this one")
+        return Contact(from_text(device, 32), member.host, member.port)
+
+    async def start(self, own: Member) -> None:
+        """Advertise `own`, greet everybody known, and keep both fresh until `stop`."""
+        await self.advertise(own)
+        self._task = asyncio.get_running_loop().create_task(self._keep_fresh(), name="roster")
+
+    async def stop(self) -> None:
+        """Stop refreshing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def advertise(self, own: Member) -> None:
+        """Say what this device is now: stored in the DHT and told to everybody known."""
+        self._own = own
+        record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
+        self._meet(entry)
+        await self._node.put(record)
+        contacts = {contact.public: contact for contact in self._node.contacts()}
+        for member in self.members:
+            if member.device != own.device:
+                public = from_text(member.device, 32)
+                contacts.setdefault(public, Contact(public, member.host, member.port))
+        await asyncio.gather(*(self._greet(contact, record) for contact in contacts.values()))
+
+    async def read(self) -> None:
+        """Learn the members that the DHT knows."""
+        for record in await self._node.get(self._key):
+            self._meet_record(record)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                if self._own is not None:
+                    await self.advertise(self._own)
+                await self.read()
+            except PocketHiveError as error:
+                _log.warning("the roster could not be refreshed: %s", error)
+
+    async def _greet(self, contact: Contact, record: Record) -> None:
+        try:
+            answer = await self._node.request(contact, METHOD, record.encode())
+            told = decode_object(answer, _MAX_GREETING).get("members", [])
+            for text in told[:_MAX_TOLD] if isinstance(told, list) else []:
+                self._meet(self._entries.open(from_text(text)))
+        except NetworkError as error:
+            _log.debug("no answer to a greeting: %s", error)
+        except (ProtocolError, TypeError) as error:
+            _log.warning("a strange answer to a greeting: %s", error)
+
+    async def _greeted(self, peer: bytes, body: bytes) -> bytes:
+        entry = self._entries.open(body)
+        if entry.author != to_text(peer):
+            raise ProtocolError("a greeting that describes another device")
+        self._meet(entry)
+        others = [e.wire for d, e in self._known.items() if d != entry.author]
+        return encode({"members": [to_text(wire) for wire in others[-_MAX_TOLD:]]})
+
+    def _meet_record(self, record: Record) -> None:
+        if record.kind != Kind.MEMBER.value:
+            return
+        try:
+            self._meet(self._entries.opened(record))
+        except ProtocolError as error:
+            _log.warning("a member entry was dropped: %s", error)
+
+    def _meet(self, entry: Entry) -> None:
+        if entry.kind is not Kind.MEMBER or entry.expires <= self._clock():
+            return
+        known = self._known.get(entry.author)
+        if known is not None and known.expires >= entry.expires:
+            return
+        if known is None and len(self._known) >= MAX_MEMBERS:
+            return
+        self._known[entry.author] = entry
+        if known is None or known.body != entry.body:
+            self._changed(self.members)

@@ -1,0 +1,176 @@
+"""Checkers for the outputs of `search`, `rank` and `synthesize`.
+
+Rule guarded here: a verifier believes nothing that it can compute. What cannot be checked from
+elsewhere (that a search which found nothing looked well) is said in the verdict's reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from pockethive.actors.documents.attestation import fault
+from pockethive.actors.documents.passages import plain
+from pockethive.actors.skill import Finding, Tools, Work
+from pockethive.actors.skills.fitting import fits
+from pockethive.actors.skills.rank import MOST_KEPT, gather, rank_work
+from pockethive.actors.skills.research import MAX_FINDINGS
+from pockethive.actors.skills.synthesize import CITED, NOT_FOUND, candidates_of, compose
+from pockethive.core.errors import SkillFailure
+
+FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
+_SAME = 500  # millinats; kernels differ a little between machines, so closer scores may swap
+
+
+class Quotation:
+    """Every finding stands in a document as its device indexed it. Pure."""
+
+    name = "quotation"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Judge an output of `search`."""
+        findings = findings_of(value)
+        if isinstance(findings, str):
+            return _no(findings)
+        seen: set[tuple[str, int, str]] = set()
+        for number, finding in enumerate(findings, start=1):
+            if problem := fault(finding, work.device, tools.verify):
+                return _no(f"finding {number}: {problem}")
+            key = (finding["source"], finding["passage"]["index"], finding["quote"])
+            if key in seen:
+                return _no(f"finding {number}: given twice")
+            seen.add(key)
+        if not findings:
+            return _yes("nothing was found; an empty search can be checked for form only")
+        return _yes(f"{len(findings)} quotations stand in their sources as indexed")
+
+
+class Fit:
+    """The findings fit the question: each is chosen before distractors, in two prompt forms."""
+
+    name = "fit"
+    needs_model = True
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Judge an output of `search` by reading it with this device's model."""
+        if tools.model is None:
+            raise SkillFailure("checking the fit needs a model", where=work.name)
+        findings = findings_of(value)
+        if isinstance(findings, str):
+            return _no(findings)
+        if not findings:
+            return _yes("nothing was found; an empty search can be checked for form only")
+        question = str(work.params["question"])
+        read = findings[:FITTED]
+        for number, fitting in enumerate(fits(question, read, tools), start=1):
+            if not fitting:
+                return _no(f"finding {number} does not fit the question")
+        return _yes(f"the best {len(read)} were chosen before the distractors, both forms together")
+
+
+class Ranking:
+    """The order of candidates is what this device's model makes of the same findings."""
+
+    name = "ranking"
+    needs_model = True
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Judge an output of `rank` by ranking again."""
+        if tools.model is None:
+            raise SkillFailure("checking a ranking needs a model", where=work.name)
+        candidates = _candidates(value)
+        if candidates is None:
+            return _no("not a ranking: fields are missing or of another type")
+        mine, _ = rank_work(work, tools.model)
+        scores = {_key(item["finding"]): int(item["score"]) for item in mine}
+        theirs = [_key(item["finding"]) for item in candidates]
+        if len(theirs) != len(mine) or len(set(theirs)) != len(theirs):
+            return _no(f"{len(theirs)} candidates were given, {len(mine)} belong there")
+        if any(item["finding"] not in gather(work.inputs) for item in candidates):
+            return _no("a candidate is not among the inputs")
+        own = [scores[key] for key in theirs if key in scores]
+        if len(own) != len(theirs) or any(b > a + _SAME for a, b in pairwise(own)):
+            return _no("the same findings come in another order here")
+        return _yes(f"ranking {len(theirs)} candidates again gives the same order")
+
+
+class Citations:
+    """The answer is template and quotations only, and every citation is among the inputs. Pure."""
+
+    name = "citations"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002 pure, by protocol
+        """Judge an output of `synthesize`."""
+        if not isinstance(value, Mapping) or set(value) != {"answer", "citations", "found"}:
+            return _no("not an answer: fields are missing or unknown")
+        candidates, citations = candidates_of(work.inputs), value["citations"]
+        if not candidates or not value["found"]:
+            right = not candidates and not value["found"] and not citations
+            if right and value["answer"] == NOT_FOUND:
+                return _yes("there was nothing to cite, and the answer says so")
+            return _no("found and not found do not go with the candidates")
+        if not isinstance(citations, list) or not 0 < len(citations) <= CITED:
+            return _no(f"an answer has 1 to {CITED} citations")
+        if problem := _miscited(citations, candidates):
+            return _no(problem)
+        if value["answer"] != compose(citations):
+            return _no("the answer has text that is neither template nor quotation")
+        return _yes(f"{len(citations)} citations are among the inputs, rightly numbered")
+
+
+def _yes(reason: str) -> Finding:
+    return Finding(accept=True, reason=reason)
+
+
+def _no(reason: str) -> Finding:
+    return Finding(accept=False, reason=reason)
+
+
+def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
+    """The findings of a search's output, or what is wrong with its form."""
+    if not isinstance(value, Mapping) or set(value) != {"findings", "searched"}:
+        return "not a search: fields are missing or unknown"
+    findings, searched = value["findings"], value["searched"]
+    if not isinstance(findings, list) or len(findings) > MAX_FINDINGS:
+        return f"not a search: more than {MAX_FINDINGS} findings, or no list of them"
+    if not isinstance(searched, Mapping) or set(searched) != {"documents", "passages"}:
+        return "not a search: what was searched is missing"
+    if not all(type(count) is int and count >= 0 for count in searched.values()):
+        return "not a search: what was searched is not counted"
+    if not all(isinstance(finding, Mapping) for finding in findings):
+        return "not a search: a finding is not an object"
+    return findings
+
+
+def _candidates(value: Any) -> list[Mapping[str, Any]] | None:
+    if not isinstance(value, Mapping) or set(value) != {"candidates"}:
+        return None
+    items = value["candidates"]
+    if not isinstance(items, list) or len(items) > MOST_KEPT:
+        return None
+    shaped = all(
+        isinstance(item, Mapping)
+        and set(item) == {"finding", "score"}
+        and isinstance(item["finding"], Mapping)
+        and type(item["score"]) is int
+        for item in items
+    )
+    return items if shaped else None
+
+
+def _miscited(citations: Sequence[Any], candidates: Sequence[Mapping[str, Any]]) -> str | None:
+    for number, (citation, item) in enumerate(zip(citations, candidates, strict=False), start=1):
+        if not isinstance(citation, Mapping) or citation.get("number") != number:
+            return "citations are not numbered from 1 in order"
+        finding = item["finding"]
+        names = ("device", "passage", "quote", "source")
+        if set(citation) != {*names, "number"}:
+            return f"citation {number}: fields are missing or unknown"
+        if any(citation[name] != finding[name] for name in names):
+            return f"citation {number} is not the candidate in its place"
+    return None
+
+
+def _key(finding: Any) -> tuple[str, str, str]:
+    return str(finding.get("device")), str(finding.get("source")), plain(str(finding.get("quote")))

@@ -1,0 +1,106 @@
+"""The workbench: gathers what a task needs (spec, inputs, output) and keeps what was made of it.
+
+Output blobs are canonical bytes `{"v": 1, "value": …, "tokens": {"prompt": n, "generated": n}}`.
+Runs on the node's event loop; the work itself happens on the agents' threads.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from pockethive.actors.roster import Roster
+from pockethive.actors.shelf import Shelf
+from pockethive.actors.skill import Product, Work
+from pockethive.core.canonical import decode_object, encode
+from pockethive.core.entry import Entry, Output
+from pockethive.core.errors import BadEncoding, NetworkError
+from pockethive.core.labels import Label
+from pockethive.core.task import DeviceId, Task
+from pockethive.dht.contact import Contact
+
+MAX_SPEC = 64 * 1024
+MAX_OUTPUT = 4 * 1024 * 1024
+
+Source = tuple[str, str, tuple[DeviceId, ...]]
+"""(name of the source task, hash of its committed output, devices that hold it)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An output on this device's shelf."""
+
+    sha256: str
+    size: int
+
+
+class Workbench:
+    """Turns tasks into `Work` and products into blobs."""
+
+    def __init__(
+        self,
+        device: DeviceId,
+        shelf: Shelf,
+        roster: Roster,
+        fetch: Callable[[Sequence[Contact], str], Awaitable[bytes]],
+    ) -> None:
+        self._device, self._shelf, self._roster, self._fetch = device, shelf, roster, fetch
+
+    async def work(self, task: Task, worker: DeviceId, inputs: Sequence[Source]) -> Work:
+        """What a skill or a checker is told of `task`.
+
+        Raises:
+            NetworkError: nobody who should hold the spec or an input answered.
+            BadEncoding: a blob that is not what its hash stands for in this protocol.
+        """
+        spec = decode_object(await self.blob(task.spec, (task.owner,), task.label), MAX_SPEC)
+        if spec.get("skill") != task.skill or not isinstance(spec.get("params"), dict):
+            raise BadEncoding(f"the spec of {task.id} is not the one its task was signed for")
+        values = {
+            name: (await self.output(sha, holders, task.label))["value"]
+            for name, sha, holders in inputs
+        }
+        return Work(
+            task=task.id,
+            name=task.name,
+            skill=task.skill,
+            params=spec["params"],
+            inputs=values,
+            device=worker,
+        )
+
+    async def output(self, sha: str, holders: Sequence[DeviceId], label: Label) -> dict[str, Any]:
+        """An output blob, decoded; kept on the shelf under `label` on the way."""
+        value = decode_object(await self.blob(sha, holders, label), MAX_OUTPUT)
+        if value.get("v") != 1 or "value" not in value:
+            raise BadEncoding(f"blob {sha[:12]} is not an output of version 1")
+        return value
+
+    async def produced(self, output: Entry, label: Label) -> dict[str, Any]:
+        """The output blob that a signed output entry names, from its maker."""
+        if not isinstance(output.body, Output):
+            raise BadEncoding(f"expected an output entry, found {output.kind.value}")
+        return await self.output(output.body.output, (output.author,), label)
+
+    def keep(self, product: Product, label: Label) -> Made:
+        """Put a product on the shelf as an output blob."""
+        tokens = {"prompt": product.prompt_tokens, "generated": product.generated_tokens}
+        data = encode({"v": 1, "value": product.value, "tokens": tokens})
+        if len(data) > MAX_OUTPUT:
+            raise BadEncoding(f"an output of {len(data)} bytes, at most {MAX_OUTPUT} are allowed")
+        return Made(sha256=self._shelf.keep(data, label), size=len(data))
+
+    async def blob(self, sha: str, holders: Sequence[DeviceId], label: Label) -> bytes:
+        """A blob from the shelf, or from the first of `holders` that gives it."""
+        here = self._shelf.get(sha)
+        if here is not None:
+            return here
+        known = [h for h in holders if h != self._device and self._roster.member(h) is not None]
+        contacts = [self._roster.contact(holder) for holder in known]
+        if not contacts:
+            raise NetworkError(f"no known device holds blob {sha[:12]}")
+        data = await self._fetch(contacts, sha)
+        if sha256(data).hexdigest() != sha:
+            raise BadEncoding(f"a holder sent other bytes than blob {sha[:12]}")
+        self._shelf.keep(data, label)
+        return data

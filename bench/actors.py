@@ -1,0 +1,127 @@
+"""What the base actor costs beside bare Pykka, in the same process and run; prints JSON.
+
+    python bench/actors.py [--messages N] [--repeats N]
+
+CPU is that of the whole process (both threads of a round trip), in microseconds a message.
+`raw` holds every repeat; figures are medians.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+from pykka import ActorRef, ThreadingActor
+
+from pockethive.actors.base import BaseActor, Ref
+from pockethive.actors.letters import Mailbox
+from pockethive.actors.supervisor import ChildSpec, Supervisor
+
+WAIT = 60.0
+
+Target: TypeAlias = "Ref | ActorRef[Bare]"
+
+
+class Bare(ThreadingActor):
+    """Pykka's own, echoing."""
+
+    def on_receive(self, message: Any) -> Any:
+        return message
+
+
+class Ours(BaseActor):
+    """The base actor, echoing; raises what it is told to."""
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+def measured(run: Callable[[Target, int], None], ref: Target, count: int) -> dict[str, float]:
+    """CPU and wall microseconds for each of `count` messages."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    run(ref, count)
+    return {
+        "cpu_us": (time.process_time() - cpu) / count * 1e6,
+        "wall_us": (time.perf_counter() - wall) / count * 1e6,
+    }
+
+
+def ask(ref: Target, count: int) -> None:
+    """Round trips, one after another."""
+    for number in range(count):
+        ref.ask(number, timeout=WAIT)
+
+
+def tell(ref: Target, count: int) -> None:
+    """One-way messages; an ask at the end waits until all are handled."""
+    for number in range(count):
+        ref.tell(number)
+    ref.ask(0, timeout=WAIT)
+
+
+def messages(count: int, repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Asks and tells, bare and ours in turn, so that a noisy moment hits both."""
+    bare, actor = Bare.start(), Ours()
+    ours = actor.launch(Mailbox("ours", limit=count + 1))
+
+    raw: dict[str, list[dict[str, float]]] = {}
+    for _ in range(repeats):
+        targets: tuple[tuple[str, Target], ...] = (("bare", bare), ("ours", ours))
+        for name, ref in targets:
+            for kind in (ask, tell):
+                figures = measured(kind, ref, count)
+                raw.setdefault(f"{kind.__name__}_{name}", []).append(figures)
+    bare.stop()
+    actor.actor_ref.stop()
+    return raw
+
+
+def restarts(repeats: int) -> list[float]:
+    """Milliseconds from sending what crashes an actor to its successor's first answer."""
+    supervisor = Supervisor("bench")
+    spec = ChildSpec(name="child", factory=Ours, max_restarts=repeats)
+    ref: Ref = supervisor.start(spec)
+    raw = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        ref.tell(ValueError("crash"))
+        ref.ask(0, timeout=WAIT)
+        raw.append((time.perf_counter() - began) * 1e3)
+    supervisor.stop(WAIT)
+    return raw
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    raw = messages(args.messages, args.repeats)
+    restart_ms = restarts(20)
+    figures = {
+        name: {unit: round(statistics.median(run[unit] for run in runs), 2) for unit in runs[0]}
+        for name, runs in raw.items()
+    }
+    report = {
+        "bench": "actors",
+        "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "os": platform.system()},
+        "versions": {"python": platform.python_version(), "pykka": version("pykka")},
+        "messages": args.messages,
+        "figures": figures | {"restart_ms": round(statistics.median(restart_ms), 3)},
+        "raw": raw | {"restart_ms": restart_ms},
+    }
+    json.dump(report, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""A team file, compiled to `core.spec.Team`.
+
+Rule guarded here: a `Team` that comes out of here is whole. Every role, skill, checker, step, kind
+of goal and place it names exists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pockethive.configs.reader import Reader
+from pockethive.configs.steps import Scope, read_label, read_work
+from pockethive.configs.yaml_tree import Tree
+from pockethive.core.labels import Label
+from pockethive.core.ports import ChoiceForm
+from pockethive.core.spec import (
+    Example,
+    Limits,
+    Method,
+    ModelNeed,
+    PlannerKind,
+    PlannerSpec,
+    Role,
+    Slot,
+    Team,
+)
+from pockethive.core.task import Check, Policy, Verification
+
+QUANTIZATIONS = ("int8", "int4", "none")
+_TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
+_ROLE_KEYS = ("skill", "description", "verify", "verdicts", "concurrency")
+_PLANNER_KEYS = ("steps", "root", "fallback", "forms", "methods")
+_METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
+_FORM_KEYS = ("name", "shots", "template", "null", "lead", "end")
+_LIMIT_KEYS = ("timeout", "lease", "attempts", "max_tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class SkillInfo:
+    """What the loader must know of a skill."""
+
+    needs_model: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Names that a team may use, given by whoever knows them."""
+
+    skills: Mapping[str, SkillInfo]
+    checkers: frozenset[str]
+
+
+class TeamCompiler:
+    """One reading of one file; `reader.problems` says what was wrong with it."""
+
+    def __init__(self, reader: Reader, vocabulary: Vocabulary) -> None:
+        self.reader, self.vocabulary = reader, vocabulary
+
+    def compile(self, tree: Tree, name: str) -> Team:
+        """The team, with stand-ins where there were faults."""
+        read = self.reader
+        entries = read.mapping(tree, _TEAM_KEYS, "a team")
+        label = read_label(read, entries.get("label"), Label.HIVE)
+        roles = read.need(tree, entries, "roles", "a team")
+        role_trees = read.named(roles, "role") if roles else {}
+        if roles and roles.kind == "a mapping" and not role_trees:
+            read.fault(roles.where, "a team needs at least one role")
+        planner = read.need(tree, entries, "planner", "a team")
+        spec = PlannerSpec(kind=PlannerKind.TEMPLATE)
+        if planner:
+            spec = self._planner(planner, role_trees, label)
+        team = Team(
+            name=read.text(entries.get("team"), "team", name),
+            description=read.text(entries.get("description"), "description"),
+            model=self._model(entries.get("model")),
+            roles=tuple(self._role(key, value) for key, value in role_trees.items()),
+            planner=spec,
+            limits=self._limits(entries.get("limits")),
+            label=label,
+        )
+        self._check_verified(team, role_trees)
+        self._check_model(team, tree)
+        return team
+
+    def _model(self, tree: Tree | None) -> ModelNeed | None:
+        if tree is None or tree.kind == "nothing":
+            return None
+        if tree.kind == "text":
+            return ModelNeed(name=tree.text)
+        entries = self.reader.mapping(tree, ("name", "quantization"), "model")
+        name = self.reader.need(tree, entries, "name", "model")
+        quantization = entries.get("quantization")
+        return ModelNeed(
+            name=self.reader.text(name, "name"),
+            quantization=self.reader.one_of(quantization, "quantization", QUANTIZATIONS, "int8"),
+        )
+
+    def _role(self, name: str, tree: Tree) -> Role:
+        read, what = self.reader, f"role {name!r}"
+        entries = read.mapping(tree, _ROLE_KEYS, what)
+        skill_tree = read.need(tree, entries, "skill", what)
+        skill = read.one_of(skill_tree, "skill", self.vocabulary.skills)
+        info = self.vocabulary.skills.get(skill)
+        return Role(
+            name=name,
+            skill=skill,
+            description=read.text(entries.get("description"), "description"),
+            verification=Verification(
+                checks=self._checks(entries.get("verify")),
+                verdicts=read.whole(entries.get("verdicts"), "verdicts", (1, 7), 1),
+            ),
+            needs_model=info is not None and info.needs_model,
+            concurrency=read.whole(entries.get("concurrency"), "concurrency", (1, 64), 1),
+        )
+
+    def _checks(self, tree: Tree | None) -> tuple[Check, ...]:
+        read = self.reader
+        if tree is None or tree.kind == "nothing":
+            return ()
+        policies = tuple(policy.value for policy in Policy)
+        found: list[Check] = []
+        for item in read.items(tree):
+            for policy, value in read.mapping(item, policies, "verify").items():
+                for named in read.items(value):
+                    checker = read.one_of(named, "checker", self.vocabulary.checkers)
+                    found.append(Check(Policy(policy), checker))
+        return tuple(dict.fromkeys(found))
+
+    def _check_verified(self, team: Team, trees: Mapping[str, Tree]) -> None:
+        work = (team.planner, *team.planner.methods)
+        wide = {s.role for part in work for s in part.steps if s.label is not Label.DEVICE}
+        for role in team.roles:
+            if role.name in wide and not role.verification.checks:
+                self.reader.fault(
+                    trees[role.name].where,
+                    f"role {role.name!r} has no `verify`, but its outputs leave their device",
+                    "add `verify`, or label its steps `device`",
+                )
+
+    def _check_model(self, team: Team, tree: Tree) -> None:
+        needing = [role.name for role in team.roles if role.needs_model]
+        if team.planner.kind is PlannerKind.METHODS:
+            needing.append("the planner")
+        if needing and team.model is None and "model" not in tree.entries:
+            self.reader.fault(
+                tree.where,
+                f"the team names no model, but {', '.join(needing)} needs one",
+                "add `model: smollm2-135m-instruct`",
+            )
+
+    def _limits(self, tree: Tree | None) -> Limits:
+        if tree is None:
+            return Limits()
+        read, usual = self.reader, Limits()
+        entries = read.mapping(tree, _LIMIT_KEYS, "limits")
+        return Limits(
+            timeout_seconds=read.seconds(
+                entries.get("timeout"), "timeout", (1, 7 * 86400), usual.timeout_seconds
+            ),
+            lease_seconds=read.seconds(
+                entries.get("lease"), "lease", (2, 3600), usual.lease_seconds
+            ),
+            attempts=read.whole(entries.get("attempts"), "attempts", (1, 20), usual.attempts),
+            max_tasks=read.whole(
+                entries.get("max_tasks"), "max_tasks", (1, 10_000), usual.max_tasks
+            ),
+        )
+
+    def _planner(self, tree: Tree, roles: Mapping[str, Tree], label: Label) -> PlannerSpec:
+        entries = self.reader.mapping(tree, _PLANNER_KEYS, "planner")
+        steps, methods = entries.get("steps"), entries.get("methods")
+        if (steps is None) is (methods is None):
+            if tree.kind == "a mapping":
+                self.reader.fault(tree.where, "planner needs either `steps` or `methods`")
+            return PlannerSpec(kind=PlannerKind.TEMPLATE)
+        if steps is not None:
+            for key in ("root", "fallback", "forms"):
+                if key in entries:
+                    self.reader.fault(tree.keys[key], f"{key!r} belongs to `methods`, not `steps`")
+            scope = Scope(roles=roles, kinds=(), places=("goal",), label=label)
+            work = read_work(self.reader, steps, None, scope)
+            if not work.steps and steps.kind == "a mapping":
+                self.reader.fault(steps.where, "planner needs at least one step")
+            return PlannerSpec(kind=PlannerKind.TEMPLATE, steps=work.steps)
+        assert methods is not None
+        return self._methods(tree, methods, roles, label)
+
+    def _methods(
+        self, tree: Tree, methods: Tree, roles: Mapping[str, Tree], label: Label
+    ) -> PlannerSpec:
+        read = self.reader
+        trees = read.named(methods, "method")
+        kinds = {
+            one.entries["achieves"].text for one in trees.values() if "achieves" in one.entries
+        }
+        found = tuple(
+            self._method(name, one, Scope(roles=roles, kinds=kinds, places=("goal",), label=label))
+            for name, one in trees.items()
+        )
+        entries = tree.entries
+        root = read.one_of(read.need(tree, entries, "root", "planner"), "kind of goal", kinds)
+        for_root = [method for method in found if method.achieves == root]
+        fallback = read.one_of(
+            entries.get("fallback"), f"method for {root!r}", [one.name for one in for_root]
+        )
+        forms = tuple(self._form(one) for one in read.items(entries["forms"])) if "forms" in entries else ()
+        choices = any(
+            a.achieves == b.achieves for i, a in enumerate(found) for b in found[i + 1 :]
+        )
+        if choices and not forms:
+            read.fault(tree.where, "planner needs `forms` to choose among its methods")
+        return PlannerSpec(
+            kind=PlannerKind.METHODS, root=root, methods=found, forms=forms, fallback=fallback
+        )
+
+    def _method(self, name: str, tree: Tree, scope: Scope) -> Method:
+        read, what = self.reader, f"method {name!r}"
+        entries = read.mapping(tree, _METHOD_KEYS, what)
+        slots = self._slots(entries.get("slots"))
+        places = (*scope.places, *(slot.name for slot in slots))
+        scope = Scope(roles=scope.roles, kinds=scope.kinds, places=places, label=scope.label)
+        work = read_work(read, entries.get("steps"), entries.get("subgoals"), scope)
+        if tree.kind == "a mapping" and not (work.steps or work.subgoals):
+            read.fault(tree.where, f"{what} has neither steps nor subgoals")
+        return Method(
+            name=name,
+            achieves=read.text(read.need(tree, entries, "achieves", what), "achieves"),
+            summary=read.text(entries.get("summary"), "summary", name),
+            examples=self._examples(entries.get("examples"), [slot.name for slot in slots]),
+            slots=slots,
+            steps=work.steps,
+            subgoals=work.subgoals,
+        )
+
+    def _examples(self, tree: Tree | None, slots: list[str]) -> tuple[Example, ...]:
+        read = self.reader
+        found: list[Example] = []
+        for item in read.items(tree) if tree else ():
+            if item.kind == "text" and not slots:
+                found.append(Example(goal=item.text))
+                continue
+            entries = read.mapping(item, ("goal", *slots), "an example")
+            goal = read.text(read.need(item, entries, "goal", "an example"), "goal")
+            spans = {name: read.text(entries[name], name) for name in slots if name in entries}
+            for name, span in spans.items():
+                if span not in goal:
+                    read.fault(
+                        entries[name].where,
+                        f"{span!r} does not stand in the goal of its example",
+                        "a slot is filled by copying; write it as the goal has it",
+                    )
+            found.append(Example(goal=goal, slots=spans))
+        return tuple(found)
+
+    def _slots(self, tree: Tree | None) -> tuple[Slot, ...]:
+        read = self.reader
+        found: list[Slot] = []
+        for name, value in (read.named(tree, "slot") if tree else {}).items():
+            if value.kind == "text":
+                found.append(Slot(name=name, question=value.text))
+                continue
+            entries = read.mapping(value, ("ask", "optional"), f"slot {name!r}")
+            ask = read.need(value, entries, "ask", f"slot {name!r}")
+            optional = read.yes_no(entries.get("optional"), "optional", default=False)
+            found.append(Slot(name=name, question=read.text(ask, "ask"), optional=optional))
+        return tuple(found)
+
+    def _form(self, tree: Tree) -> ChoiceForm:
+        read = self.reader
+        entries = read.mapping(tree, _FORM_KEYS, "a form")
+        usual = ChoiceForm(name="", shots="", template="")
+        template = read.need(tree, entries, "template", "a form")
+        if template and template.kind == "text" and "{goal}" not in template.text:
+            read.fault(template.where, "the template of a form must hold {goal}")
+        return ChoiceForm(
+            name=read.text(read.need(tree, entries, "name", "a form"), "name"),
+            shots=read.text(entries.get("shots"), "shots"),
+            template=read.text(template, "template"),
+            null=read.text(entries.get("null"), "null", usual.null),
+            lead=read.text(entries.get("lead"), "lead", usual.lead),
+            end=read.text(entries.get("end"), "end", usual.end),
+        )

@@ -1,0 +1,325 @@
+"""The node people use: put, get, direct requests, witnessing, over one UDP port.
+
+Guards: it runs in a live service's loop or in a thread's own; it touches no signal, no loop policy,
+no root logger; `stop` leaves no task, socket, thread or file behind.
+"""
+
+import asyncio
+import contextlib
+import errno
+import inspect
+import logging
+import random
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from pockethive.core.errors import Failure, NetworkError, ProtocolError
+from pockethive.dht import wire
+from pockethive.dht.blobs import Allow, BlobCarrier, BlobStore, fetch_from
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity, node_id
+from pockethive.dht.protocol import Handler, HiveProtocol
+from pockethive.dht.record import Record
+from pockethive.dht.rules import Rules
+from pockethive.dht.server import HiveServer
+from pockethive.dht.settings import NodeSettings
+from pockethive.dht.store import RecordStore
+from pockethive.dht.witness import Witness
+
+__all__ = ["Node", "NodeSettings"]
+
+log = logging.getLogger(__name__)
+
+WITNESS: Final = "witness"
+_REQUEST_TRIES: Final = 16  # ever more slowly; the caller's time limit ends them
+_TWIN_TRIES: Final = 16
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+
+class Node:
+    """A DHT participant. All coroutines run on the loop that called `start`."""
+
+    def __init__(self, settings: NodeSettings, identity: Identity, rules: Rules) -> None:
+        self.settings, self.identity, self.rules = settings, identity, rules
+        self._handlers: dict[str, Handler] = {}
+        self._closing = contextlib.AsyncExitStack()
+        self._server: HiveServer | None = None
+        self._blobs: BlobStore | None = None
+        self._carrier: BlobCarrier | None = None
+        self._contact: Contact | None = None
+        self._allow: Allow | None = None
+        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - jitter, no secret
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open stores and sockets.
+
+        Raises:
+            NetworkError: the port is taken, or the address is not ours.
+            StorageError: the home folder cannot be used.
+        """
+        if self._server is not None:
+            raise NetworkError("this node runs already", cure="stop it first")
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            self._closing = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Close everything; a stopped node can be started again."""
+        self._server = self._blobs = self._carrier = self._contact = None
+        await self._closing.aclose()
+
+    # the DHT
+
+    async def put(self, record: Record) -> int:
+        """Store at the k nearest nodes and here; how many copies there are now.
+
+        Raises:
+            ProtocolError: the rules of this node refuse the record.
+        """
+        return await self._running.publish(record)
+
+    async def get(self, key: bytes) -> tuple[Record, ...]:
+        """All live records under a key, from all k nearest nodes and here, verified and merged."""
+        return await self._running.collect(key)
+
+    async def join(self, contacts: Iterable[Contact]) -> int:
+        """Meet the network through some of its nodes; how many of them answered.
+
+        Raises:
+            NetworkError: contacts were given, and none answered.
+        """
+        return await self._running.bootstrap(list(contacts))
+
+    async def find(self, public: bytes) -> Contact | None:
+        """Where a device is, from the routing table or by a lookup."""
+        identifier = node_id(public)
+        if public == self.identity.public:
+            return self.contact
+        known = self._protocol.router.known(identifier)
+        if known is not None:
+            return known.contact
+        found = await self._running.locate(identifier)
+        return next((c for c in found.contacts if c.public == public), None)
+
+    # direct requests
+
+    def serve(self, method: str, handler: Handler) -> None:
+        """Answer direct requests of this method: `handler(peer's key, body) -> body`.
+
+        It may be a coroutine function; it runs on the loop, at most once per request. A
+        PocketHiveError that it raises is told to the peer.
+        """
+        if method == WITNESS or not 0 < len(method) <= wire.MAX_METHOD:
+            raise ValueError(f"not a free method name: {method!r}")
+        self._handlers[method] = handler
+
+    async def request(
+        self,
+        peer: Contact | bytes,
+        method: str,
+        body: bytes,
+        *,
+        timeout: float = 3.0,  # noqa: ASYNC109 - it also decides when to send again
+    ) -> bytes:
+        """Ask a known device directly; `body` and the answer have at most 8 KiB.
+
+        Raises:
+            NetworkError: no answer within `timeout` seconds, or nobody knows where it is.
+            ProtocolError: it refused, with its reason.
+        """
+        if len(body) > wire.MAX_BODY:
+            raise ProtocolError(f"a request of {len(body)} bytes, at most {wire.MAX_BODY} travel")
+        public = peer.public if isinstance(peer, Contact) else peer
+        if public == self.identity.public:
+            return await self._request_self(method, body)
+        contact = peer if isinstance(peer, Contact) else await self.find(public)
+        if contact is None:
+            raise NetworkError("no node knows that device", cure="is it running and joined?")
+        answer = await self._protocol.call(
+            contact, "ask", method, body, timeout=timeout, tries=_REQUEST_TRIES
+        )
+        return wire.need(answer)
+
+    async def decide(self, peer: Contact | bytes, request: bytes) -> bytes:
+        """Ask a witness; its reply comes after its cell is on the disk. This node may be asked too.
+
+        Raises:
+            NetworkError: no answer.
+            ProtocolError: its rules refuse.
+        """
+        return await self.request(peer, WITNESS, request)
+
+    # blobs
+
+    @property
+    def blobs(self) -> BlobStore:
+        """What this device holds. Any thread."""
+        if self._blobs is None:
+            raise NetworkError("this node does not run", cure="await start() first")
+        return self._blobs
+
+    def allow_blobs(self, allow: Allow) -> None:
+        """Decide who may fetch: `allow(peer's key, hash)` instead of the audience in the store.
+
+        It is called on worker threads.
+        """
+        self._allow = allow
+
+    async def fetch_from(self, contacts: Sequence[Contact], name: str) -> bytes:
+        """A blob, from here or from the first of these holders that gives it, checked.
+
+        Raises:
+            NetworkError: nobody gave it.
+        """
+        if self.blobs.has(name):
+            return await asyncio.to_thread(self.blobs.get, name)
+        assert self._carrier is not None
+        return await fetch_from(self._carrier, contacts, name, self._random)
+
+    # what is known
+
+    @property
+    def contact(self) -> Contact:
+        """This node's own contact; works as an invitation on the same network."""
+        if self._contact is None:
+            raise NetworkError("this node does not run", cure="await start() first")
+        return self._contact
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped or went wrong, by reason code, since the start."""
+        return self._protocol.counters
+
+    def contacts(self) -> tuple[Contact, ...]:
+        """The peers in the routing table."""
+        return tuple(peer.contact for peer in self._protocol.router.peers())
+
+    # inside
+
+    @property
+    def _running(self) -> HiveServer:
+        if self._server is None:
+            raise NetworkError("this node does not run", cure="await start() first")
+        return self._server
+
+    @property
+    def _protocol(self) -> HiveProtocol:
+        return self._running.protocol
+
+    async def _request_self(self, method: str, body: bytes) -> bytes:
+        handler = self._protocol.handlers.get(method)
+        if handler is None:
+            raise ProtocolError(f"no method {method!r} here")
+        answer = handler(self.identity.public, body)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        settings, home = self.settings, self.settings.home
+        storage = RecordStore(
+            self.rules,
+            path=home and home / "records.sqlite",
+            clock=settings.clock,
+            max_records=settings.max_records,
+            max_bytes=settings.max_bytes,
+        )
+        stack.callback(storage.close)
+        witness = Witness(self.rules, settings.clock, home and home / "cells.sqlite")
+        stack.push_async_callback(witness.close)
+        blobs = BlobStore(home and home / "blobs", quota=settings.blob_bytes)
+        stack.callback(blobs.close)
+        carrier = settings.carrier(self.identity)
+        stack.push_async_callback(carrier.close)
+        self._blobs = blobs
+        server = await self._listen(storage, carrier)
+        stack.push_async_callback(_stop_server, server)
+        upkeep = asyncio.create_task(server.upkeep(), name="pockethive-upkeep")
+        stack.push_async_callback(_cancel, upkeep)
+        self._handlers[WITNESS] = witness.decide
+        server.protocol.handlers = self._handlers
+        self._server, self._carrier = server, carrier
+        self._contact = self._own_contact(server)
+
+    async def _listen(self, storage: RecordStore, carrier: BlobCarrier) -> HiveServer:
+        """UDP and TCP on one port; a free port whose TCP twin is taken is given back."""
+        host, port = self.settings.listen
+        for left in range(_TWIN_TRIES if port == 0 else 1, 0, -1):
+            server = HiveServer(self.settings, self.identity, storage)
+            try:
+                await server.listen(port, host)
+                bound = server.transport.get_extra_info("sockname")[1]
+                await carrier.listen(Contact(self.identity.public, host, bound), self._answer)
+                return server
+            except OSError as error:
+                if server.transport is not None:
+                    await _stop_server(server)
+                if port or left == 1 or error.errno != errno.EADDRINUSE:
+                    raise _listen_error(error, host, port) from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _answer(self, peer: bytes, name: str) -> bytes | None:
+        """On a worker thread: the blob, if it is here and this peer may have it."""
+        allow = self._allow or self.blobs.allows
+        if not self.blobs.has(name) or not allow(peer, name):
+            return None
+        try:
+            return self.blobs.get(name)
+        except Failure as error:
+            log.warning("a blob cannot be served: %s", error)
+            return None
+
+    def _own_contact(self, server: HiveServer) -> Contact:
+        host, port = server.transport.get_extra_info("sockname")[:2]
+        return Contact(self.identity.public, self.settings.advertise or _reachable(host), port)
+
+
+def _listen_error(error: OSError, host: str, port: int) -> Failure:
+    if error.errno == errno.EADDRINUSE:
+        return NetworkError(
+            f"port {port} is taken",
+            where=f"{host}:{port}",
+            cure="stop the other program, or choose another port (0 takes any free one)",
+        )
+    return NetworkError(
+        f"cannot listen: {error.strerror or error}",
+        where=f"{host}:{port}",
+        cure="choose an address of this machine",
+    )
+
+
+def _reachable(host: str) -> str:
+    """For a wildcard, the address this machine would use outward; no packet is sent."""
+    if host not in _WILDCARDS:
+        return host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    outward = "2001:db8::1" if ":" in host else "192.0.2.1"  # reserved for documentation
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((outward, 9))
+        except OSError:
+            return _WILDCARDS[host]
+        return str(probe.getsockname()[0])
+
+
+async def _stop_server(server: HiveServer) -> None:
+    tasks = server.protocol.stop()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # the transport closes its socket in the loop's next round
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

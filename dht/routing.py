@@ -1,0 +1,133 @@
+"""The routing table: kademlia's buckets, with the true XOR neighbours and no storms of pings.
+
+Guards: contacts enter only with a proven address; a contact leaves after two silences in a row, not
+after one lost datagram; buckets are aligned powers of two.
+"""
+
+from collections.abc import Callable
+
+from kademlia.node import Node as KademliaNode
+from kademlia.routing import KBucket, RoutingTable
+
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import node_id
+
+SILENCES = 2
+
+
+class Peer(KademliaNode):  # type: ignore[misc]  # kademlia ships no types
+    """A contact in kademlia's clothes: its id is derived from its key, never believed."""
+
+    id: bytes
+    long_id: int
+
+    def __init__(self, contact: Contact) -> None:
+        super().__init__(node_id(contact.public), contact.host, contact.port)
+        self.contact = contact
+        self.silences = 0
+
+    @property
+    def public(self) -> bytes:
+        return self.contact.public
+
+
+class Bucket(KBucket):  # type: ignore[misc]  # kademlia ships no types
+    """A bucket that splits into its own kind and does not read the machine's clock."""
+
+    def touch_last_updated(self) -> None:
+        """The table keeps the times, on the node's clock."""
+        self.last_updated = 0.0
+
+    def split(self) -> "tuple[Bucket, Bucket]":
+        low, high = self.range
+        middle = (low + high) // 2
+        halves = Bucket(low, middle, self.ksize), Bucket(middle + 1, high, self.ksize)
+        for peer in (*self.nodes.values(), *self.replacement_nodes.values()):
+            halves[peer.long_id > middle].add_node(peer)
+        for half in halves:
+            half.last_updated = self.last_updated
+        return halves
+
+
+class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no types
+    """Belongs to the loop's thread. `clock` is the loop's time."""
+
+    buckets: list[Bucket]
+
+    def __init__(
+        self, protocol: object, ksize: int, node: KademliaNode, clock: Callable[[], float]
+    ) -> None:
+        self._clock = clock
+        super().__init__(protocol, ksize, node)
+
+    def flush(self) -> None:
+        self.buckets = [Bucket(0, 2**160 - 1, self.ksize)]
+
+    def get_bucket_for(self, node: KademliaNode) -> int:
+        low, high = 0, len(self.buckets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if node.long_id <= self.buckets[middle].range[1]:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def add_contact(self, node: Peer) -> None:
+        """Enter or refresh a contact whose address is proven. A full bucket keeps it in reserve."""
+        if node.id == self.node.id:
+            return
+        bucket = self.buckets[self.get_bucket_for(node)]
+        while not bucket.add_node(node) and bucket.has_in_range(self.node):
+            bucket.replacement_nodes.pop(node.id, None)
+            self.split_bucket(self.get_bucket_for(node))
+            bucket = self.buckets[self.get_bucket_for(node)]
+        bucket.last_updated = self._clock()
+
+    def known(self, identifier: bytes) -> Peer | None:
+        """The contact with this node id, if it is in a bucket."""
+        found = self.buckets[self.get_bucket_for(KademliaNode(identifier))].nodes.get(identifier)
+        return found if isinstance(found, Peer) else None
+
+    def silent(self, node: Peer) -> None:
+        """Note that a contact did not answer; after some silences a reserve takes its place."""
+        held = self.known(node.id)
+        if held is None:
+            self.buckets[self.get_bucket_for(node)].replacement_nodes.pop(node.id, None)
+            return
+        held.silences += 1
+        if held.silences >= SILENCES:
+            self.remove_contact(held)
+
+    def find_neighbors(
+        self, node: KademliaNode, k: int | None = None, exclude: KademliaNode | None = None
+    ) -> list[Peer]:
+        """The k contacts nearest to `node` by XOR, nearest first: buckets in XOR order."""
+        wanted, target = k or self.ksize, node.long_id
+        found: list[Peer] = []
+        for bucket in sorted(self.buckets, key=lambda bucket: _distance(bucket, target)):
+            found += sorted(
+                (
+                    peer
+                    for peer in bucket.nodes.values()
+                    if peer.id != node.id and (exclude is None or peer.id != exclude.id)
+                ),
+                key=lambda peer: peer.long_id ^ target,
+            )
+            if len(found) >= wanted:
+                break
+        return found[:wanted]
+
+    def peers(self) -> list[Peer]:
+        return [peer for bucket in self.buckets for peer in bucket.nodes.values()]
+
+    def lonely_buckets(self, age: float = 3600.0) -> list[Bucket]:
+        """Buckets that nothing happened in for `age` seconds."""
+        return [b for b in self.buckets if b.last_updated < self._clock() - age]
+
+
+def _distance(bucket: Bucket, target: int) -> int:
+    """The smallest XOR distance from `target` into an aligned bucket."""
+    low, high = bucket.range
+    width = (high - low).bit_length()
+    return int(((low ^ target) >> width) << width)

@@ -1,0 +1,221 @@
+"""kademlia's Server over sealed datagrams: find nodes, store and collect records, upkeep.
+
+Guards: a read asks all k nearest and merges what verifies; a write counts only real copies; upkeep
+can neither prolong a record nor bring an old one back, because storing is a join.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import tenacity
+from kademlia.network import Server
+from kademlia.node import Node as KademliaNode
+
+from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.dht import wire
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity
+from pockethive.dht.lookup import Found, Lookup
+from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS
+from pockethive.dht.protocol import HiveProtocol
+from pockethive.dht.record import Record
+from pockethive.dht.routing import Peer
+from pockethive.dht.seal import Sealer
+from pockethive.dht.settings import NodeSettings
+from pockethive.dht.store import RecordStore, merge
+
+log = logging.getLogger(__name__)
+
+JOIN_ATTEMPTS = 3
+_FETCH_ROUNDS = 8
+_REPUBLISH_AT_ONCE = 64
+
+
+class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
+    """One node's share of the DHT. Belongs to one event loop."""
+
+    protocol: HiveProtocol
+    storage: RecordStore
+
+    def __init__(self, settings: NodeSettings, identity: Identity, storage: RecordStore) -> None:
+        super().__init__(settings.k, settings.alpha, identity.node_id, storage)
+        self.node = Peer(Contact(identity.public, *settings.listen))
+        self._settings, self._identity = settings, identity
+        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
+
+    def _create_protocol(self) -> HiveProtocol:
+        settings = self._settings
+        sealer = Sealer(self._identity, settings.clock, settings.randbytes)
+        return HiveProtocol(self.node, self.storage, self.ksize, sealer, settings.randbytes)
+
+    def refresh_table(self, interval: int = 3600) -> None:
+        """Stock kademlia starts a task here that nobody holds; `upkeep` takes its place."""
+
+    async def bootstrap(self, addrs: Sequence[Contact]) -> int:
+        """Meet the network through some contacts; how many answered.
+
+        Raises:
+            NetworkError: none did, in `JOIN_ATTEMPTS` rounds.
+        """
+        contacts = [await self._resolved(contact) for contact in addrs]
+        others = [c for c in contacts if c.public != self._identity.public]
+        if not others:
+            return 0
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(JOIN_ATTEMPTS),
+            wait=lambda _: self._random.uniform(0.1, 0.5),
+            retry=tenacity.retry_if_exception_type(NetworkError),
+            reraise=True,
+        )
+        answered: int = await retrying(self._greet, others)
+        await self.locate(self.node.id)
+        return answered
+
+    async def locate(self, target: bytes) -> Found:
+        """The k nodes nearest to a 20-byte target that live, this one not among them."""
+
+        async def question(contact: Contact) -> list[Contact]:
+            answer = await self.protocol.call(contact, "find_node", target)
+            return wire.unpack_contacts(answer, self.ksize)
+
+        return await self._lookup(target, question)
+
+    async def publish(self, record: Record) -> int:
+        """Store at the k nearest nodes and here; how many copies there are.
+
+        Raises:
+            ProtocolError: the record may not be stored, by the rules of this node.
+        """
+        copies = int(self.storage.add(record))
+        if not copies:
+            return 0
+        found = await self.locate(record.key)
+        data = record.encode()
+        stored = await asyncio.gather(*(self._store(c, data) for c in found.contacts))
+        return copies + sum(stored)
+
+    async def collect(self, key: bytes) -> tuple[Record, ...]:
+        """Everything live under a key that the k nearest nodes and this one hold, merged."""
+        collector = _Collector(self, key)
+        await self._lookup(key, collector.question)
+        await collector.fetch_missing()
+        return merge(collector.records.values())
+
+    async def upkeep(self) -> None:
+        """Expire, refresh and republish, for ever. The node runs it as a task."""
+        while True:
+            await asyncio.sleep(self._settings.upkeep * self._random.uniform(0.5, 1.0))
+            self.storage.sweep()
+            for bucket in self.protocol.router.lonely_buckets():
+                target = self._random.randint(*bucket.range)
+                bucket.last_updated = asyncio.get_running_loop().time()
+                await self.locate(target.to_bytes(20, "big"))
+            for record in self.storage.older_than(self._settings.republish, _REPUBLISH_AT_ONCE):
+                self.storage.touch(record)
+                await self.publish(record)
+
+    async def _lookup(self, target: bytes, question: Any) -> Found:
+        start = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize)
+        lookup = Lookup(target, self._identity.public, question)
+        return await lookup.run(start, k=self.ksize, alpha=self.alpha, budget=self._settings.budget)
+
+    async def _store(self, contact: Contact, data: bytes) -> bool:
+        try:
+            return bool(await self.protocol.call(contact, "store", data))
+        except (NetworkError, ProtocolError) as error:
+            log.debug("a copy was not stored: %s", error)
+            return False
+
+    async def _greet(self, contacts: Sequence[Contact]) -> int:
+        pings = (self.protocol.call(contact, "ping") for contact in contacts)
+        results = await asyncio.gather(*pings, return_exceptions=True)
+        answered = sum(not isinstance(result, BaseException) for result in results)
+        if not answered:
+            raise NetworkError(
+                "no known node answered",
+                where=", ".join(f"{c.host}:{c.port}" for c in contacts[:4]),
+                cure="is it running, reachable, and is its key the one you wrote?",
+            )
+        return answered
+
+    async def _resolved(self, contact: Contact) -> Contact:
+        """The contact with its host name replaced by an address."""
+        if wire.is_address(contact.host):
+            return contact
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(contact.host, contact.port)
+        except OSError as error:
+            raise NetworkError(
+                f"cannot find the host: {error.strerror}",
+                where=contact.host,
+                cure="use its address",
+            ) from error
+        return Contact(contact.public, str(found[0][4][0]), contact.port)
+
+
+class _Collector:
+    """Gathers one key's records from its holders: what came along, then the rest by digest."""
+
+    def __init__(self, server: HiveServer, key: bytes) -> None:
+        self._server, self._key = server, key
+        local = server.storage.live(key)
+        self.records = {record.digest[:DIGEST_SIZE]: record for record in local}
+        self._holders: dict[Contact, list[bytes]] = {}
+        self._refused: set[bytes] = set()
+
+    async def question(self, contact: Contact) -> list[Contact]:
+        """Ask one node, for `Lookup`."""
+        answer = await self._server.protocol.call(contact, "find_value", self._key)
+        if not isinstance(answer, list) or len(answer) != 3:
+            raise ProtocolError("an answer of another shape", where="shape")
+        contacts = wire.unpack_contacts(answer[0], self._server.ksize)
+        digests = wire.need(answer[1], limit=MAX_DIGESTS * DIGEST_SIZE)
+        self._holders[contact] = [
+            digests[i : i + DIGEST_SIZE] for i in range(0, len(digests), DIGEST_SIZE)
+        ]
+        self._accept(answer[2])
+        return contacts
+
+    async def fetch_missing(self) -> None:
+        """Fetch by digest, from holders in turn, until nothing is missing or nobody has more."""
+        for _ in range(_FETCH_ROUNDS):
+            wanted: dict[bytes, Contact] = {}
+            for contact, digests in self._holders.items():
+                for digest in digests:
+                    if digest not in self.records and digest not in self._refused:
+                        wanted.setdefault(digest, contact)
+            if not wanted:
+                return
+            by_holder: dict[Contact, list[bytes]] = {}
+            for digest, contact in wanted.items():
+                by_holder.setdefault(contact, []).append(digest)
+            await asyncio.gather(*(self._fetch(c, d) for c, d in by_holder.items()))
+
+    async def _fetch(self, contact: Contact, digests: list[bytes]) -> None:
+        before = len(self.records) + len(self._refused)
+        try:
+            answer = await self._server.protocol.call(
+                contact, "fetch", self._key, b"".join(digests)
+            )
+            self._accept(answer)
+        except (NetworkError, ProtocolError) as error:
+            log.debug("a holder did not hand over records: %s", error)
+        if len(self.records) + len(self._refused) == before:
+            del self._holders[contact]
+
+    def _accept(self, answer: object) -> None:
+        for data in wire.need_list(answer, MAX_DIGESTS):
+            record = Record.decode(wire.need(data))
+            digest = record.digest[:DIGEST_SIZE]
+            if record.key != self._key or digest in self.records:
+                continue
+            try:
+                self._server.storage.admit(record)
+            except ProtocolError as error:
+                self._server.protocol.counters[error.where or "refused"] += 1
+                self._refused.add(digest)
+                continue
+            self.records[digest] = record

@@ -1,0 +1,44 @@
+"""Settings of a node. Time and randomness come in here, so that a simulation can own both."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pockethive.dht.blobs import BlobCarrier
+from pockethive.dht.identity import Identity
+from pockethive.dht.tls import TlsCarrier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """How a node listens, stores and searches.
+
+    Attributes:
+        listen: host and port for UDP and TCP; port 0 takes any free one. Loopback unless asked.
+        advertise: the host that others should dial, where it is not the one listened on.
+        home: folder for records, cells and blobs; None keeps everything in memory.
+        k: how many nodes hold a record. alpha: how many are asked at a time.
+        budget: seconds that one lookup may take.
+        upkeep: seconds between rounds of upkeep. republish: a record nobody stored for so many
+            seconds is stored again.
+        max_records, max_bytes: bounds of the record store. blob_bytes: bound of the blob store.
+        carrier: makes the way blobs travel.
+        clock: wall time, unix seconds. randbytes: random bytes.
+    """
+
+    listen: tuple[str, int] = ("127.0.0.1", 0)
+    advertise: str | None = None
+    home: Path | None = None
+    k: int = 8
+    alpha: int = 3
+    budget: float = 5.0
+    upkeep: float = 600.0
+    republish: float = 3600.0
+    max_records: int = 100_000
+    max_bytes: int = 128 * 2**20
+    blob_bytes: int = 2 * 2**30
+    carrier: Callable[[Identity], BlobCarrier] = TlsCarrier
+    clock: Callable[[], float] = time.time
+    randbytes: Callable[[int], bytes] = os.urandom

@@ -1,0 +1,265 @@
+"""A virtual clock and a virtual network that run the very `Node` class, thousands of times faster.
+
+Guards: one seed, one trace. Time moves only when nothing is left to do; latency, loss and every
+random byte come from the seed; no thread, file or real socket takes part. `World.trace` hashes
+every datagram with its time of arrival, so two runs can be compared by 32 bytes.
+"""
+
+import asyncio
+import hashlib
+import random
+import selectors
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from pockethive.core.errors import NetworkError
+from pockethive.dht.blobs import Answer
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity
+from pockethive.dht.node import Node
+from pockethive.dht.rules import Rules
+from pockethive.dht.settings import NodeSettings
+from pockethive.dht.transport import Address
+
+_T = TypeVar("_T")
+
+EPOCH: Final = 1_800_000_000.0  # unix seconds at which every simulation begins
+PORT: Final = 4400
+
+
+class _Clockwork(selectors.BaseSelector):
+    """A selector that never waits: `select` moves the loop's clock by its timeout."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._keys: dict[Any, selectors.SelectorKey] = {}
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("the simulation waits for something that never comes")
+        self.now += max(0.0, timeout)
+        return []
+
+    def register(self, *_: Any, **__: Any) -> selectors.SelectorKey:
+        raise RuntimeError("a simulation has no real sockets")
+
+    def unregister(self, *_: Any) -> selectors.SelectorKey:
+        raise RuntimeError("a simulation has no real sockets")
+
+    def get_map(self) -> dict[Any, selectors.SelectorKey]:
+        return self._keys
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop on a virtual clock. Work for threads is done at once, in the loop."""
+
+    def __init__(self, net: "VirtualNet") -> None:
+        self._clockwork, self._net = _Clockwork(), net
+        super().__init__(self._clockwork)
+        self._clock_resolution = 1e-9
+
+    def time(self) -> float:
+        return self._clockwork.now
+
+    def _make_self_pipe(self) -> None:
+        """No thread wakes this loop."""
+
+    def _close_self_pipe(self) -> None:
+        """There is none."""
+
+    def _write_to_self(self) -> None:
+        """There is none."""
+
+    def run_in_executor(
+        self,
+        executor: object,  # noqa: ARG002 - asyncio names it
+        func: Callable[..., _T],
+        *args: object,
+    ) -> "asyncio.Future[_T]":
+        future: asyncio.Future[_T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - an executor hands every error to its future
+            future.set_exception(error)
+        return future
+
+    async def create_datagram_endpoint(  # type: ignore[override]  # the two arguments kademlia uses
+        self,
+        protocol_factory: Callable[[], asyncio.DatagramProtocol],
+        local_addr: Address,
+    ) -> tuple["VirtualTransport", asyncio.DatagramProtocol]:
+        protocol = protocol_factory()
+        transport = VirtualTransport(self._net, protocol, local_addr)
+        self._net.bind(transport)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+
+class VirtualTransport(asyncio.DatagramTransport):
+    """One end on the virtual network."""
+
+    def __init__(
+        self, net: "VirtualNet", protocol: asyncio.DatagramProtocol, address: Address
+    ) -> None:
+        super().__init__()
+        self.protocol, self.address = protocol, address
+        self._net, self._closed = net, False
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        if not self._closed:
+            self._net.send(self.address, bytes(data), addr)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._net.unbind(self)
+
+    def abort(self) -> None:
+        self.close()
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.address if name == "sockname" else default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """How datagrams travel: fixed and exponential part of latency (seconds), loss (0 to 1)."""
+
+    latency: float = 0.04
+    jitter: float = 0.03
+    loss: float = 0.0
+
+
+class VirtualNet:
+    """Carries datagrams between virtual transports; seeded."""
+
+    def __init__(self, seed: int, link: Link) -> None:
+        self.link = link
+        self.cut: Callable[[Address, Address], bool] | None = None
+        self.answers: dict[Address, tuple[bytes, Answer]] = {}
+        self.sent = self.lost = self.bytes = self.biggest = 0
+        self.trace = hashlib.sha256()
+        self._random = random.Random(f"net {seed}")  # noqa: S311 - a simulation repeats itself
+        self._ends: dict[Address, VirtualTransport] = {}
+
+    def bind(self, transport: VirtualTransport) -> None:
+        if transport.address in self._ends:
+            raise OSError(98, "address in use")
+        self._ends[transport.address] = transport
+
+    def unbind(self, transport: VirtualTransport) -> None:
+        self._ends.pop(transport.address, None)
+
+    def delay(self) -> float:
+        """Seconds that the next packet takes."""
+        link = self.link
+        return link.latency + (self._random.expovariate(1 / link.jitter) if link.jitter else 0.0)
+
+    def blocked(self, source: Address, target: Address) -> bool:
+        return self.cut is not None and self.cut(source, target)
+
+    def send(self, source: Address, data: bytes, target: Address) -> None:
+        self.sent += 1
+        self.bytes += len(data)
+        self.biggest = max(self.biggest, len(data))
+        lost = self._random.random() < self.link.loss
+        if lost or self.blocked(source, target):
+            self.lost += 1
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.delay(), self._deliver, source, data, target)
+
+    def _deliver(self, source: Address, data: bytes, target: Address) -> None:
+        end = self._ends.get(target)
+        if end is None:
+            self.lost += 1
+            return
+        now = asyncio.get_running_loop().time()
+        self.trace.update(f"{now:.9f} {source} {target} ".encode() + data)
+        end.protocol.datagram_received(data, source)
+
+
+class VirtualCarrier:
+    """Blobs through memory, with the network's latency and partitions and the same permissions."""
+
+    def __init__(self, net: VirtualNet, identity: Identity) -> None:
+        self._net, self._identity = net, identity
+        self._address: Address | None = None
+
+    async def listen(self, contact: Contact, answer: Answer) -> None:
+        self._address = contact.address
+        self._net.answers[contact.address] = contact.public, answer
+
+    async def fetch(self, contact: Contact, name: str) -> bytes:
+        assert self._address is not None
+        await asyncio.sleep(2 * self._net.delay())
+        public, answer = self._net.answers.get(contact.address, (b"", None))
+        cut = self._net.blocked(self._address, contact.address)
+        if answer is None or public != contact.public or cut:
+            raise NetworkError("no blob server there", where=f"{contact.host}:{contact.port}")
+        data = answer(self._identity.public, name)
+        if data is None:
+            raise NetworkError("that device does not give the blob", where=contact.host)
+        return data
+
+    async def close(self) -> None:
+        if self._address is not None:
+            self._net.answers.pop(self._address, None)
+
+
+class World:
+    """A virtual network, its loop and its nodes.
+
+    world = World(seed=7)
+    a, b = world.node(rules), world.node(rules)
+    world.run(story(a, b))
+    """
+
+    def __init__(self, seed: int, link: Link | None = None) -> None:
+        self.seed = seed
+        self.net = VirtualNet(seed, link or Link())
+        self.loop = VirtualLoop(self.net)
+        self._made = 0
+
+    @property
+    def trace(self) -> str:
+        """Hash of everything delivered so far."""
+        return self.net.trace.hexdigest()
+
+    def clock(self) -> float:
+        """Wall time, unix seconds."""
+        return EPOCH + self.loop.time()
+
+    def node(self, rules: Rules, settings: NodeSettings | None = None) -> Node:
+        """The next node: identity, address and randomness follow from the seed and its number."""
+        self._made += 1
+        number = self._made
+        source = random.Random(f"node {self.seed} {number}")  # noqa: S311 - repeats itself
+        identity = Identity.from_seed(source.randbytes(32))
+        host = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        own = replace(
+            settings or NodeSettings(),
+            listen=(host, PORT),
+            home=None,
+            clock=self.clock,
+            randbytes=source.randbytes,
+            carrier=lambda owner: VirtualCarrier(self.net, owner),
+        )
+        return Node(own, identity, rules)
+
+    def run(self, story: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine to its end in virtual time."""
+        return self.loop.run_until_complete(story)
+
+    def close(self) -> None:
+        """End what a broken story left behind, and the loop."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left))
+        self.loop.close()

@@ -1,0 +1,5 @@
+"""Running as `python -m pockethive`."""
+
+from pockethive.cli.main import main
+
+raise SystemExit(main())

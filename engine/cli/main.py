@@ -1,0 +1,47 @@
+"""`pockethive`: parse, run a command, end with its exit code.
+
+0 completed or partial · 1 failed · 2 bad input · 3 time limit · 130 interrupted
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from pockethive import __version__
+from pockethive.cli import check, demo, doctor, get, models, node, run
+from pockethive.core.errors import PocketHiveError
+
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Commands import what they need when they run."""
+    top = argparse.ArgumentParser(
+        prog="pockethive",
+        description="Turn the devices you own into one agent swarm with no server.",
+    )
+    top.add_argument("--version", action="version", version=f"pockethive {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (run, demo, check, node, get, models, doctor):
+        command.register(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Errors on purpose become one message and an exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except PocketHiveError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"pockethive: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("pockethive: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, which is not our error; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code

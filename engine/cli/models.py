@@ -1,0 +1,163 @@
+"""`pockethive models`: list, get, quantize and remove local models."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from pockethive.cli.options import add_home, home_of
+from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
+
+if TYPE_CHECKING:
+    from pockethive.inference.bundle import Bundle
+    from pockethive.inference.workshop import Progress
+
+_MEGABYTE = 1_000_000
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command with its four actions."""
+    models = commands.add_parser("models", help="list, get, quantize and remove local models")
+    actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    listing = actions.add_parser("list", help="models on this device, and known ones to get")
+    listing.set_defaults(run=run_list)
+    add_home(listing)
+
+    get = actions.add_parser("get", help="make a model if it is missing; check it if not")
+    get.set_defaults(run=run_get)
+    _add_making(get)
+
+    quantize = actions.add_parser("quantize", help="make a model anew")
+    quantize.set_defaults(run=run_quantize)
+    _add_making(quantize)
+
+    removing = actions.add_parser("remove", help="delete a model from this device")
+    removing.add_argument("model", help="a name from `models list`, or `tools` for the quantizer")
+    removing.add_argument("--quantization", choices=QUANTIZATIONS, help="only this one")
+    removing.set_defaults(run=run_remove)
+    add_home(removing)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print a table, or tab-separated lines when nobody watches."""
+    from pockethive.inference.shelf import list_missing, list_models
+
+    home = home_of(args)
+    rows = [
+        (
+            each.name,
+            each.quantization,
+            f"{each.size / _MEGABYTE:.0f} MB" if each.folder else "-",
+            each.licence,
+            each.source,
+            f"damaged: {each.fault}" if each.fault else "here" if each.folder else "can be got",
+        )
+        for each in [*list_models(home), *list_missing(home)]
+    ]
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(row))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "quantization", "size", "licence", "source", "state")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    return 0
+
+
+def run_get(args: argparse.Namespace) -> int:
+    """Make sure that a model is here and sound."""
+    from pockethive.inference.shelf import get_model
+
+    with progress_printer(sys.stderr) as progress:
+        bundle = get_model(
+            args.model,
+            args.quantization,
+            home_of(args),
+            progress=progress,
+            torch_index=args.torch_index,
+        )
+    return _tell(bundle)
+
+
+def run_quantize(args: argparse.Namespace) -> int:
+    """Make a model anew, also when it is here."""
+    from pockethive.inference.catalogue import find_source
+    from pockethive.inference.quantizer import Job, quantize
+
+    job = Job(find_source(args.model), home_of(args), args.quantization, args.torch_index)
+    with progress_printer(sys.stderr) as progress:
+        bundle = quantize(job, progress)
+    return _tell(bundle)
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Delete a model, or the quantizer's tools."""
+    from pockethive.inference.shelf import remove, remove_tools
+
+    home: Path = home_of(args)
+    if args.model == "tools":
+        freed = remove_tools(home)
+    else:
+        freed = remove(args.model, home, args.quantization)
+    print(f"removed {args.model}: {freed / _MEGABYTE:.0f} MB freed")
+    return 0
+
+
+@contextmanager
+def progress_printer(out: TextIO, *, quiet: bool = False) -> Iterator["Callable[[Progress], None]"]:
+    """Show how a model is made: a bar for people, a line per stage for logs, or nothing."""
+    if quiet:
+        yield lambda _: None
+        return
+    if not out.isatty():
+        yield _lines(out)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(file=out)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda p: bar.update(task, description=p.stage, completed=p.fraction)
+
+
+def _lines(out: TextIO) -> "Callable[[Progress], None]":
+    told = ""
+
+    def tell(progress: "Progress") -> None:
+        nonlocal told
+        if progress.stage != told:
+            told = progress.stage
+            out.write(f"{progress.fraction:4.0%} {progress.stage}\n")
+            out.flush()
+
+    return tell
+
+
+def _tell(bundle: "Bundle") -> int:
+    card = bundle.card
+    print(f"{card.name} {card.quantization} is ready in {bundle.folder}")
+    print(f"{bundle.size / _MEGABYTE:.0f} MB, {card.licence}, sha256 {card.sha256}")
+    return 0
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        help=f"known name, Hugging Face id or folder (default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--quantization", choices=QUANTIZATIONS, default="int8")
+    parser.add_argument(
+        "--torch-index", metavar="URL", help="package index that PyTorch is taken from"
+    )
+    add_home(parser)

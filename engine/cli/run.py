@@ -1,0 +1,112 @@
+"""`pockethive run TEAM [GOAL]`: start a swarm, run one goal, show how it goes and its answer."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pockethive.cli.options import add_home, add_join, home_of
+from pockethive.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from pockethive.result import Result
+    from pockethive.swarm import Swarm
+
+TIME_LIMIT = 3
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run",
+        help="run a goal with a team",
+        description="Run a goal with a team of agents on this and other devices.",
+    )
+    parser.add_argument("team", help="a YAML file, or a shipped team such as `research`")
+    parser.add_argument("goal", nargs="?", help="what you want (default: read standard input)")
+    parser.add_argument(
+        "--documents",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="a file or folder to work on; it stays where it is (repeatable: one per device)",
+    )
+    parser.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="device processes to start here (default: 3, or none with --join)",
+    )
+    parser.add_argument("--timeout", type=int, metavar="S", help="seconds before giving up")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    add_join(parser)
+    add_home(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the goal; the exit code says how it ended."""
+    from pockethive.cli.model_ready import ensure_model
+    from pockethive.swarm import Swarm
+
+    goal = args.goal if args.goal is not None else _read_goal()
+    if not goal.strip():
+        raise BadInput("the goal is empty", cure='say what you want: pockethive run TEAM "goal"')
+    if args.timeout is not None and args.timeout < 1:
+        raise BadInput(f"a time limit of {args.timeout} seconds", cure="give at least one second")
+    home = home_of(args)
+    swarm = Swarm.from_yaml(
+        args.team,
+        documents=args.documents,
+        devices=args.devices,
+        join=args.join,
+        home=home,
+        timeout=args.timeout,
+    )
+    ensure_model(swarm.team.model, home, quiet=args.json)
+    with swarm:
+        result = _follow(swarm, goal, quiet=args.json)
+    return _print(result, as_json=args.json)
+
+
+def _follow(swarm: "Swarm", goal: str, *, quiet: bool) -> "Result":
+    if quiet:
+        return _await(swarm, goal)
+    from pockethive.cli.progress import Progress
+
+    with Progress(sys.stdout) as progress:
+        unsubscribe = swarm.device.subscribe(progress.saw)
+        try:
+            return _await(swarm, goal)
+        finally:
+            unsubscribe()
+
+
+def _await(swarm: "Swarm", goal: str) -> "Result":
+    """Wait for the result; an interrupt cancels the run before it goes on its way."""
+    future = swarm.submit(goal)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _print(result: "Result", *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        from pockethive.cli.answer import print_answer
+
+        print_answer(result, sys.stdout)
+    if result.timed_out:
+        return TIME_LIMIT
+    return 0 if result.status in {"completed", "partial"} else 1
+
+
+def _read_goal() -> str:
+    if sys.stdin.isatty():
+        raise BadInput("no goal was given", cure='pockethive run TEAM "what you want"')
+    return sys.stdin.read(100_000)

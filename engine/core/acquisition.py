@@ -1,0 +1,153 @@
+"""Getting a task's lease and keeping it: the part of Paxos that a holder plays.
+
+Read epochs, ask every witness for the next one, back off when others were faster, and renew at a
+third of the time. Pure: whoever owns it hands in answers and timers.
+"""
+
+from enum import Enum
+
+from pockethive.core.effects import AskWitness
+from pockethive.core.entry import Entry
+from pockethive.core.events import WitnessAnswered
+from pockethive.core.lease import (
+    MAX_EPOCH_JUMP,
+    Accepted,
+    AskLease,
+    FreeLease,
+    Propose,
+    ReadEpoch,
+    Refused,
+    WitnessRequest,
+)
+from pockethive.core.polling import Poll, jitter, usable_until
+from pockethive.core.task import DeviceId, Task
+
+ATTEMPTS = 4
+BACK_OFF_SECONDS = 0.2
+MAX_BACK_OFF_SECONDS = 5.0
+
+
+class Phase(Enum):
+    """How far the lease is."""
+
+    READING = "reading"
+    ASKING = "asking"
+    BACKING_OFF = "backing off"
+    HELD = "held"
+    GIVEN_UP = "given up"
+
+
+class Acquisition:
+    """One device's way to one lease. `phase`, `epoch`, `until` and `accepted` tell how it stands.
+
+    `until` is by the holder's own clock and already shortened for drift.
+    """
+
+    def __init__(self, entry: Entry, device: DeviceId) -> None:
+        assert isinstance(entry.body, Task)
+        self.task, self._entry, self._device = entry.body, entry, device
+        self.phase = Phase.READING
+        self.epoch = 0
+        self.until = 0.0
+        self.accepted: Accepted | None = None
+        self.retry_at = 0.0
+        self.output: Entry | None = None  # once proposed, renewals propose it again
+        self.proposed = False
+        self._attempt = 0
+        self._polls = 0
+        self._poll: Poll | None = None
+        self._proposing: Poll | None = None
+
+    def begin(self, now: float) -> tuple[AskWitness, ...]:
+        """Start, or start again after backing off."""
+        self.phase = Phase.READING
+        return self._ask(ReadEpoch(task=self.task.id), now)
+
+    def answered(self, event: WitnessAnswered, now: float) -> tuple[AskWitness, ...]:
+        """Take a witness's answer; look at `phase` afterwards."""
+        poll = self._poll
+        if poll is None or not poll.take(event):
+            return ()
+        if self.phase is Phase.READING:
+            return self._read(poll, now)
+        if self.phase is Phase.ASKING:
+            return self._asked(poll, now)
+        if self.phase is Phase.HELD and poll.won:
+            self._kept(poll)
+        return ()
+
+    def renew(self, now: float) -> tuple[AskWitness, ...]:
+        """Ask for more time; call it every `renew_seconds` while held."""
+        if now >= self.until:
+            self.phase = Phase.GIVEN_UP
+            return ()
+        return self._ask(self._renewal(), now)
+
+    def propose(self, output: Entry, now: float) -> tuple[AskWitness, ...]:
+        """Turn the lease into a hold for a signed output; `proposed` tells when a quorum has."""
+        self.output = output
+        return self._ask(self._renewal(), now)
+
+    def free(self) -> tuple[AskWitness, ...]:
+        """Give the lease back everywhere."""
+        self.phase = Phase.GIVEN_UP
+        request = FreeLease(task=self.task.id, epoch=self.epoch)
+        return self._new_poll(0.0).questions(request) if self.epoch else ()
+
+    @property
+    def renew_seconds(self) -> float:
+        """How long to wait between renewals."""
+        return self.task.lease_seconds / 3
+
+    def _renewal(self) -> WitnessRequest:
+        seconds = self.task.lease_seconds
+        if self.output is not None:
+            return Propose(
+                task=self.task.id, epoch=self.epoch, seconds=seconds, output=self.output
+            )
+        return AskLease(task=self.task.id, epoch=self.epoch, seconds=seconds, entry=self._entry)
+
+    def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
+        if poll.won:
+            floor = max(poll.highest_epoch(), self.task.committee.epoch_base)
+            # A refused attempt of our own may have raised epochs that its readers do not tell yet.
+            self.epoch = max(floor, min(self.epoch, floor + MAX_EPOCH_JUMP - 1)) + 1
+            self.phase = Phase.ASKING
+            return self._ask(self._renewal(), now)
+        return self._back_off(now, 0.0) if poll.lost else ()
+
+    def _asked(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
+        if poll.won:
+            self.phase = Phase.HELD
+            self.accepted = poll.accepted()
+            self._kept(poll)
+            return ()
+        if not poll.lost:
+            return ()
+        waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
+        freed = self.free()
+        return freed + self._back_off(now, float(max(waits, default=0)))
+
+    def _kept(self, poll: Poll) -> None:
+        self.until = max(self.until, usable_until(poll.asked_at, self.task.lease_seconds))
+        self.proposed = self.proposed or poll is self._proposing
+
+    def _back_off(self, now: float, wait: float) -> tuple[AskWitness, ...]:
+        self._attempt += 1
+        if self._attempt >= ATTEMPTS:
+            self.phase = Phase.GIVEN_UP
+            return ()
+        self.phase = Phase.BACKING_OFF
+        seed = f"{self._device} {self.task.id}"
+        pause = BACK_OFF_SECONDS * 2**self._attempt * (0.5 + jitter(seed, self._attempt))
+        self.retry_at = now + max(wait, min(pause, MAX_BACK_OFF_SECONDS))
+        return ()
+
+    def _ask(self, request: WitnessRequest, now: float) -> tuple[AskWitness, ...]:
+        self._poll = self._new_poll(now)
+        self._proposing = self._poll if isinstance(request, Propose) else None
+        return self._poll.questions(request)
+
+    def _new_poll(self, now: float) -> Poll:
+        self._polls += 1
+        return Poll(self.task.id, self._polls, self.task.committee, now)

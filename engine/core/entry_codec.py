@@ -1,0 +1,342 @@
+"""Entry bodies as canonical bytes, and the slot under which an author may hold one.
+
+Every body is versioned (`"v": 1`), bounded by `MAX_BODY` and read strictly. The bounds are chosen
+so that a task with its output, or an output with three verdicts, fits into one message of 8 kB.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pockethive.core.canonical import encode, from_text, to_text
+from pockethive.core.entry import (
+    Body,
+    Claim,
+    Close,
+    CloseReason,
+    Commit,
+    Kind,
+    Member,
+    Output,
+    Verdict,
+)
+from pockethive.core.errors import BadEncoding, GraphError
+from pockethive.core.fields import (
+    MAX_TIME,
+    NAME,
+    REASON,
+    VERSION,
+    Fields,
+    key,
+    sha,
+)
+from pockethive.core.labels import Label
+from pockethive.core.lease import MAX_LEASE_SECONDS
+from pockethive.core.task import (
+    Check,
+    Committee,
+    Edge,
+    EdgeKind,
+    Policy,
+    Task,
+    Verification,
+    task_id,
+)
+
+MAX_BODY: Mapping[Kind, int] = {
+    Kind.TASK: 1_800,
+    Kind.CLAIM: 240,
+    Kind.OUTPUT: 1_600,
+    Kind.VERDICT: 800,
+    Kind.COMMIT: 1_300,
+    Kind.CLOSE: 480,
+    Kind.MEMBER: 1_200,
+}
+"""Bytes of an encoded body, by kind."""
+
+MAX_SOURCES = 64
+MAX_CHECKS = 8
+MAX_WITNESSES = 7
+MAX_VERDICTS = 3
+_MAX_SKILLS = 16
+_OUTPUT_FRAME = 360  # bytes of an output body without its inputs, at most
+_INPUT_FRAME = 50  # bytes of one input beside its name
+_HOST = 255
+
+
+def encode_body(body: Body) -> bytes:
+    """Canonical bytes of a body.
+
+    Raises:
+        BadEncoding: over its bound, or a field that `decode_body` would refuse.
+    """
+    kind = kind_of(body)
+    data = encode({"v": VERSION, **_ENCODERS[kind](body)})
+    if len(data) > MAX_BODY[kind]:
+        raise BadEncoding(f"a {kind.value} of {len(data)} bytes, at most {MAX_BODY[kind]} are sent")
+    return data
+
+
+def decode_body(kind: Kind, data: bytes) -> Body:
+    """The body behind `encode_body`.
+
+    Raises:
+        BadEncoding: another version, kind or spelling, an unknown field, or over a bound.
+    """
+    fields = Fields.read(data, MAX_BODY[kind], kind.value)
+    body = _DECODERS[kind](fields)
+    fields.done()
+    return body
+
+
+def slot(body: Body) -> bytes:
+    """Under one key and author, where this body lives; two bodies in one slot prove cheating."""
+    match body:
+        case Task():
+            return b"generation %d" % body.committee.generation
+        case Output() | Verdict():
+            return b"%d " % body.epoch + body.output[:32].encode()
+        case _:
+            return kind_of(body).value.encode()
+
+
+def kind_of(body: Body) -> Kind:
+    """The kind of entry that a body makes."""
+    return Kind(type(body).__name__.lower())
+
+
+def inputs_fit(names: Iterable[str]) -> bool:
+    """Whether an output that read these sources still fits into its bound."""
+    lengths = [len(name) + _INPUT_FRAME for name in names]
+    return len(lengths) <= MAX_SOURCES and sum(lengths) <= MAX_BODY[Kind.OUTPUT] - _OUTPUT_FRAME
+
+
+def _encode_task(task: Task) -> dict[str, Any]:
+    if task.id != task_id(task.run, task.name, task.spec):
+        raise BadEncoding(f"the id {task.id} is not made of its run, name and spec")
+    committee = task.committee
+    return {
+        "run": task.run,
+        "name": task.name,
+        "role": task.role,
+        "skill": task.skill,
+        "spec": task.spec,
+        "after": [[e.kind.value, list(e.sources), e.count, e.seconds] for e in task.after],
+        "place": task.place,
+        "label": task.label.value,
+        "checks": [[check.policy.value, check.checker] for check in task.verification.checks],
+        "verdicts": task.verification.verdicts,
+        "model": task.needs_model,
+        "witnesses": list(committee.witnesses),
+        "quorum": committee.quorum,
+        "generation": committee.generation,
+        "base": committee.epoch_base,
+        "owner": task.owner,
+        "owner_key": task.owner_key,
+        "began": task.began,
+        "lease": task.lease_seconds,
+        "expires": task.expires,
+    }
+
+
+def _decode_task(fields: Fields) -> Task:
+    run, name, spec = fields.run("run"), fields.text("name", NAME, 1), fields.sha("spec")
+    place = fields.take("place")
+    if place is not None and not isinstance(place, str):
+        raise BadEncoding("task: place is no device")
+    return Task(
+        id=task_id(run, name, spec),
+        run=run,
+        name=name,
+        role=fields.text("role", NAME),
+        skill=fields.text("skill", NAME),
+        spec=spec,
+        after=tuple(_decode_edge(item) for item in fields.items("after", 8)),
+        place=None if place is None else Fields({"place": place}, "task").device("place"),
+        label=fields.one_of("label", Label),
+        verification=_decode_verification(fields),
+        needs_model=fields.flag("model"),
+        committee=_decode_committee(fields),
+        owner=fields.device("owner"),
+        owner_key=fields.key("owner_key"),
+        began=fields.whole("began", 0, MAX_TIME),
+        lease_seconds=fields.whole("lease", 1, MAX_LEASE_SECONDS),
+        expires=fields.whole("expires", 0, MAX_TIME),
+    )
+
+
+def _decode_edge(item: object) -> Edge:
+    if not isinstance(item, list) or len(item) != 4:
+        raise BadEncoding("task: an edge that has not four parts")
+    fields = Fields(dict(zip(("kind", "sources", "count", "seconds"), item, strict=True)), "edge")
+    return Edge(
+        kind=fields.one_of("kind", EdgeKind),
+        sources=fields.texts("sources", MAX_SOURCES),
+        count=fields.whole("count"),
+        seconds=fields.whole("seconds"),
+    )
+
+
+def _decode_verification(fields: Fields) -> Verification:
+    policies = {policy.value: policy for policy in Policy}
+    checks = []
+    for policy, checker in fields.pairs("checks", MAX_CHECKS):
+        if policy not in policies:
+            raise BadEncoding(f"task: no policy {policy[:40]!r}")
+        checks.append(Check(policies[policy], checker))
+    return Verification(checks=tuple(checks), verdicts=fields.whole("verdicts", 0, 7))
+
+
+def _decode_committee(fields: Fields) -> Committee:
+    try:
+        return Committee(
+            witnesses=fields.devices("witnesses", MAX_WITNESSES),
+            quorum=fields.whole("quorum", 1, MAX_WITNESSES),
+            generation=fields.whole("generation", 1),
+            epoch_base=fields.whole("base"),
+        )
+    except GraphError as error:
+        raise BadEncoding(f"task: {error}") from error
+
+
+def _encode_claim(claim: Claim) -> dict[str, Any]:
+    return {"task": claim.task, "epoch": claim.epoch, "until": claim.until}
+
+
+def _decode_claim(fields: Fields) -> Claim:
+    return Claim(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        until=fields.whole("until", 0, MAX_TIME),
+    )
+
+
+def _encode_output(output: Output) -> dict[str, Any]:
+    inputs = [[name, to_text(bytes.fromhex(sha(h, "output")))] for name, h in output.inputs]
+    return {
+        "task": output.task,
+        "epoch": output.epoch,
+        "output": output.output,
+        "size": output.size,
+        "model": output.model,
+        "inputs": inputs,
+    }
+
+
+def _decode_output(fields: Fields) -> Output:
+    return Output(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        size=fields.whole("size", 0, MAX_TIME),
+        model=fields.sha("model", empty=True),
+        inputs=tuple(
+            (name, from_text(text, 32).hex()) for name, text in fields.pairs("inputs", MAX_SOURCES)
+        ),
+    )
+
+
+def _encode_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "task": verdict.task,
+        "epoch": verdict.epoch,
+        "output": verdict.output,
+        "worker": verdict.worker,
+        "accept": verdict.accept,
+        "checks": list(verdict.checks),
+        "reason": verdict.reason,
+    }
+
+
+def _decode_verdict(fields: Fields) -> Verdict:
+    return Verdict(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        worker=fields.device("worker"),
+        accept=fields.flag("accept"),
+        checks=fields.texts("checks", MAX_CHECKS),
+        reason=fields.text("reason", REASON),
+    )
+
+
+def _encode_commit(commit: Commit) -> dict[str, Any]:
+    return {
+        "task": commit.task,
+        "generation": commit.generation,
+        "epoch": commit.epoch,
+        "output": commit.output,
+        "acks": [list(ack) for ack in commit.acks],
+    }
+
+
+def _decode_commit(fields: Fields) -> Commit:
+    acks = fields.pairs("acks", MAX_WITNESSES)
+    return Commit(
+        task=fields.task("task"),
+        generation=fields.whole("generation", 1),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        acks=tuple((Fields({"w": w}, "ack").device("w"), key(s, 64)) for w, s in acks),
+    )
+
+
+def _encode_close(close: Close) -> dict[str, Any]:
+    return {"task": close.task, "reason": close.reason.value, "detail": close.detail}
+
+
+def _decode_close(fields: Fields) -> Close:
+    return Close(
+        task=fields.task("task"),
+        reason=fields.one_of("reason", CloseReason),
+        detail=fields.text("detail", REASON),
+    )
+
+
+def _encode_member(member: Member) -> dict[str, Any]:
+    return {
+        "device": member.device,
+        "owner_key": member.owner_key,
+        "certificate": member.certificate,
+        "host": member.host,
+        "port": member.port,
+        "skills": list(member.skills),
+        "checkers": list(member.checkers),
+        "model": member.model,
+        "documents": member.documents,
+        "works": member.works,
+    }
+
+
+def _decode_member(fields: Fields) -> Member:
+    return Member(
+        device=fields.device("device"),
+        owner_key=fields.key("owner_key"),
+        certificate=fields.key("certificate", 64),
+        host=fields.text("host", _HOST, 1),
+        port=fields.whole("port", 1, 65_535),
+        skills=fields.texts("skills", _MAX_SKILLS),
+        checkers=fields.texts("checkers", _MAX_SKILLS),
+        model=fields.sha("model", empty=True),
+        documents=fields.whole("documents"),
+        works=fields.flag("works"),
+    )
+
+
+_ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
+    Kind.TASK: _encode_task,
+    Kind.CLAIM: _encode_claim,
+    Kind.OUTPUT: _encode_output,
+    Kind.VERDICT: _encode_verdict,
+    Kind.COMMIT: _encode_commit,
+    Kind.CLOSE: _encode_close,
+    Kind.MEMBER: _encode_member,
+}
+_DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
+    Kind.TASK: _decode_task,
+    Kind.CLAIM: _decode_claim,
+    Kind.OUTPUT: _decode_output,
+    Kind.VERDICT: _decode_verdict,
+    Kind.COMMIT: _decode_commit,
+    Kind.CLOSE: _decode_close,
+    Kind.MEMBER: _decode_member,
+}

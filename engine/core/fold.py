@@ -1,0 +1,196 @@
+"""Folding a set of entries into what a task is now.
+
+Rule guarded here: every reader of the same set sees the same task, whatever the order, repetitions
+or entries of strangers in it. A commit is believed because of its acks, not because of its author.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pockethive.core.canonical import from_text
+from pockethive.core.entry import Claim, Close, Commit, Entry, Kind, Output, Verdict
+from pockethive.core.entry_codec import slot
+from pockethive.core.errors import BadEncoding
+from pockethive.core.lease import ack_bytes
+from pockethive.core.lifecycle import CLOSES, Move, Status, step
+from pockethive.core.ports import VerifySignature
+from pockethive.core.task import DeviceId, Task, TaskId
+from pockethive.core.verification import accepting, judgements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """A task as its entries tell it.
+
+    `outputs`, `verdicts`: those that count, by digest. `worker`, `epoch`, `output`: of the
+    committed output; of the latest proposal before. `holders`: devices that hold the committed
+    blob, the worker first. `evidence`: entries that share a slot with another one of their author.
+    """
+
+    task: Task
+    entry: Entry
+    status: Status
+    epoch: int
+    outputs: tuple[Entry, ...]
+    verdicts: tuple[Entry, ...]
+    commit: Entry | None
+    close: Entry | None
+    worker: DeviceId | None
+    output: str | None
+    holders: tuple[DeviceId, ...]
+    evidence: tuple[Entry, ...]
+
+
+def fold(
+    entries: Iterable[Entry], verify: VerifySignature, wanted: TaskId | None = None
+) -> TaskView | None:
+    """What the entries say of a task (`wanted`, or the only one there is).
+
+    None when its signed task is not among them. Signatures of the entries were checked before.
+    """
+    by_digest = {entry.digest: entry for entry in entries}
+    everything = [by_digest[digest] for digest in sorted(by_digest)]
+    signed = _task_entry(everything, wanted)
+    if signed is None:
+        return None
+    task = signed.body
+    assert isinstance(task, Task)
+    about = [e for e in everything if getattr(e.body, "task", None) == task.id]
+    outputs = tuple(e for e in about if _is_output(e, task))
+    verdicts = tuple(e for e in about if isinstance(e.body, Verdict) and _fits(e, task, outputs))
+    commit = next((e for e in about if proven(e, task, verify)), None)
+    close = next((e for e in about if e.kind is Kind.CLOSE and e.author == task.owner), None)
+    made = _made(commit, outputs)
+    epoch, sha = _value(commit, made)
+    return TaskView(
+        task=task,
+        entry=signed,
+        status=_status(task, about, outputs, (commit, close)),
+        epoch=epoch,
+        outputs=outputs,
+        verdicts=verdicts,
+        commit=commit,
+        close=close,
+        worker=None if made is None else made.author,
+        output=sha,
+        holders=_holders(task, commit, made, verdicts),
+        evidence=_doubles(
+            [*about, *(e for e in everything if e.body == task or _is_task(e, task))]
+        ),
+    )
+
+
+def proven(entry: Entry, task: Task, verify: VerifySignature) -> bool:
+    """Whether `entry` is a commit of `task` with valid acks of a quorum of its witnesses."""
+    commit = entry.body
+    if not isinstance(commit, Commit) or commit.task != task.id:
+        return False
+    if commit.generation != task.committee.generation:
+        return False
+    said = ack_bytes(commit.task, commit.generation, commit.epoch, commit.output)
+    signers = {
+        witness
+        for witness, signature in commit.acks
+        if witness in task.committee.witnesses and signed_by(witness, said, signature, verify)
+    }
+    return len(signers) >= task.committee.quorum
+
+
+def signed_by(device: DeviceId, message: bytes, signature: str, verify: VerifySignature) -> bool:
+    """Whether `signature` (base64url) over `message` is `device`'s."""
+    try:
+        return verify(from_text(device, 32), message, from_text(signature, 64))
+    except BadEncoding:
+        return False
+
+
+def _is_task(entry: Entry, task: Task) -> bool:
+    return isinstance(entry.body, Task) and entry.body.id == task.id and entry.author == task.owner
+
+
+def _task_entry(everything: list[Entry], wanted: TaskId | None) -> Entry | None:
+    """The owner's entry of the latest generation; ties go to the smallest id and digest."""
+    found = [
+        (entry.body.id, -entry.body.committee.generation, entry.digest, entry)
+        for entry in everything
+        if isinstance(entry.body, Task)
+        and entry.author == entry.body.owner
+        and wanted in (None, entry.body.id)
+    ]
+    return min(found, key=lambda item: item[:3])[3] if found else None
+
+
+def _is_output(entry: Entry, task: Task) -> bool:
+    return isinstance(entry.body, Output) and task.place in (None, entry.author)
+
+
+def _fits(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
+    """Verdicts on outputs that are here; of a device's contradiction neither side counts."""
+    return any(entry in judgements(task, output, (entry,)) for output in outputs)
+
+
+def _made(commit: Entry | None, outputs: tuple[Entry, ...]) -> Entry | None:
+    """The output entry that the commit names, else the latest proposal."""
+    value = commit.body if commit is not None else None
+    fitting = [
+        (entry.body.epoch, entry.digest, entry)
+        for entry in outputs
+        if isinstance(entry.body, Output)
+        and (not isinstance(value, Commit) or _before(entry.body, value))
+    ]
+    return max(fitting, key=lambda item: item[:2])[2] if fitting else None
+
+
+def _before(output: Output, commit: Commit) -> bool:
+    """A commit may finish at a later epoch what was made at an earlier one."""
+    return output.output == commit.output and output.epoch <= commit.epoch
+
+
+def _value(commit: Entry | None, made: Entry | None) -> tuple[int, str | None]:
+    if commit is not None and isinstance(commit.body, Commit):
+        return commit.body.epoch, commit.body.output
+    if made is not None and isinstance(made.body, Output):
+        return made.body.epoch, made.body.output
+    return 0, None
+
+
+def _holders(
+    task: Task, commit: Entry | None, made: Entry | None, verdicts: tuple[Entry, ...]
+) -> tuple[DeviceId, ...]:
+    if commit is None or made is None:
+        return ()
+    return (made.author, *(entry.author for entry in accepting(task, made, verdicts)))
+
+
+def _status(
+    task: Task, about: list[Entry], outputs: tuple[Entry, ...], ends: tuple[Entry | None, ...]
+) -> Status:
+    """Readiness is not an entry, so a reader starts from `ready`."""
+    commit, close = ends
+    moves = [Move.CLAIM] if any(isinstance(e.body, Claim) for e in about) else []
+    if outputs:
+        moves.append(Move.PROPOSE)
+    if close is not None and isinstance(close.body, Close):
+        moves.append(CLOSES[close.body.reason])
+    if commit is not None:
+        moves.append(Move.COMMIT)
+    status = Status.READY
+    for move in moves:
+        status = step(task.id, status, move)
+    return status
+
+
+def _doubles(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Entries of one author in one slot that differ: proof that the author cheats.
+
+    Commits and closes of one author are left out: a second commit only has other acks.
+    """
+    places: dict[tuple[str, Kind, bytes], dict[str, Entry]] = {}
+    for entry in entries:
+        if entry.kind in (Kind.OUTPUT, Kind.VERDICT, Kind.TASK):
+            place = (entry.author, entry.kind, slot(entry.body))
+            known = places.setdefault(place, {})
+            if all(other.body != entry.body for other in known.values()):
+                known[entry.digest] = entry
+    doubled = [e for known in places.values() if len(known) > 1 for e in known.values()]
+    return tuple(sorted(doubled, key=lambda entry: entry.digest))

@@ -1,0 +1,215 @@
+"""Questions to witnesses and their answers as canonical bytes, at most 8,000 each.
+
+Entries inside travel as base64url of their signed bytes; whoever decodes hands in how to open them,
+so that no entry is seen here whose signature was not verified.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pockethive.core.canonical import encode, from_text, to_text
+from pockethive.core.entry import Entry
+from pockethive.core.errors import BadEncoding
+from pockethive.core.fields import NAME, VERSION, Fields, key
+from pockethive.core.lease import (
+    MAX_LEASE_SECONDS,
+    Accepted,
+    Ack,
+    AskCommit,
+    AskLease,
+    AskSlot,
+    EpochRead,
+    FreeLease,
+    Grant,
+    Propose,
+    ReadEpoch,
+    Refusal,
+    Refused,
+    WitnessAnswer,
+    WitnessRequest,
+)
+
+MAX_MESSAGE = 8_000
+MAX_WIRE = 6_000  # bytes of one entry inside, as base64url
+_MAX_EVIDENCE = 8
+
+OpenEntry = Callable[[bytes], Entry]
+"""Signed bytes to the entry behind them. Raises ProtocolError."""
+
+
+def encode_request(request: WitnessRequest) -> bytes:
+    """Canonical bytes of a request. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
+    return bounded({"v": VERSION, **_request(request)})
+
+
+def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
+    """The request behind `encode_request`. Raises BadEncoding, and what `open_entry` raises."""
+    fields = Fields.read(data, MAX_MESSAGE, "witness request")
+    ask, task = fields.text("ask", NAME), fields.task("task")
+    request: WitnessRequest
+    match ask:
+        case "read":
+            request = ReadEpoch(task=task)
+        case "lease":
+            request = AskLease(
+                task=task,
+                epoch=fields.whole("epoch"),
+                seconds=_seconds(fields),
+                entry=take_entry(fields, "entry", open_entry),
+            )
+        case "free":
+            request = FreeLease(task=task, epoch=fields.whole("epoch"))
+        case "propose":
+            request = Propose(
+                task=task,
+                epoch=fields.whole("epoch"),
+                seconds=_seconds(fields),
+                output=take_entry(fields, "output", open_entry),
+            )
+        case "slot":
+            request = AskSlot(
+                task=task,
+                epoch=fields.whole("epoch"),
+                output=fields.sha("output"),
+                seconds=_seconds(fields),
+            )
+        case "commit":
+            wires = fields.texts("evidence", _MAX_EVIDENCE, MAX_WIRE)
+            request = AskCommit(
+                task=task,
+                epoch=fields.whole("epoch"),
+                output=fields.sha("output"),
+                evidence=tuple(open_entry(from_text(wire)) for wire in wires),
+            )
+        case _:
+            raise BadEncoding(f"witness request: nobody knows {ask!r}")
+    fields.done()
+    return request
+
+
+def encode_answer(answer: WitnessAnswer) -> bytes:
+    """Canonical bytes of an answer."""
+    return bounded({"v": VERSION, **_answer(answer)})
+
+
+def decode_answer(data: bytes) -> WitnessAnswer:
+    """The answer behind `encode_answer`. Raises BadEncoding. Signatures are not verified here."""
+    fields = Fields.read(data, MAX_MESSAGE, "witness answer")
+    kind, task, epoch = fields.text("answer", NAME), fields.task("task"), fields.whole("epoch")
+    answer: WitnessAnswer
+    match kind:
+        case "epoch":
+            answer = EpochRead(task=task, epoch=epoch, accepted=_take_accepted(fields))
+        case "grant":
+            answer = Grant(
+                task=task,
+                generation=fields.whole("generation", 1),
+                epoch=epoch,
+                holder=fields.device("holder"),
+                seconds=_seconds(fields),
+                accepted=_take_accepted(fields),
+                slot=fields.flag("slot"),
+                signature=_signature(fields),
+            )
+        case "refusal":
+            answer = Refusal(
+                task=task,
+                reason=fields.one_of("reason", Refused),
+                epoch=epoch,
+                wait_seconds=fields.whole("wait", 0, MAX_LEASE_SECONDS),
+                accepted=_take_accepted(fields),
+            )
+        case "ack":
+            answer = Ack(
+                task=task,
+                generation=fields.whole("generation", 1),
+                epoch=epoch,
+                output=fields.sha("output"),
+                signature=_signature(fields),
+            )
+        case _:
+            raise BadEncoding(f"witness answer: nobody knows {kind!r}")
+    fields.done()
+    return answer
+
+
+def bounded(value: dict[str, Any]) -> bytes:
+    """Canonical bytes of at most `MAX_MESSAGE`. Raises BadEncoding."""
+    data = encode(value)
+    if len(data) > MAX_MESSAGE:
+        raise BadEncoding(f"a message of {len(data)} bytes, at most {MAX_MESSAGE} are sent")
+    return data
+
+
+def take_entry(fields: Fields, name: str, open_entry: OpenEntry) -> Entry:
+    """The entry in a field."""
+    return open_entry(from_text(fields.text(name, MAX_WIRE, 1)))
+
+
+def _request(request: WitnessRequest) -> dict[str, Any]:
+    match request:
+        case ReadEpoch(task=task):
+            return {"ask": "read", "task": task}
+        case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry):
+            wire = to_text(entry.wire)
+            return {"ask": "lease", "task": task, "epoch": epoch, "seconds": seconds, "entry": wire}
+        case FreeLease(task=task, epoch=epoch):
+            return {"ask": "free", "task": task, "epoch": epoch}
+        case Propose(task=task, epoch=epoch, seconds=seconds, output=entry):
+            wire = to_text(entry.wire)
+            parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": wire}
+            return {"ask": "propose", **parts}
+        case AskSlot(task=task, epoch=epoch, output=output, seconds=seconds):
+            parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": output}
+            return {"ask": "slot", **parts}
+        case AskCommit(task=task, epoch=epoch, output=output, evidence=evidence):
+            wires = [to_text(entry.wire) for entry in evidence]
+            parts = {"task": task, "epoch": epoch, "output": output}
+            return {"ask": "commit", **parts, "evidence": wires}
+
+
+def _answer(answer: WitnessAnswer) -> dict[str, Any]:
+    common = {"task": answer.task, "epoch": answer.epoch}
+    match answer:
+        case EpochRead(accepted=accepted):
+            return {"answer": "epoch", **common, "accepted": _accepted(accepted)}
+        case Grant():
+            return {
+                "answer": "grant",
+                **common,
+                "generation": answer.generation,
+                "holder": answer.holder,
+                "seconds": answer.seconds,
+                "accepted": _accepted(answer.accepted),
+                "slot": answer.slot,
+                "signature": answer.signature,
+            }
+        case Refusal(reason=reason, wait_seconds=wait, accepted=accepted):
+            parts = {"reason": reason.value, "wait": wait, "accepted": _accepted(accepted)}
+            return {"answer": "refusal", **common, **parts}
+        case Ack():
+            parts = {"generation": answer.generation, "output": answer.output}
+            return {"answer": "ack", **common, **parts, "signature": answer.signature}
+
+
+def _accepted(accepted: Accepted | None) -> list[object] | None:
+    return None if accepted is None else [accepted.epoch, accepted.output]
+
+
+def _take_accepted(fields: Fields) -> Accepted | None:
+    value = fields.take("accepted")
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise BadEncoding("witness answer: an accepted value that is no pair")
+    inner = Fields({"epoch": value[0], "output": value[1]}, "accepted value")
+    return Accepted(inner.whole("epoch"), inner.sha("output"))
+
+
+def _seconds(fields: Fields) -> int:
+    return fields.whole("seconds", 1, MAX_LEASE_SECONDS)
+
+
+def _signature(fields: Fields) -> str:
+    text = fields.text("signature", 200)
+    return text if not text else key(text, 64)

@@ -1,0 +1,134 @@
+"""Messages between devices as canonical bytes, at most 8,000 each."""
+
+from typing import Any
+
+from pockethive.core.canonical import to_text
+from pockethive.core.entry_codec import MAX_SOURCES
+from pockethive.core.errors import BadEncoding
+from pockethive.core.fields import NAME, REASON, VERSION, Fields, distinct, task_text
+from pockethive.core.labels import Label
+from pockethive.core.lease_codec import MAX_MESSAGE, OpenEntry, bounded, take_entry
+from pockethive.core.message import (
+    PROGRESS_STATES,
+    Ended,
+    LetGo,
+    Made,
+    Message,
+    Offer,
+    Progress,
+    VerifyOffer,
+)
+from pockethive.core.task import DeviceId, TaskId
+
+MAX_RANK = 10_000
+
+
+def encode_message(message: Message) -> bytes:
+    """Canonical bytes of a message. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
+    return bounded({"v": VERSION, **_message(message)})
+
+
+def decode_message(data: bytes, open_entry: OpenEntry) -> Message:
+    """The message behind `encode_message`. Raises BadEncoding, and what `open_entry` raises."""
+    fields = Fields.read(data, MAX_MESSAGE, "message")
+    message = _decode(fields.text("say", NAME), fields, open_entry)
+    fields.done()
+    return message
+
+
+def _message(message: Message) -> dict[str, Any]:
+    match message:
+        case Offer():
+            return {
+                "say": "offer",
+                "task": message.task,
+                "skill": message.skill,
+                "model": message.needs_model,
+                "label": message.label.value,
+                "place": message.place,
+                "rank": message.rank,
+                "entry": to_text(message.entry.wire),
+                "inputs": _inputs(message.inputs),
+            }
+        case VerifyOffer():
+            return {
+                "say": "verify",
+                "task": message.task,
+                "rank": message.rank,
+                "entry": to_text(message.entry.wire),
+                "output": to_text(message.output.wire),
+                "inputs": _inputs(message.inputs),
+            }
+        case Made(entry=entry):
+            return {"say": "made", "entry": to_text(entry.wire)}
+        case Progress(task=task, epoch=epoch, state=state, reason=reason):
+            parts = {"task": task, "epoch": epoch, "state": state, "reason": reason}
+            return {"say": "progress", **parts}
+        case LetGo(task=task, epoch=epoch, reason=reason):
+            return {"say": "let go", "task": task, "epoch": epoch, "reason": reason}
+        case Ended(task=task, entry=entry):
+            return {"say": "ended", "task": task, "entry": to_text(entry.wire)}
+
+
+def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
+    match say:
+        case "offer":
+            task = fields.task("task")
+            return Offer(
+                task=task,
+                skill=fields.text("skill", NAME),
+                needs_model=fields.flag("model"),
+                label=fields.one_of("label", Label),
+                place=_take_place(fields),
+                rank=fields.whole("rank", 0, MAX_RANK),
+                entry=take_entry(fields, "entry", open_entry),
+                inputs=_take_inputs(fields, task),
+            )
+        case "verify":
+            task = fields.task("task")
+            return VerifyOffer(
+                task=task,
+                rank=fields.whole("rank", 0, MAX_RANK),
+                entry=take_entry(fields, "entry", open_entry),
+                output=take_entry(fields, "output", open_entry),
+                inputs=_take_inputs(fields, task),
+            )
+        case "made":
+            return Made(entry=take_entry(fields, "entry", open_entry))
+        case "progress":
+            state = fields.text("state", NAME)
+            if state not in PROGRESS_STATES:
+                raise BadEncoding(f"message: no state {state!r}")
+            return Progress(
+                task=fields.task("task"),
+                epoch=fields.whole("epoch"),
+                state=state,
+                reason=fields.text("reason", REASON),
+            )
+        case "let go":
+            return LetGo(
+                task=fields.task("task"),
+                epoch=fields.whole("epoch"),
+                reason=fields.text("reason", REASON),
+            )
+        case "ended":
+            return Ended(task=fields.task("task"), entry=take_entry(fields, "entry", open_entry))
+        case _:
+            raise BadEncoding(f"message: nobody knows {say!r}")
+
+
+def _inputs(inputs: tuple[tuple[str, TaskId], ...]) -> list[list[str]]:
+    """Sources belong to the run of the task itself, so their name and hash suffice."""
+    return [[name, task.rpartition("/")[2]] for name, task in inputs]
+
+
+def _take_inputs(fields: Fields, task: TaskId) -> tuple[tuple[str, TaskId], ...]:
+    run = task.partition("/")[0]
+    pairs = fields.pairs("inputs", MAX_SOURCES)
+    distinct((name for name, _ in pairs), "message inputs")
+    return tuple((name, TaskId(task_text(f"{run}/{name}/{h}", "message"))) for name, h in pairs)
+
+
+def _take_place(fields: Fields) -> DeviceId | None:
+    place = fields.take("place")
+    return None if place is None else Fields({"place": place}, "offer").device("place")

@@ -1,0 +1,58 @@
+"""Who goes first: rendezvous order of devices, and the choice of a task's witnesses.
+
+Rendezvous hashing (Thaler and Ravishankar, 1998): every device computes the same order, and one
+that leaves changes nothing among the others. The order is politeness; leases are what is safe.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from pockethive.core.canonical import digest
+from pockethive.core.entry import Member
+from pockethive.core.task import Committee, DeviceId, TaskId
+
+_LARGE, _SMALL, _OWN = 7, 4, 3
+_QUORUM = {_LARGE: 5, _SMALL: 3, _OWN: 2}
+
+
+def rank(task: TaskId, devices: Iterable[DeviceId], salt: str = "") -> tuple[DeviceId, ...]:
+    """The devices in the order in which they should take `task`; the same at every device."""
+    weight = {
+        device: digest("rank", salt.encode(), task.encode(), device.encode()) for device in devices
+    }
+    return tuple(sorted(weight, key=lambda device: weight[device], reverse=True))
+
+
+def choose_committee(
+    members: Iterable[Member], owner_device: DeviceId, owner_key: str
+) -> Committee:
+    """The witnesses of a run's tasks, from the devices known when it opens.
+
+    Seven (q=5, two liars) where there are as many, else four (q=3, one liar), three (q=2, no liar)
+    when they are all the owner's, else the owner's device alone. Distinct owners come first; the
+    owner's own device serves when it is needed to make up the number.
+    """
+    owners = {member.device: member.owner_key for member in members}
+    owners[owner_device] = owner_key
+    if len(owners) >= _SMALL:
+        size = _LARGE if len(owners) >= _LARGE else _SMALL
+        return _committee(_spread(owners, owner_device)[:size])
+    if len(owners) == _OWN and set(owners.values()) == {owner_key}:
+        return _committee(_spread(owners, owner_device))
+    return Committee(witnesses=(owner_device,), quorum=1)
+
+
+def _committee(witnesses: Sequence[DeviceId]) -> Committee:
+    return Committee(witnesses=tuple(witnesses), quorum=_QUORUM[len(witnesses)])
+
+
+def _spread(owners: dict[DeviceId, str], owner_device: DeviceId) -> list[DeviceId]:
+    """Each owner's first device, then each owner's second, …; the owner's own device at the end."""
+    seed = TaskId(owner_device)
+    others = rank(seed, (device for device in owners if device != owner_device), "witness")
+    turns: dict[str, int] = {}
+    keyed = []
+    for place, device in enumerate(others):
+        turn = turns.get(owners[device], 0)
+        turns[owners[device]] = turn + 1
+        keyed.append((turn, place, device))
+    return [device for _, _, device in sorted(keyed)] + [owner_device]

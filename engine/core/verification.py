@@ -1,0 +1,130 @@
+"""When an output counts as verified, and by whom. Pure policy, the same at every reader.
+
+Rules guarded here: a verdict never comes from the worker's own device; a device that said both yes
+and no has said nothing; an accepting verdict must have run every check of the task's policy. An
+output labelled `device` stays on its device: it is attested by its worker, never verified.
+"""
+
+from collections.abc import Iterable
+
+from pockethive.core.entry import Entry, Member, Output, Verdict
+from pockethive.core.entry_codec import MAX_CHECKS, MAX_VERDICTS, inputs_fit
+from pockethive.core.errors import GraphError
+from pockethive.core.graph import TaskGraph
+from pockethive.core.labels import Label
+from pockethive.core.task import DeviceId, PlannedTask, Policy, Task
+
+
+def needed(task: Task) -> int:
+    """How many devices must accept; 0 for an output that stays on its device."""
+    return 0 if task.label is Label.DEVICE else max(1, task.verification.verdicts)
+
+
+def satisfied(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
+    """Whether enough devices other than the worker's accepted `output` after every check."""
+    body = output.body
+    if not isinstance(body, Output) or body.task != task.id:
+        return False
+    if task.place is not None and output.author != task.place:
+        return False
+    if needed(task) == 0:
+        return True
+    if not task.verification.checks:
+        return False
+    return len(accepting(task, output, verdicts)) >= needed(task)
+
+
+def rejected(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
+    """Whether rejections are a majority of the verdicts wanted: of one, one is enough."""
+    against = [entry for entry in judgements(task, output, verdicts) if not _accepts(task, entry)]
+    return needed(task) > 0 and len(against) > needed(task) // 2
+
+
+def accepting(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Verdicts that accept `output`, one per device, in the order of the devices' ids."""
+    return tuple(e for e in judgements(task, output, verdicts) if _accepts(task, e))
+
+
+def judgements(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The verdicts on `output` that count: about it, by others, one each and not contradictory."""
+    by_device: dict[DeviceId, dict[bool, Entry]] = {}
+    for entry in sorted(verdicts, key=lambda entry: entry.digest):
+        if _about(task, output, entry):
+            assert isinstance(entry.body, Verdict)
+            by_device.setdefault(entry.author, {}).setdefault(entry.body.accept, entry)
+    one_voiced = (said for _, said in sorted(by_device.items()) if len(said) == 1)
+    return tuple(entry for said in one_voiced for entry in said.values())
+
+
+def able(task: Task, checkers: Iterable[str], *, has_model: bool) -> bool:
+    """Whether a device with these checkers can run every check of `task`.
+
+    Choosing asks a model; recomputing asks one when the work itself did.
+    """
+    checks = task.verification.checks
+    wanted = {check.checker for check in checks}
+    models = any(
+        check.policy is Policy.CHOOSE or (check.policy is Policy.RECOMPUTE and task.needs_model)
+        for check in checks
+    )
+    return bool(wanted) and wanted <= set(checkers) and (has_model or not models)
+
+
+def independent(owner_key: str, worker: Member | None, verifier: Member) -> bool:
+    """Whether `verifier` may judge `worker`: another device, and no friend of a stranger.
+
+    Among the run owner's devices each may check the other; a stranger's output is never judged by
+    a device of that same stranger. `worker` is None when it is no longer known.
+    """
+    if worker is None:
+        return True
+    if verifier.device == worker.device:
+        return False
+    return worker.owner_key == owner_key or verifier.owner_key != worker.owner_key
+
+
+def check_plan(graph: TaskGraph) -> None:
+    """Refuse plans whose tasks could never be verified.
+
+    Raises:
+        GraphError: naming the task and what is wrong with it.
+    """
+    for task in graph.tasks:
+        fault = _fault(task)
+        if fault:
+            raise GraphError(f"task {task.name!r} {fault}")
+
+
+def _fault(task: PlannedTask) -> str:
+    checks, verdicts = task.verification.checks, task.verification.verdicts
+    if task.label is Label.DEVICE:
+        if any(check.policy is Policy.RECOMPUTE for check in checks):
+            return "is to be recomputed elsewhere, but its label keeps it on its device"
+        return ""
+    if not checks:
+        return "has no checks; only outputs labelled `device` may go unverified"
+    if len(checks) > MAX_CHECKS:
+        return f"has {len(checks)} checks, at most {MAX_CHECKS} are allowed"
+    if verdicts > MAX_VERDICTS:
+        return f"wants {verdicts} verdicts, at most {MAX_VERDICTS} fit into one commit"
+    if not inputs_fit(task.sources):
+        return f"reads {len(task.sources)} outputs, which is too many; join them in stages"
+    return ""
+
+
+def _about(task: Task, output: Entry, entry: Entry) -> bool:
+    made, said = output.body, entry.body
+    if not isinstance(made, Output) or not isinstance(said, Verdict):
+        return False
+    return (
+        said.task == task.id == made.task
+        and (said.epoch, said.output) == (made.epoch, made.output)
+        and said.worker == output.author != entry.author
+    )
+
+
+def _accepts(task: Task, entry: Entry) -> bool:
+    """A yes without all checks counts as a no."""
+    assert isinstance(entry.body, Verdict)
+    wanted = {check.checker for check in task.verification.checks}
+    return entry.body.accept and wanted <= set(entry.body.checks)

@@ -1,0 +1,273 @@
+"""The witness: a Paxos acceptor with time limits, as a pure compare-and-set on one cell.
+
+Rules guarded here: one holder at a time, epochs only rise, an accepted value never changes. The
+shell makes the cell durable before an answer leaves, and signs grants and acks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pockethive.core.cell import SPARE_SLOTS, Cell, Span, decode_cell, encode_cell
+from pockethive.core.entry import Entry, Kind, Output
+from pockethive.core.lease import (
+    MAX_EPOCH_JUMP,
+    MAX_LEASE_SECONDS,
+    Accepted,
+    Ack,
+    AskCommit,
+    AskLease,
+    AskSlot,
+    EpochRead,
+    FreeLease,
+    Grant,
+    Propose,
+    ReadEpoch,
+    Refusal,
+    Refused,
+    WitnessAnswer,
+    WitnessRequest,
+)
+from pockethive.core.task import DeviceId, Task, TaskId
+from pockethive.core.verification import needed, satisfied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessAsked:
+    """One request. Times are unix seconds.
+
+    `peer` is authenticated. `born`: when the witness's database was made; promises older than that
+    are forgotten. `booted`: since when the witness has been running without interruption.
+    """
+
+    peer: DeviceId
+    request: WitnessRequest
+    born: float
+    booted: float = 0.0
+
+
+Decided = tuple[Cell | None, WitnessAnswer]
+
+
+class Witness:
+    """Decides for one device. Stateless: everything it remembers is in the cell."""
+
+    def __init__(self, device: DeviceId) -> None:
+        self.device = device
+
+    def decide(
+        self, cell: bytes | None, asked: WitnessAsked, now: float
+    ) -> tuple[bytes | None, WitnessAnswer]:
+        """The cell's next value and the answer, `signature` fields empty. `now` is unix seconds.
+
+        Raises:
+            BadEncoding: the stored cell is damaged.
+        """
+        old = None if cell is None else decode_cell(cell)
+        new, answer = _Decision(self.device, asked, now).decide(old)
+        if new == old:
+            return cell, answer
+        return (None if new is None else encode_cell(new)), answer
+
+
+class _Decision:
+    """One step, with what stays the same during it."""
+
+    def __init__(self, device: DeviceId, asked: WitnessAsked, now: float) -> None:
+        self._device, self._asked = device, asked
+        self._now, self._booted = int(now * 1_000), int(asked.booted * 1_000)
+
+    def decide(self, cell: Cell | None) -> Decided:
+        request = self._asked.request
+        if isinstance(request, AskLease):
+            return self._lease(cell, request)
+        if cell is None:
+            if isinstance(request, ReadEpoch):
+                return None, EpochRead(task=request.task, epoch=0, accepted=None)
+            return None, _refusal(None, request.task, Refused.UNKNOWN)
+        match request:
+            case ReadEpoch():
+                return cell, _epoch(cell)
+            case FreeLease():
+                return self._free(cell, request)
+            case Propose():
+                return self._propose(cell, request)
+            case AskSlot():
+                return self._slot(cell, request)
+            case AskCommit():
+                return self._commit(cell, request)
+
+    def _lease(self, cell: Cell | None, ask: AskLease) -> Decided:
+        refused = self._unfit(cell, ask)
+        if refused is not None:
+            left = 0.0 if refused is not Refused.WARMING else self._warm_seconds(ask)
+            return cell, _refusal(cell, ask.task, refused, left)
+        task = ask.entry.body
+        assert isinstance(task, Task)
+        known = cell or Cell(task=task, epoch=task.committee.epoch_base)
+        peer, left = self._asked.peer, self._left(known.span)
+        if ask.epoch == known.epoch and known.holder == peer:  # renewed, or asked twice
+            return self._grant(replace(known, span=self._span(task, ask.seconds)))
+        if ask.epoch <= known.epoch:
+            return cell, _refusal(known, ask.task, Refused.STALE, left)
+        if ask.epoch > known.epoch + MAX_EPOCH_JUMP:
+            return cell, _refusal(known, ask.task, Refused.JUMP, left)
+        if left > 0 and known.holder != peer:
+            return cell, _refusal(known, ask.task, Refused.BUSY, left)
+        fresh = replace(
+            known, epoch=ask.epoch, span=self._span(task, ask.seconds), held=None, slots=()
+        )
+        return self._grant(fresh)
+
+    def _unfit(self, cell: Cell | None, ask: AskLease) -> Refused | None:
+        """Why this request gets no lease here, whatever the cell's epoch is."""
+        task = ask.entry.body
+        if not isinstance(task, Task) or task.id != ask.task or ask.entry.author != task.owner:
+            return Refused.UNPROVEN
+        if self._device not in task.committee.witnesses:
+            return Refused.UNKNOWN
+        if cell is not None and cell.task != task:  # one generation, one committee
+            return Refused.UNPROVEN
+        if task.place not in (None, self._asked.peer):
+            return Refused.UNPROVEN
+        if cell is None and self._forgetful(task):
+            return Refused.WARMING
+        return None
+
+    def _forgetful(self, task: Task) -> bool:
+        """Whether a promise about this task may run that was lost with an older database.
+
+        No lease of a task is longer than the task says, and a task begun after this database was
+        made was never promised before. `began` is cut to a second.
+        """
+        born = self._asked.born
+        return task.began + 1 <= born and self._now / 1_000 < born + task.lease_seconds
+
+    def _warm_seconds(self, ask: AskLease) -> float:
+        assert isinstance(ask.entry.body, Task)
+        return self._asked.born + ask.entry.body.lease_seconds - self._now / 1_000
+
+    def _free(self, cell: Cell, ask: FreeLease) -> Decided:
+        peer = self._asked.peer
+        if ask.epoch == cell.epoch and cell.holder == peer:
+            cell = replace(cell, span=None, held=None, slots=())
+        elif ask.epoch == cell.epoch:
+            cell = replace(cell, slots=tuple(s for s in cell.slots if s.holder != peer))
+        return cell, _epoch(cell)
+
+    def _propose(self, cell: Cell, ask: Propose) -> Decided:
+        refused = self._not_holder(cell, ask.epoch)
+        if refused is not None:
+            return cell, _refusal(cell, ask.task, refused, self._left(cell.span))
+        made = _made(ask.output, cell.task, self._asked.peer)
+        if made is None or made.epoch != cell.epoch or cell.held not in (None, made.output):
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
+        return self._grant(replace(cell, span=self._span(cell.task, ask.seconds), held=made.output))
+
+    def _not_holder(self, cell: Cell, epoch: int) -> Refused | None:
+        if epoch < cell.epoch:
+            return Refused.STALE
+        if epoch > cell.epoch:
+            return Refused.UNKNOWN  # it was not asked for that lease
+        return None if cell.holder == self._asked.peer else Refused.BUSY
+
+    def _slot(self, cell: Cell, ask: AskSlot) -> Decided:
+        peer, left = self._asked.peer, self._left(cell.span)
+        if ask.epoch < cell.epoch:
+            return cell, _refusal(cell, ask.task, Refused.STALE, left)
+        if ask.epoch > cell.epoch or cell.held != ask.output or left <= 0:
+            return cell, _refusal(cell, ask.task, Refused.UNKNOWN, left)
+        if peer == cell.holder:
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN, left)
+        others = tuple(s for s in cell.slots if s.holder != peer and self._left(s) > 0)
+        if len(others) >= needed(cell.task) + SPARE_SLOTS:
+            wait = min(self._left(slot) for slot in others)
+            return replace(cell, slots=others), _refusal(cell, ask.task, Refused.FULL, wait)
+        taken = replace(cell, slots=(*others, self._span(cell.task, ask.seconds)))
+        return self._grant(taken, slot=True)
+
+    def _commit(self, cell: Cell, ask: AskCommit) -> Decided:
+        accepted = cell.accepted
+        if accepted is not None and accepted.output != ask.output:
+            return cell, _refusal(cell, ask.task, Refused.COMMITTED)
+        if accepted is not None and accepted.epoch == ask.epoch:
+            return cell, _ack(cell, accepted)
+        if ask.epoch < cell.epoch:
+            return cell, _refusal(cell, ask.task, Refused.STALE, self._left(cell.span))
+        if ask.epoch > cell.epoch:
+            return cell, _refusal(cell, ask.task, Refused.UNKNOWN)
+        if not self._proven(cell, ask):
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN, self._left(cell.span))
+        value = Accepted(ask.epoch, ask.output)
+        return replace(cell, accepted=value), _ack(cell, value)
+
+    def _proven(self, cell: Cell, ask: AskCommit) -> bool:
+        """Whether the evidence lets this value be accepted at the cell's epoch.
+
+        Either the epoch's holder signed it, or the run's owner finishes what was accepted at an
+        earlier epoch: only an owner may do that, and does it when the holder reports such a value.
+        """
+        verdicts = [entry for entry in ask.evidence if entry.kind is Kind.VERDICT]
+        for entry in _outputs(ask.evidence, ask.output):
+            assert isinstance(entry.body, Output)
+            fresh = entry.body.epoch == cell.epoch and entry.author == cell.holder
+            if fresh and cell.held not in (None, ask.output):
+                continue
+            finished = entry.body.epoch < cell.epoch and self._asked.peer == cell.task.owner
+            if (fresh or finished) and satisfied(cell.task, entry, verdicts):
+                return True
+        return False
+
+    def _grant(self, cell: Cell, *, slot: bool = False) -> Decided:
+        span = cell.slots[-1] if slot else cell.span
+        assert span is not None
+        grant = Grant(
+            task=cell.task.id,
+            generation=cell.task.committee.generation,
+            epoch=cell.epoch,
+            holder=span.holder,
+            seconds=span.seconds,
+            accepted=cell.accepted,
+            slot=slot,
+        )
+        return cell, grant
+
+    def _span(self, task: Task, seconds: int) -> Span:
+        bounded = max(1, min(seconds, task.lease_seconds))
+        return Span(holder=self._asked.peer, at=self._now, seconds=bounded)
+
+    def _left(self, span: Span | None) -> float:
+        return 0.0 if span is None else span.left(self._now, self._booted)
+
+
+def _made(entry: Entry, task: Task, worker: DeviceId) -> Output | None:
+    body = entry.body
+    if isinstance(body, Output) and body.task == task.id and entry.author == worker:
+        return body
+    return None
+
+
+def _outputs(evidence: Iterable[Entry], sha: str) -> list[Entry]:
+    return [e for e in evidence if isinstance(e.body, Output) and e.body.output == sha]
+
+
+def _epoch(cell: Cell) -> EpochRead:
+    return EpochRead(task=cell.task.id, epoch=cell.epoch, accepted=cell.accepted)
+
+
+def _ack(cell: Cell, accepted: Accepted) -> Ack:
+    return Ack(
+        task=cell.task.id,
+        generation=cell.task.committee.generation,
+        epoch=accepted.epoch,
+        output=accepted.output,
+    )
+
+
+def _refusal(cell: Cell | None, task: TaskId, why: Refused, left: float = 0.0) -> Refusal:
+    return Refusal(
+        task=task,
+        reason=why,
+        epoch=0 if cell is None else cell.epoch,
+        wait_seconds=min(MAX_LEASE_SECONDS, int(left) + (left > int(left))),
+        accepted=None if cell is None else cell.accepted,
+    )

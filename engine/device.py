@@ -1,0 +1,211 @@
+"""One device: the composition root that joins the rooms.
+
+    node (dht) · shelf, roster, workbench (actors) · agents under a supervisor · the core's machines
+    driven by the interpreter
+
+Everything on the network happens on the device's own loop thread; machines are fed on the
+interpreter's actor; skills run on agents' threads. Methods may be called from any thread.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pockethive.assembly import Assembly
+from pockethive.core.errors import Failure, NetworkError
+from pockethive.core.events import CancelRequested, GoalSubmitted
+from pockethive.core.report import Happening, Outcome
+from pockethive.core.spec import ModelNeed, Team
+from pockethive.core.task import DeviceId, RunId
+from pockethive.dht.contact import Contact
+from pockethive.gathering import gather_result
+from pockethive.home import FolderLock
+from pockethive.loop_thread import LoopThread
+from pockethive.result import Result
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MEET_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """What a device is.
+
+    Attributes:
+        home: the person's home folder (owner key, models). folder: this device's own, below it.
+        works: take tasks of the hive. verifies: give verdicts (a working device always may).
+        model: what agents and the planner load when they first need one; None: no model at all.
+        threads: of the model; 0: one per core. mdns: find and be found on the local network.
+    """
+
+    home: Path
+    folder: Path
+    hive: str = "home"
+    listen: tuple[str, int] = ("127.0.0.1", 0)
+    advertise: str | None = None
+    join: tuple[Contact, ...] = ()
+    documents: tuple[Path, ...] = ()
+    works: bool = True
+    verifies: bool = True
+    model: ModelNeed | None = None
+    threads: int = 0
+    mdns: bool = False
+
+
+class Device:
+    """A device, from `start` to `stop`. Runs goals of `team` when it has one."""
+
+    def __init__(self, settings: DeviceSettings, team: Team | None = None) -> None:
+        self.settings, self.team = settings, team
+        self._lock = FolderLock(settings.folder)
+        self._thread: LoopThread | None = None
+        self._parts: Assembly | None = None
+        self._runs: dict[RunId, Future[Outcome]] = {}
+        self._watchers: dict[int, Callable[[Happening], None]] = {}
+        self._guard = threading.Lock()
+
+    def start(self) -> None:
+        """Open everything and join the hive.
+
+        Raises:
+            Failure: another process uses this device's folder, the port is taken, nobody answered.
+            BadInput: documents or a model that cannot be used.
+        """
+        if not self._lock.take():
+            raise Failure(
+                "another process runs this device",
+                where=str(self.settings.folder),
+                cure="stop it, or use another --home",
+            )
+        self._thread = LoopThread("pockethive-loop")
+        self._thread.start()
+        try:
+            self._parts = Assembly(self.settings, self.team, self.happened, self.finished)
+            self._thread.call(self._parts.start())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close everything; runs still open are cancelled. Safe to call again."""
+        thread, self._thread = self._thread, None
+        parts, self._parts = self._parts, None
+        with self._guard:
+            runs, self._runs = list(self._runs.values()), {}
+        for run in runs:
+            run.cancel()
+        try:
+            if parts is not None:
+                parts.stop_agents()
+            if thread is not None and parts is not None:
+                thread.call(parts.stop())
+        finally:
+            if thread is not None:
+                thread.stop()
+            self._lock.release()
+
+    @property
+    def loop_thread(self) -> LoopThread:
+        """Where this device's network lives. Raises Failure when it does not run."""
+        if self._thread is None:
+            raise Failure("the device does not run", cure="start it first")
+        return self._thread
+
+    @property
+    def parts(self) -> Assembly:
+        """The joined rooms. Raises Failure when it does not run."""
+        if self._parts is None:
+            raise Failure("the device does not run", cure="start it first")
+        return self._parts
+
+    @property
+    def contact(self) -> Contact:
+        """How others reach this device; `str(contact)` is what `--join` takes."""
+        return self.parts.node.contact
+
+    @property
+    def id(self) -> DeviceId:
+        """This device's id."""
+        return self.parts.entries.device
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the device's loop and wait for it."""
+        return self.loop_thread.call(coroutine)
+
+    def expect(self, devices: Sequence[str]) -> None:
+        """Wait until these devices have introduced themselves. Raises NetworkError."""
+        wanted = {DeviceId(device) for device in devices}
+        deadline = time.monotonic() + MEET_SECONDS
+        while missing := wanted - {m.device for m in self.parts.roster.members}:
+            if not self.parts.met.wait(deadline - time.monotonic()):
+                names = ", ".join(sorted(device[:8] for device in missing))
+                raise NetworkError(f"devices {names} did not introduce themselves in time")
+            self.parts.met.clear()
+
+    def submit(self, goal: str) -> "Future[Result]":
+        """Begin a run of `goal`. Cancelling the future cancels the run.
+
+        Raises Failure when this device has no team.
+        """
+        if self.team is None:
+            raise Failure("this device has no team", cure="start it through a Swarm")
+        run = RunId(secrets.token_hex(16))
+        ended: Future[Outcome] = Future()
+        with self._guard:
+            self._runs[run] = ended
+        self.parts.post(GoalSubmitted(run=run, goal=goal, wall=time.time()))
+        result = self.loop_thread.submit(gather_result(ended, self.parts))
+
+        def cancelled(done: "Future[Result]") -> None:
+            if done.cancelled():
+                self._cancel(run)
+
+        result.add_done_callback(cancelled)
+        return result
+
+    def subscribe(self, watcher: Callable[[Happening], None]) -> Callable[[], None]:
+        """Call `watcher` on the loop thread for every happening, until the returned function is
+        called. It must not block."""
+        key = id(watcher)
+        with self._guard:
+            self._watchers[key] = watcher
+
+        def unsubscribe() -> None:
+            with self._guard:
+                self._watchers.pop(key, None)
+
+        return unsubscribe
+
+    # called by the hands, on the loop thread
+
+    def happened(self, happening: Happening) -> None:
+        """Tell everybody who watches."""
+        with self._guard:
+            watchers = list(self._watchers.values())
+        for watcher in watchers:
+            try:
+                watcher(happening)
+            except Exception:  # noqa: BLE001 - a watcher's fault is its own
+                _log.exception("a watcher of happenings failed")
+
+    def finished(self, outcome: Outcome) -> None:
+        """A run has ended."""
+        with self._guard:
+            ended = self._runs.pop(outcome.run, None)
+        if ended is not None and not ended.done():
+            ended.set_result(outcome)
+
+    def _cancel(self, run: RunId) -> None:
+        with self._guard:
+            known = self._runs.pop(run, None)
+        if known is not None and self._parts is not None:
+            self._parts.post(CancelRequested(run=run, reason="cancelled by the caller"))

@@ -1,0 +1,245 @@
+"""A model on disk: one folder that says what it holds.
+
+    openvino_model.xml, openvino_model.bin   graph and weights
+    tokenizer.json                           repaired (see export_script.py)
+    card.json                                source, licence, quantization, hashes
+    .verified                                sizes and times at the last full check
+
+Rule guarded here: a bundle is used only if its files are those that its card names. The card holds
+no date and no path, so that two devices that make the same bundle get the same hash.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pockethive.core.errors import ModelError
+from pockethive.core.ports import ModelClass
+from pockethive.inference.forms import fill_template
+
+log = logging.getLogger(__name__)
+
+CARD = "card.json"
+MODEL_FILES = ("openvino_model.bin", "openvino_model.xml", "tokenizer.json")
+_STAMP = ".verified"
+_VERSION = 1
+_MOST_CARD_BYTES = 64 << 10
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """Size in bytes and SHA-256 (hex) of one file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a bundle says about itself. `sha256` covers every other field."""
+
+    name: str
+    quantization: str
+    source: str
+    revision: str
+    licence: str
+    parameters: int
+    context: int
+    stop_ids: tuple[int, ...]
+    prefix_ids: tuple[int, ...] = ()  # put before every prompt that does not begin with them
+    chat: str  # a turn with a system text: places {system} and {user}
+    chat_bare: str  # a turn without one: place {user}
+    files: Mapping[str, FileEntry]
+    plans: bool = False  # whether free JSON plans of this model are worth asking for
+    judge_accuracy: float | None = None  # held-out accuracy as a yes/no judge, if measured
+    format: int = _VERSION
+    sha256: str = field(default="")
+
+    def chat_prompt(self, places: Mapping[str, str]) -> str:
+        """The prompt for one turn; an empty system text means none."""
+        template = self.chat if places.get("system") else self.chat_bare
+        return fill_template(template, places, f"chat template of {self.name}")
+
+    def sealed(self) -> "Card":
+        """The same card with its hash."""
+        told = asdict(replace(self, sha256=""))
+        body = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+        return replace(self, sha256=hashlib.sha256(body).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder whose files were checked against its card."""
+
+    folder: Path
+    card: Card
+
+    @property
+    def model_class(self) -> ModelClass:
+        """Name, quantization and hash, with the run time that this room uses."""
+        return ModelClass(
+            name=self.card.name,
+            quantization=self.card.quantization,
+            sha256=self.card.sha256,
+            runtime=f"openvino {version('openvino')} f32",
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(entry.size for entry in self.card.files.values())
+
+
+def bundle_folder(home: Path, name: str, quantization: str) -> Path:
+    """Where the bundle of a model lives under `home`."""
+    return home / "models" / f"{slug(name)}-{quantization}"
+
+
+def slug(name: str) -> str:
+    """A folder name for a model name such as `Owner/Model`."""
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.") or "model"
+
+
+def open_bundle(folder: Path, *, full: bool = False) -> Bundle:
+    """Check a bundle and return it; raises ModelError.
+
+    Fast when the sizes and times of the files are those of the last full check; `full` hashes
+    every file in any case.
+    """
+    card = read_card(folder)
+    stamp = _stamp(folder, card)
+    if full or _read_stamp(folder) != stamp:
+        _check_hashes(folder, card)
+        _write_stamp(folder, stamp)
+    return Bundle(folder, card)
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a bundle, itself checked but not the files it names. Raises ModelError."""
+    path = folder / CARD
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_MOST_CARD_BYTES + 1)
+        card = _parse_card(orjson.loads(raw[:_MOST_CARD_BYTES]))
+    except FileNotFoundError as error:
+        raise _damaged(folder, "no model bundle here: card.json is missing") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(folder, f"the card cannot be read: {error}") from error
+    if card.format != _VERSION:
+        raise _damaged(folder, f"the card has version {card.format}, this program {_VERSION}")
+    if card.sealed().sha256 != card.sha256:
+        raise _damaged(folder, "the card was changed: its hash does not fit")
+    return card
+
+
+def write_bundle(made: Path, card: Card, target: Path) -> Bundle:
+    """Move the model files of `made` and a sealed card to `target`, all or nothing.
+
+    `made` must be on the same file system as `target`; a bundle already there is replaced.
+    """
+    files = {name: _entry(made / name) for name in MODEL_FILES}
+    sealed = replace(card, files=files).sealed()
+    body = orjson.dumps(asdict(sealed), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
+        fresh = Path(scratch) / "bundle"
+        fresh.mkdir()
+        for name in MODEL_FILES:
+            (made / name).rename(fresh / name)
+        (fresh / CARD).write_bytes(body)
+        _sync(fresh / name for name in (*MODEL_FILES, CARD))
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        fresh.rename(target)
+    return open_bundle(target, full=True)
+
+
+def find_bundles(home: Path) -> list[Path]:
+    """Folders under `home` that hold a card, sorted by name."""
+    folder = home / "models"
+    return sorted(path.parent for path in folder.glob(f"*/{CARD}") if path.parent.name[0] != ".")
+
+
+def remove_bundle(folder: Path) -> int:
+    """Delete a bundle; returns the bytes freed. Renamed first, so that half of it never shows."""
+    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    with tempfile.TemporaryDirectory(prefix=".removing-", dir=folder.parent) as scratch:
+        folder.rename(Path(scratch) / "old")
+    return freed
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _parse_card(raw: dict[str, Any]) -> Card:
+    raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+    raw["stop_ids"], raw["prefix_ids"] = tuple(raw["stop_ids"]), tuple(raw["prefix_ids"])
+    card = Card(**raw)
+    if set(card.files) != set(MODEL_FILES):
+        raise ValueError(f"it must name {', '.join(MODEL_FILES)}")
+    return card
+
+
+def _check_hashes(folder: Path, card: Card) -> None:
+    for name, entry in card.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise _damaged(folder, f"{name} is missing")
+        if path.stat().st_size != entry.size or file_sha256(path) != entry.sha256:
+            raise _damaged(folder, f"{name} is not the file that the card names")
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(size=path.stat().st_size, sha256=file_sha256(path))
+
+
+def _stamp(folder: Path, card: Card) -> dict[str, Any]:
+    """What the fast check compares; an absent file has size -1."""
+    seen: dict[str, Any] = {"card": card.sha256}
+    for name in card.files:
+        path = folder / name
+        stat = path.stat() if path.is_file() else None
+        seen[name] = [stat.st_size, stat.st_mtime_ns] if stat else [-1, 0]
+    return seen
+
+
+def _read_stamp(folder: Path) -> object:
+    try:
+        return orjson.loads((folder / _STAMP).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_stamp(folder: Path, stamp: dict[str, Any]) -> None:
+    """Best effort: a bundle on a read-only disk is hashed at every load instead."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as stream:
+            stream.write(orjson.dumps(stamp))
+        Path(stream.name).replace(folder / _STAMP)
+    except OSError as error:
+        log.debug("no stamp written in %s: %s", folder, error)
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _damaged(folder: Path, what: str) -> ModelError:
+    return ModelError(
+        what, where=str(folder), cure="get it again: `pockethive models get NAME --force`"
+    )

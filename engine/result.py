@@ -1,0 +1,186 @@
+"""What a run gives its caller: the answer, where it comes from, and who did and verified what.
+
+`Result.to_json` is the object that `pockethive run --json` prints.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pockethive.core.entry import Entry, Kind, Verdict
+from pockethive.core.report import Outcome, RunStatus, TaskReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """One quotation of the answer; `device` holds the source."""
+
+    number: int
+    source: str
+    quote: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictSeen:
+    """What one verifier said of the output that was committed, or of one that was not."""
+
+    device: str
+    verdict: str  # accept or reject
+    reason: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSeen:
+    """One task as the caller sees it."""
+
+    id: str
+    name: str
+    role: str
+    status: str
+    device: str | None
+    epoch: int
+    attempts: int
+    verdicts: tuple[VerdictSeen, ...]
+    witnesses: tuple[int, int, int]  # K, q, f
+    reason: str
+    story: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A task without an output, and why."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUsed:
+    """The model of the run, or empty strings when none was needed."""
+
+    name: str = ""
+    quantization: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A finished run. `status` is completed, partial or failed; `reason` says why not completed.
+
+    `receipts` are the signed entries that prove it, as they travel.
+    """
+
+    run_id: str
+    status: str
+    reason: str
+    timed_out: bool
+    answer: str
+    found: bool
+    citations: tuple[Citation, ...]
+    tasks: tuple[TaskSeen, ...]
+    devices: tuple[str, ...]
+    model: ModelUsed
+    missing: tuple[Missing, ...]
+    prompt_tokens: int
+    generated_tokens: int
+    plan_seconds: float
+    seconds: float
+    receipts: tuple[bytes, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented JSON object; receipts stay in the DHT and in `receipts`."""
+        k, q, f = min((task.witnesses for task in self.tasks), default=(0, 0, 0))
+        tasks = []
+        for task in self.tasks:
+            seen = asdict(task)
+            seen["witnesses"] = dict(zip(("K", "q", "f"), task.witnesses, strict=True))
+            tasks.append(seen)
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "reason": self.reason,
+            "answer": self.answer,
+            "found": self.found,
+            "citations": [asdict(citation) for citation in self.citations],
+            "tasks": tasks,
+            "devices": list(self.devices),
+            "model": asdict(self.model),
+            "witnesses": {"K": k, "q": q, "f": f},
+            "missing": [asdict(missing) for missing in self.missing],
+            "tokens": {"prompt": self.prompt_tokens, "generated": self.generated_tokens},
+            "seconds": {"plan": round(self.plan_seconds, 3), "total": round(self.seconds, 3)},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What was read of a finished run beside its outcome."""
+
+    sinks: tuple[dict[str, Any], ...]  # values of the committed sinks, in graph order
+    tokens: tuple[int, int]  # prompt, generated
+    devices: tuple[str, ...]
+    model: ModelUsed
+
+
+def make_result(outcome: Outcome, gathered: Gathered) -> Result:
+    """Join an outcome with the outputs of its sinks.
+
+    A sink's value is an answer when it holds `answer` (text), and may hold `citations` and `found`.
+    """
+    answers = [sink for sink in gathered.sinks if isinstance(sink.get("answer"), str)]
+    cited = [citation for sink in answers for citation in sink.get("citations", ())]
+    ended = {RunStatus.COMPLETED: "completed", RunStatus.PARTIAL: "partial"}
+    return Result(
+        run_id=outcome.run,
+        status=ended.get(outcome.status, "failed"),
+        reason=outcome.reason,
+        timed_out=outcome.status is RunStatus.TIMED_OUT,
+        answer="\n\n".join(sink["answer"] for sink in answers),
+        found=any(sink.get("found", True) for sink in answers),
+        citations=tuple(
+            Citation(
+                number=citation["number"],
+                source=citation["source"],
+                quote=citation["quote"],
+                device=citation["device"],
+            )
+            for citation in cited
+        ),
+        tasks=tuple(_seen(report) for report in outcome.tasks),
+        devices=gathered.devices,
+        model=gathered.model,
+        missing=tuple(Missing(task=name, reason=why) for name, why in outcome.missing),
+        prompt_tokens=gathered.tokens[0],
+        generated_tokens=gathered.tokens[1],
+        plan_seconds=outcome.plan_seconds,
+        seconds=outcome.seconds,
+        receipts=tuple(entry.wire for report in outcome.tasks for entry in report.receipts),
+    )
+
+
+def _seen(report: TaskReport) -> TaskSeen:
+    committee = report.task.committee
+    return TaskSeen(
+        id=report.id,
+        name=report.name,
+        role=report.task.role,
+        status=report.status,
+        device=report.worker,
+        epoch=report.epoch,
+        attempts=report.attempts,
+        verdicts=tuple(_verdict(entry) for entry in report.receipts if entry.kind is Kind.VERDICT),
+        witnesses=(len(committee.witnesses), committee.quorum, committee.liars),
+        reason=report.reason,
+        story=report.story,
+    )
+
+
+def _verdict(entry: Entry) -> VerdictSeen:
+    assert isinstance(entry.body, Verdict)
+    return VerdictSeen(
+        device=entry.author,
+        verdict="accept" if entry.body.accept else "reject",
+        reason=entry.body.reason,
+        epoch=entry.body.epoch,
+    )

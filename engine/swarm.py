@@ -1,0 +1,272 @@
+"""The face for Python services: a team, its devices, and goals put to them.
+
+    async with Swarm.from_yaml("research", documents=["papers/"]) as swarm:
+        result = await swarm.run("What does the contract say about notice?")
+
+A swarm is one device in this process (the owner's, which plans and keeps the ledger) and the
+device processes it starts or joins. It touches no signal, no root logger, no event-loop policy and
+no foreign actor; several swarms live in one process. All methods may be called from any thread.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pockethive.children import Child, ChildSpec, start_child
+from pockethive.configs.loader import load_team
+from pockethive.configs.settings import default_home
+from pockethive.core.errors import BadInput, Failure
+from pockethive.core.report import Happening
+from pockethive.core.spec import Team
+from pockethive.device import Device, DeviceSettings
+from pockethive.dht.contact import Contact
+from pockethive.home import FolderLock, free_swarm_folder, own
+from pockethive.result import Result
+from pockethive.vocabulary import vocabulary
+
+MAX_DEVICES = 64
+_MAX_UNREAD = 1_000  # happenings a slow reader of `stream` may leave unread; older ones are dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmOptions:
+    """Where a swarm lives and what it may use.
+
+    `devices` processes are started beside this one and the documents are dealt out to them; with
+    none, this process does the work itself and `join`ed devices verify it.
+    """
+
+    home: Path
+    documents: tuple[Path, ...] = ()
+    devices: int = 3
+    join: tuple[Contact, ...] = ()
+    hive: str = "home"
+    threads: int = 0  # per device; 0: as many as there are cores
+    mdns: bool = False
+
+
+class Swarm:
+    """A team at work. Start it with `with`, `async with` or `start`."""
+
+    def __init__(self, team: Team, options: SwarmOptions) -> None:
+        if not 0 <= options.devices <= MAX_DEVICES:
+            raise BadInput(f"{options.devices} devices; between 0 and {MAX_DEVICES} are possible")
+        self.team, self.options = team, options
+        self._device: Device | None = None
+        self._children: list[Child] = []
+        self._lock: FolderLock | None = None
+
+    @classmethod
+    def from_yaml(  # noqa: PLR0913 - what people set most, by name
+        cls,
+        team: str | Path,
+        *,
+        documents: Iterable[str | Path] = (),
+        devices: int | None = None,
+        join: Iterable[str] = (),
+        home: str | Path | None = None,
+        timeout: int | None = None,
+    ) -> Self:
+        """A swarm of the team in a YAML file, or of a shipped one by name (`research`).
+
+        Raises:
+            ConfigError: faults in the file, all at once, at file:line:col.
+            BadInvitation: an address in `join` that does not parse.
+        """
+        loaded = load_team(team, vocabulary())
+        if timeout is not None:
+            loaded = replace(loaded, limits=replace(loaded.limits, timeout_seconds=timeout))
+        contacts = tuple(Contact.parse(text) for text in join)
+        if devices is None:
+            devices = 0 if contacts else 3
+        options = SwarmOptions(
+            home=Path(home) if home is not None else default_home(),
+            documents=tuple(Path(path) for path in documents),
+            devices=devices,
+            join=contacts,
+        )
+        return cls(loaded, options)
+
+    @property
+    def device(self) -> Device:
+        """The owner's device in this process. Raises Failure before `start`."""
+        if self._device is None:
+            raise Failure("the swarm is not started", cure="use `async with swarm:` or `start()`")
+        return self._device
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Process ids of the devices this swarm started."""
+        return tuple(child.pid for child in self._children)
+
+    def start(self) -> None:
+        """Start this process's device and the others. Raises PocketHiveError; leaves nothing."""
+        if self._device is not None:
+            return
+        options = self.options
+        shares = deal(options.documents, options.devices) if options.devices else ()
+        self._lock = free_swarm_folder(options.home)
+        folder = self._lock.folder
+        try:
+            self._device = Device(
+                DeviceSettings(
+                    home=options.home,
+                    folder=folder / "owner",
+                    hive=options.hive,
+                    join=options.join,
+                    documents=() if options.devices else options.documents,
+                    works=options.devices == 0,
+                    verifies=options.devices < 2,
+                    model=self.team.model,
+                    threads=options.threads,
+                    mdns=options.mdns,
+                ),
+                self.team,
+            )
+            self._device.start()
+            specs = [self._child_spec(folder, n, share) for n, share in enumerate(shares, 1)]
+            self._children = self._device.call(_start_all(specs))
+            self._device.expect([child.device for child in self._children])
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the devices this swarm started, then this process's own. Safe to call again."""
+        device, self._device = self._device, None
+        children, self._children = self._children, []
+        try:
+            if device is not None:
+                if children:
+                    device.call(_stop_all(children))
+                device.stop()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def submit(self, goal: str) -> "Future[Result]":
+        """Begin a run. Cancelling the future cancels the run. Raises BadInput for an empty goal."""
+        if not goal.strip():
+            raise BadInput(
+                "the goal is empty", cure='say what you want: pockethive run TEAM "goal"'
+            )
+        return self.device.submit(goal.strip())
+
+    def run_sync(self, goal: str) -> Result:
+        """Run a goal to its end, blocking this thread."""
+        return self.submit(goal).result()
+
+    async def run(self, goal: str) -> Result:
+        """Run a goal to its end. Cancelling the awaiting task cancels the run."""
+        return await asyncio.wrap_future(self.submit(goal))
+
+    async def stream(self, goal: str) -> AsyncIterator[Happening | Result]:
+        """What happens while a goal is run, and its result last.
+
+        A reader that lags by more than 1,000 happenings misses the oldest ones.
+        """
+        loop = asyncio.get_running_loop()
+        unread: asyncio.Queue[Happening] = asyncio.Queue(_MAX_UNREAD)
+
+        def put(happening: Happening) -> None:
+            if unread.full():
+                unread.get_nowait()
+            unread.put_nowait(happening)
+
+        def saw(happening: Happening) -> None:
+            loop.call_soon_threadsafe(put, happening)
+
+        unsubscribe = self.device.subscribe(saw)
+        run = asyncio.ensure_future(self.run(goal))
+        try:
+            while not run.done() or not unread.empty():
+                reading = asyncio.ensure_future(unread.get())
+                await asyncio.wait({run, reading}, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    yield reading.result()
+                else:
+                    reading.cancel()
+            yield await run
+        finally:
+            unsubscribe()
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def _child_spec(self, folder: Path, number: int, share: tuple[Path, ...]) -> ChildSpec:
+        name = f"device-{number}"
+        own(self.options.home, folder / name)
+        model = self.team.model
+        return ChildSpec(
+            name=name,
+            folder=folder / name,
+            home=self.options.home,
+            join=(self.device.contact,),
+            hive=self.options.hive,
+            documents=share,
+            model=f"{model.name}:{model.quantization}" if model is not None else "",
+            threads=self.options.threads,
+        )
+
+
+def deal(paths: tuple[Path, ...], devices: int) -> tuple[tuple[Path, ...], ...]:
+    """Deal documents out to devices, round robin: the paths given, or, when they are fewer than
+    the devices, the files in them."""
+    units: list[Path] = list(paths)
+    if paths and len(paths) < devices:
+        units = sorted(file for path in paths for file in files_in(path))
+    return tuple(tuple(units[start::devices]) for start in range(devices))
+
+
+def files_in(path: Path) -> list[Path]:
+    """The visible files of a folder and its folders, or the file itself."""
+    if not path.is_dir():
+        return [path]
+    return [
+        file
+        for file in path.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+
+
+async def _start_all(specs: list[ChildSpec]) -> list[Child]:
+    """Start all or none."""
+    started = await asyncio.gather(*(start_child(spec) for spec in specs), return_exceptions=True)
+    children = [child for child in started if isinstance(child, Child)]
+    errors = [error for error in started if isinstance(error, BaseException)]
+    if errors:
+        await _stop_all(children)
+        raise errors[0]
+    return children
+
+
+async def _stop_all(children: list[Child]) -> None:
+    await asyncio.gather(*(child.stop() for child in children))

@@ -1,0 +1,208 @@
+"""One model, many agents: turns, errors, streams that end early, and memory given back."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pockethive.actors import model_actor
+from pockethive.actors.letters import Mailbox
+from pockethive.actors.model_actor import ModelActor, Pieces
+from pockethive.actors.model_proxy import ModelProxy
+from pockethive.actors.supervisor import ChildSpec, Supervisor
+from pockethive.core.errors import ActorFailure, ContextOverflow, ModelError
+from pockethive.core.ports import ChoiceForm, Model, Sampling
+from pockethive.inference.testing import ScriptedModel
+from tests.actors.parrots import WAIT, Launch
+
+FORM = ChoiceForm(name="plain", shots="", template="{question}")
+
+
+class Touchy(ScriptedModel):
+    """Fails when two threads are inside, or when a second thread ever comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[str] = set()
+
+    def count(self, text: str) -> int:
+        self.threads.add(threading.current_thread().name)
+        if text == "break":
+            raise MemoryError("no room")
+        return super().count(text)
+
+
+class Endless(ScriptedModel):
+    """Streams for ever; `closed` is set when it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+        self.made = 0
+
+    def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        try:
+            while True:
+                self.made += 1
+                yield "word "
+        finally:
+            self.closed.set()
+
+
+class Breaking(ScriptedModel):
+    def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        yield "first"
+        raise ContextOverflow(9, 8)
+
+
+def test_the_proxy_answers_as_the_model_does(launch: Launch) -> None:
+    direct = ScriptedModel({"sky": "the sky is blue"})
+    actor = ModelActor(lambda: ScriptedModel({"sky": "the sky is blue"}))
+    proxy: Model = ModelProxy(launch(actor), WAIT)
+    sampling = Sampling(max_tokens=16)
+    schema: dict[str, object] = {"type": "object", "properties": {}, "required": []}
+    passage = "Grass is green. The sky is blue at noon."
+    assert proxy.model_class == direct.model_class
+    assert proxy.context == direct.context
+    assert proxy.count("one two") == direct.count("one two")
+    assert proxy.chat("be kind", "hello") == direct.chat("be kind", "hello")
+    assert proxy.generate("sky?", sampling) == direct.generate("sky?", sampling)
+    assert list(proxy.stream("sky?", sampling)) == list(direct.stream("sky?", sampling))
+    assert proxy.score("sky", ["sky", "sea"]) == direct.score("sky", ["sky", "sea"])
+    assert proxy.constrain("x", schema, sampling) == direct.constrain("x", schema, sampling)
+    places = {"question": "is the sky blue"}
+    assert proxy.choose([FORM], places, ["sky blue", "sea"]) == direct.choose(
+        [FORM], places, ["sky blue", "sea"]
+    )
+    assert proxy.extract(passage, "when is the sky blue?") == direct.extract(
+        passage, "when is the sky blue?"
+    )
+
+
+def test_many_agents_use_the_model_on_one_thread_only(launch: Launch) -> None:
+    model = Touchy()
+    proxy = ModelProxy(launch(ModelActor(lambda: model), Mailbox("device/model")), WAIT)
+    counts: list[int] = []
+    agents = [
+        threading.Thread(target=lambda: counts.append(proxy.count("one two three")))
+        for _ in range(8)
+    ]
+    for agent in agents:
+        agent.start()
+    for agent in agents:
+        agent.join(WAIT)
+    assert counts == [3] * 8
+    assert model.threads == {"device/model"}
+
+
+def test_the_model_is_loaded_when_it_is_first_asked(launch: Launch) -> None:
+    loads: list[str] = []
+
+    def load() -> Model:
+        loads.append(threading.current_thread().name)
+        return ScriptedModel()
+
+    ref = launch(ModelActor(load), Mailbox("device/model"))
+    assert loads == []
+    proxy = ModelProxy(ref, WAIT)
+    assert (proxy.count("one"), proxy.count("one two")) == (1, 2)
+    assert loads == ["device/model"]
+
+
+def test_a_models_errors_arrive_as_they_are(launch: Launch) -> None:
+    proxy = ModelProxy(launch(ModelActor(lambda: ScriptedModel(context=2))), WAIT)
+    with pytest.raises(ContextOverflow) as caught:
+        proxy.generate("far too many words for this one", Sampling())
+    assert caught.value.limit == 2
+    assert proxy.count("still here") == 2
+
+
+def test_an_unforeseen_error_becomes_a_model_error_and_the_model_is_loaded_anew(
+    supervisor: Supervisor,
+) -> None:
+    loads: list[Touchy] = []
+
+    def load() -> Model:
+        loads.append(Touchy())
+        return loads[-1]
+
+    spec = ChildSpec(name="model", factory=lambda: ModelActor(load))
+    proxy = ModelProxy(supervisor.start(spec), WAIT)
+    with pytest.raises(ModelError, match="the model failed: MemoryError: no room") as caught:
+        proxy.count("break")
+    assert isinstance(caught.value.__cause__, MemoryError)
+    assert proxy.count("well again") == 2
+    assert len(loads) == 2
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_of_the_asker(launch: Launch) -> None:
+    def load() -> Model:
+        raise FileNotFoundError("model.xml")
+
+    proxy = ModelProxy(launch(ModelActor(load)), WAIT)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"FileNotFoundError: model\.xml"):
+            proxy.count("one")
+
+
+def test_closing_a_stream_stops_the_model(launch: Launch) -> None:
+    model = Endless()
+    proxy = ModelProxy(launch(ModelActor(lambda: model)), WAIT)
+    stream = proxy.stream("go", Sampling())
+    assert [next(stream) for _ in range(3)] == ["word "] * 3
+    assert isinstance(stream, Iterator)
+    stream.close()  # type: ignore[attr-defined]  # a generator, by contract closable
+    assert model.closed.wait(WAIT)
+    assert proxy.count("free again") == 2
+
+
+def test_a_stream_runs_ahead_of_its_reader_only_so_far(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_actor, "PATIENCE_SECONDS", 0.01)
+    model = Endless()
+    proxy = ModelProxy(launch(ModelActor(lambda: model)), WAIT)
+    stream = proxy.stream("go", Sampling())
+    next(stream)
+    assert model.closed.wait(WAIT)  # the reader dawdles, others wait: the model is stopped
+    assert model.made <= model_actor.PIECES_LIMIT + 2
+    with pytest.raises(ActorFailure, match="nobody read the stream"):
+        list(stream)
+    assert proxy.count("free again") == 2
+
+
+def test_an_error_in_the_middle_of_a_stream_comes_after_its_pieces(launch: Launch) -> None:
+    stream = ModelProxy(launch(ModelActor(Breaking)), WAIT).stream("go", Sampling())
+    assert next(stream) == "first"
+    with pytest.raises(ContextOverflow):
+        next(stream)
+
+
+def test_an_unused_model_is_dropped_and_loaded_again_when_needed(launch: Launch) -> None:
+    loads: list[int] = []
+    dropped = threading.Event()
+
+    class Watched(ModelActor):
+        def on_idle(self) -> None:
+            super().on_idle()
+            dropped.set()
+
+    def load() -> Model:
+        loads.append(1)
+        return ScriptedModel()
+
+    proxy = ModelProxy(launch(Watched(load, idle_seconds=0.001)), WAIT)
+    assert proxy.count("one") == 1
+    dropped.clear()
+    assert dropped.wait(WAIT)
+    assert proxy.count("one two") == 2
+    assert len(loads) == 2
+
+
+def test_a_reader_that_has_gone_is_noticed() -> None:
+    pieces = Pieces(limit=1)
+    assert pieces.put("one")
+    pieces.abandon()
+    assert not pieces.put("two")
+    pieces.end()
+    assert pieces.take(0) is None

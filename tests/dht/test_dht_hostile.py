@@ -1,0 +1,92 @@
+"""Thousands of hostile datagrams: counted drops, no exception in the loop, answers meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from pockethive.dht import wire
+from pockethive.dht.node import Node
+from pockethive.dht.record import sign_record
+from pockethive.dht.rules import NOTE
+from pockethive.dht.seal import Sealer
+from pockethive.dht.testing import hive, key, note, somebody
+
+COUNT = 3000
+
+
+def hostile(rng: random.Random, sealer: Sealer, victim: Node, seen: list[bytes]) -> bytes:
+    """One datagram of one of the kinds that attackers try."""
+    sealed = sealer.seal(victim.identity.public, plain(rng))
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(rng.randrange(1400))
+        case 1:
+            return sealed[: rng.randrange(len(sealed))]
+        case 2:
+            forged = bytearray(sealed)
+            forged[rng.randrange(len(forged))] ^= 1 << rng.randrange(8)
+            return bytes(forged)
+        case 3:
+            return rng.choice(seen) if seen else sealed
+        case 4:
+            return sealer.seal(somebody("else").public, b"not for the victim")
+        case _:
+            seen.append(sealed)
+            return sealed
+
+
+def plain(rng: random.Random) -> bytes:
+    """What an authenticated peer may send: noise, odd heads, odd values, half messages."""
+    kind = rng.choice([0, 0, 0, 1, 2, 3, 250])
+    count = rng.choice([1, 1, 1, 2, 8, 9, 0])
+    index = rng.randrange(count or 1) + rng.choice([0, 0, 0, 1])
+    head = wire.HEAD.pack(kind, rng.getrandbits(64), index, count)
+    method = rng.choice(["ping", "find_node", "find_value", "fetch", "store", "ask", "x", ""])
+    values = [odd(rng, 0) for _ in range(rng.randrange(4))]
+    payload = wire.pack_request(method, values)
+    return (head + rng.choice([payload, rng.randbytes(60), b"\x91" * 900]))[:1100]
+
+
+def odd(rng: random.Random, depth: int) -> object:
+    makers: list[Callable[[], object]] = [
+        lambda: rng.randbytes(rng.choice([0, 19, 20, 32, 200])),
+        lambda: rng.getrandbits(63),
+        lambda: -1,
+        lambda: None,
+        lambda: 1.5,
+        lambda: "text" * rng.randrange(9),
+        lambda: key("place"),
+        lambda: note(somebody("anna")).encode()[: rng.randrange(400)],
+    ]
+    if depth < 3:
+        makers += [lambda: [odd(rng, depth + 1)] * 3, lambda: {"k": odd(rng, depth + 1)}]
+    return rng.choice(makers)()
+
+
+async def test_a_live_node_under_thousands_of_hostile_datagrams_answers_its_peers() -> None:
+    rng = random.Random(20)
+    failures: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    async with hive(None, None) as (victim, friend):
+        clock = victim.settings.clock
+        sealer = Sealer(somebody("attacker"), clock, rng.randbytes)
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, remote_addr=victim.contact.address
+        )
+        seen: list[bytes] = []
+        victim.serve("echo", lambda peer, body: body)
+        for number in range(COUNT):
+            transport.sendto(hostile(rng, sealer, victim, seen))
+            if number % 100 == 99:
+                assert await friend.request(victim.contact, "echo", b"there?") == b"there?"
+        record = sign_record(friend.identity, NOTE, key("k"), b"", int(clock()) + 60, b"kept")
+        assert await friend.put(record) == 2
+        assert await victim.get(record.key) == (record,)
+        dropped = dict(victim.counters)
+        transport.close()
+        await asyncio.sleep(0)
+    assert failures == []
+    assert dropped.get("internal", 0) == 0
+    assert sum(dropped.values()) > COUNT / 2
+    assert {"size", "seal", "replay", "head", "msgpack", "shape"} <= dropped.keys()

@@ -1,0 +1,384 @@
+"""Many nodes on the virtual network: the very Node class under loss, death, partitions and lies."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from statistics import median
+
+import pytest
+
+from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.dht import wire
+from pockethive.dht.blobs import EVERYONE, NOBODY, Audience
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import node_id
+from pockethive.dht.node import Node
+from pockethive.dht.record import Record, sign_record
+from pockethive.dht.rules import NOTE
+from pockethive.dht.seal import Sealer
+from pockethive.dht.settings import NodeSettings
+from pockethive.dht.simulation import PORT, Link, VirtualTransport, World
+from pockethive.dht.testing import RULES, key, somebody
+from pockethive.dht.wire import HEAD
+
+Story = Callable[[World, list[Node]], Awaitable[None]]
+
+
+def play(
+    story: Story,
+    size: int,
+    seed: int = 1,
+    link: Link | None = None,
+    settings: NodeSettings | None = None,
+) -> str:
+    """Run a story with `size` joined nodes; the trace's hash."""
+    world = World(seed, link)
+    failures: list[dict[str, object]] = []
+    world.loop.set_exception_handler(lambda _, context: failures.append(context))
+
+    async def whole() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            nodes = [world.node(RULES, settings) for _ in range(size)]
+            for node in nodes:
+                await stack.enter_async_context(node)
+            for node in nodes[1:]:
+                await node.join([nodes[0].contact])
+            await story(world, nodes)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    try:
+        world.run(whole())
+    finally:
+        world.close()
+    assert failures == []
+    return world.trace
+
+
+def signed(world: World, node: Node, where: str, body: bytes, life: float = 600) -> Record:
+    return sign_record(node.identity, NOTE, key(where), b"", int(world.clock() + life), body)
+
+
+def nearest(nodes: list[Node], target: bytes, count: int) -> list[Contact]:
+    def distance(node: Node) -> int:
+        own = int.from_bytes(node_id(node.identity.public), "big")
+        return own ^ int.from_bytes(target, "big")
+
+    return [node.contact for node in sorted(nodes, key=distance)[:count]]
+
+
+async def put_and_get(world: World, nodes: list[Node]) -> None:
+    for number in range(12):
+        writer, reader = nodes[number], nodes[-1 - number]
+        record = signed(world, writer, f"place {number}", b"body %d" % number)
+        assert await writer.put(record) >= 8
+        assert await reader.get(record.key) == (record,)
+
+
+def test_thirty_nodes_keep_and_find_records_while_one_datagram_in_twenty_is_lost() -> None:
+    play(put_and_get, 30, link=Link(loss=0.05))
+
+
+def test_one_seed_gives_one_trace() -> None:
+    traces = [play(put_and_get, 12, seed, Link(loss=0.05)) for seed in (7, 7, 8)]
+    assert traces[0] == traces[1] != traces[2]
+
+
+def test_a_lookup_ends_with_exactly_the_k_nearest() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        for number in range(30):
+            asker, target = nodes[number], key(f"target {number}")
+            others = [node for node in nodes if node is not asker]
+            found = await asker._running.locate(target)
+            assert list(found.contacts) == nearest(others, target, 8)
+            assert found.complete
+
+    play(story, 40)
+
+
+def test_a_third_of_the_nodes_dead_costs_little_time() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        for node in nodes[20:]:
+            await node.stop()
+        seconds = []
+        for number in range(15):
+            begun = world.clock()
+            record = signed(world, nodes[number], f"place {number}", b"body")
+            await nodes[number].put(record)
+            seconds.append(world.clock() - begun)
+            assert await nodes[-11 - number].get(record.key) == (record,)
+        assert median(seconds) < 1.5
+        assert max(seconds) < 6
+
+    play(story, 30)
+
+
+def test_a_stale_holder_that_comes_back_reverts_nothing() -> None:
+    quick = NodeSettings(upkeep=30, republish=60)
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        writer, stale = nodes[0], nodes[5]
+        old = signed(world, writer, "place", b"old", life=2000)
+        await writer.put(old)
+        world.net.cut = lambda a, b: stale.contact.address in (a, b)
+        new = signed(world, writer, "place", b"new", life=3000)
+        await writer.put(new)
+        assert [r.body for r in await stale.get(old.key)] == [b"old"]
+        world.net.cut = None
+        await asyncio.sleep(600)  # several rounds of republishing by everybody
+        for node in nodes:
+            assert (await node.get(old.key))[0] == new
+        assert stale._running.storage.live(old.key)[0] == new
+
+    play(story, 12, settings=quick)
+
+
+def test_an_expired_record_is_gone_everywhere_whatever_is_republished() -> None:
+    quick = NodeSettings(upkeep=30, republish=60)
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[0], "place", b"mayfly", life=300)
+        await nodes[0].put(record)
+        await asyncio.sleep(290)
+        assert await nodes[9].get(record.key) == (record,)
+        await asyncio.sleep(60)
+        for node in nodes:
+            assert await node.get(record.key) == ()
+            assert node._running.storage.count == 0
+
+    play(story, 10, settings=quick)
+
+
+def test_records_outlive_the_nodes_that_held_them() -> None:
+    quick = NodeSettings(upkeep=30, republish=60)
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[0], "place", b"heirloom", life=5000)
+        await nodes[0].put(record)
+        for node in nodes[:10]:
+            await node.stop()
+            await asyncio.sleep(200)
+        assert await nodes[-1].get(record.key) == (record,)
+
+    play(story, 20, settings=quick)
+
+
+def test_one_node_alone_stores_finds_and_witnesses() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        (node,) = nodes
+        assert await node.join([]) == await node.join([node.contact]) == 0
+        record = signed(world, node, "place", b"mine")
+        assert await node.put(record) == 1
+        assert await node.get(record.key) == (record,)
+        assert await node.get(key("elsewhere")) == ()
+        node.serve("echo", lambda peer, body: body + peer)
+        public = node.identity.public
+        assert await node.request(public, "echo", b"hi") == b"hi" + public
+        assert await node.decide(node.contact, b"n" * 20 + b"first") == b"first"
+        assert await node.decide(public, b"n" * 20 + b"second") == b"first"
+        assert await node.find(somebody("nobody").public) is None
+        with pytest.raises(NetworkError, match="no node knows"):
+            await node.request(somebody("nobody").public, "echo", b"")
+
+    play(story, 1)
+
+
+def test_many_records_under_one_key_are_all_collected() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        expires = int(world.clock()) + 600
+        records = [
+            sign_record(node.identity, NOTE, key("busy"), b"%d" % slot, expires, bytes(900))
+            for node in nodes
+            for slot in range(4)
+        ]
+        for record in records:
+            await nodes[0].put(record)
+        found = await nodes[-1].get(key("busy"))
+        assert sorted(r.digest for r in found) == sorted(r.digest for r in records)
+
+    play(story, 10, link=Link(loss=0.02))
+
+
+def test_a_request_runs_once_however_often_it_is_sent() -> None:
+    runs: list[bytes] = []
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        asker, answerer = nodes
+
+        async def handle(peer: bytes, body: bytes) -> bytes:
+            assert peer == asker.identity.public
+            runs.append(body)
+            await asyncio.sleep(0.5)
+            return body
+
+        answerer.serve("work", handle)
+        world.net.link = Link(loss=0.3)
+        for number in range(20):
+            body = b"%d" % number
+            assert await asker.request(answerer.contact, "work", body, timeout=60) == body
+
+    play(story, 2)
+    assert runs == [b"%d" % number for number in range(20)]
+
+
+def test_eight_kilobytes_travel_each_way_under_loss() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        asker, answerer = nodes
+        answerer.serve("double", lambda peer, body: body[::-1])
+        body = bytes(range(256)) * 32
+        world.net.link = Link(loss=0.05)
+        for _ in range(5):
+            answer = await asker.request(answerer.contact, "double", body, timeout=30)
+            assert answer == body[::-1]
+        assert world.net.biggest <= 1232
+        with pytest.raises(ProtocolError, match="8193 bytes"):
+            await asker.request(answerer.contact, "double", body + b"x")
+
+    play(story, 2)
+
+
+def test_a_device_that_moved_is_found_at_its_new_address() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        old = nodes[3]
+        await old.stop()
+        settings = replace(old.settings, listen=("10.9.9.9", PORT))
+        moved = Node(settings, old.identity, RULES)
+        async with moved:
+            await moved.join([nodes[0].contact])
+            moved.serve("where", lambda peer, body: b"here")
+            await asyncio.sleep(1)
+            for node in nodes[:3]:
+                assert await node.request(moved.identity.public, "where", b"") == b"here"
+                assert moved.contact in node.contacts()
+                assert all(c.address != ("10.0.0.4", PORT) for c in node.contacts())
+
+    play(story, 6)
+
+
+def test_silent_contacts_and_contacts_of_another_key_are_reported() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        node, other = nodes
+        gone = Contact(somebody("gone").public, "10.7.7.7", PORT)
+        liar = Contact(somebody("liar").public, *other.contact.address)
+        for contact in (gone, liar):
+            begun = world.clock()
+            with pytest.raises(NetworkError, match="no answer"):
+                await node.request(contact, "ping", b"", timeout=2.0)
+            assert 1.99 < world.clock() - begun < 2.1
+        with pytest.raises(NetworkError, match="no known node answered"):
+            await node.join([gone, liar])
+
+    play(story, 2)
+
+
+def test_a_node_cut_off_hears_an_error_and_recovers() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        one, two = nodes
+        two.serve("echo", lambda peer, body: body)
+        world.net.cut = lambda a, b: True
+        with pytest.raises(NetworkError):
+            await one.request(two.contact, "echo", b"x")
+        world.net.cut = None
+        assert await one.request(two.contact, "echo", b"x") == b"x"
+
+    play(story, 2)
+
+
+class Ears(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.heard.append(data)
+
+
+class Stranger:
+    """Somebody with a key of his own who speaks raw datagrams from any address."""
+
+    def __init__(self, world: World, address: tuple[str, int]) -> None:
+        self.identity = somebody("stranger")
+        self._sealer = Sealer(self.identity, world.clock, bytes)
+        self.ears = Ears()
+        self._transport = VirtualTransport(world.net, self.ears, address)
+        world.net.bind(self._transport)
+
+    def request(self, to: Node, ident: int, method: str, *arguments: object) -> int:
+        """Send a request; its size."""
+        head = HEAD.pack(wire.REQUEST, ident, 0, 1)
+        return self.send(to, head + wire.pack_request(method, arguments))
+
+    def send(self, to: Node, plain: bytes) -> int:
+        datagram = self._sealer.seal(to.identity.public, plain)
+        self._transport.sendto(datagram, to.contact.address)
+        return len(datagram)
+
+
+def test_an_unproved_address_gets_no_more_than_it_sent_and_enters_no_table() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        victim = Stranger(world, ("10.66.6.6", PORT))  # hears all and answers nothing
+        sent = [victim.request(nodes[0], n, "find_node", key("x")) for n in range(20)]
+        await asyncio.sleep(5)
+        answers = [data for data in victim.ears.heard if len(data) > min(sent)]
+        assert answers == []
+        assert len(victim.ears.heard) <= 20 + 2  # one answer each, and one probe, sent twice
+        assert all(c.public != victim.identity.public for c in nodes[0].contacts())
+
+    play(story, 10)
+
+
+def test_malformed_requests_of_an_authenticated_peer_cost_one_counted_drop_each() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        node, peer = nodes
+        stranger = Stranger(world, ("10.66.6.6", PORT))
+        head = HEAD.pack(wire.REQUEST, 1, 0, 1)
+        bad: list[tuple[str, bytes]] = [
+            ("head", b""),
+            ("head", HEAD.pack(9, 1, 0, 1)),
+            ("head", HEAD.pack(0, 1, 3, 2)),
+            ("head", HEAD.pack(0, 1, 0, 0)),
+            ("msgpack", head + b"\xc1"),
+            ("msgpack", head + b"\x91" * 1000),
+            ("shape", head + b"\x90"),
+            ("late", HEAD.pack(wire.REPLY, 1, 0, 1) + wire.pack_reply(1)),
+            ("proof", HEAD.pack(wire.PROOF, 1, 0, 1) + bytes(8)),
+        ]
+        for expected, plain in bad:
+            before = node.counters.get(expected, 0)
+            stranger.send(node, plain)
+            await asyncio.sleep(1)
+            assert node.counters.get(expected, 0) == before + 1, plain
+        for number, call in enumerate(
+            [
+                ("find_node", b"short"),
+                ("find_node", 7),
+                ("find_node",),
+                ("fetch", bytes(20), 3),
+                ("store", b"no record"),
+                ("no such method",),
+                ("ask", "unknown", b""),
+                ("__init__",),
+            ]
+        ):
+            stranger.request(node, 100 + number, *call)  # type: ignore[arg-type]
+        await asyncio.sleep(2)
+        assert node.counters.get("internal", 0) == 0
+        record = signed(world, peer, "place", b"still here")
+        assert await peer.put(record) == 2
+        assert await node.get(record.key) == (record,)
+
+    play(story, 2)
+
+
+def test_blobs_travel_in_memory_with_the_same_permissions() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        maker, friend, other = nodes
+        secret = maker.blobs.put(b"secret", Audience(devices=frozenset([friend.identity.public])))
+        public = maker.blobs.put(b"public", EVERYONE)
+        own = maker.blobs.put(b"own", NOBODY)
+        assert await friend.fetch_from([maker.contact], secret) == b"secret"
+        assert await other.fetch_from([friend.contact, maker.contact], public) == b"public"
+        for reader, name in ((other, secret), (friend, own)):
+            with pytest.raises(NetworkError, match="does not give the blob"):
+                await reader.fetch_from([maker.contact], name)
+
+    play(story, 3)

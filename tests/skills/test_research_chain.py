@@ -1,0 +1,212 @@
+"""From a question to an answer with citations, and what the checkers refuse on the way."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pockethive.actors.documents.passages import plain
+from pockethive.actors.skills.synthesize import NOT_FOUND
+from pockethive.core.errors import SkillFailure
+
+QUESTION = "When does the first ferry leave the harbour?"
+ODD = "How many moons circle the planet Jupiter?"
+
+
+def searches(hive: Any, question: str = QUESTION) -> dict[str, Any]:
+    return {f"search-{n}": hive.run("search", n, {}, question=question, limit=2) for n in range(2)}
+
+
+def chain(hive: Any, question: str = QUESTION) -> tuple[dict[str, Any], Any, Any]:
+    found = searches(hive, question)
+    ranked = hive.run("rank", 0, found, question=question, keep=3)
+    answer = hive.run("synthesize", 0, {"rank": ranked}, question=question)
+    return found, ranked, answer
+
+
+def test_the_answer_quotes_the_right_document_first(hive: Any) -> None:
+    found, _, answer = chain(hive)
+    assert answer["found"]
+    first = answer["citations"][0]
+    assert (first["number"], first["source"]) == (1, "ferry.txt")
+    assert first["device"] == hive.device(0)
+    assert "leaves the harbour at seven in the morning" in answer["answer"]
+    assert first["quote"] in first["passage"]["text"]
+    assert found["search-0"]["searched"] == {"documents": 1, "passages": 2}
+
+
+def test_every_honest_output_passes_its_checkers(hive: Any) -> None:
+    found, ranked, answer = chain(hive)
+    for number in range(2):
+        work = hive.work("search", number, {}, question=QUESTION, limit=2)
+        for checker in ("quotation", "fit"):
+            verdict = hive.check(checker, work, found[f"search-{number}"], 1 - number)
+            assert verdict.accept, verdict.reason
+    work = hive.work("rank", 0, found, question=QUESTION, keep=3)
+    assert hive.check("ranking", work, ranked, 1).accept
+    work = hive.work("synthesize", 0, {"rank": ranked}, question=QUESTION)
+    assert hive.check("citations", work, answer, 1).accept
+
+
+def test_what_no_document_knows_is_not_found(hive: Any) -> None:
+    found, ranked, answer = chain(hive, ODD)
+    assert [found[name]["findings"] for name in sorted(found)] == [[], []]
+    assert ranked == {"candidates": []}
+    assert answer == {"answer": NOT_FOUND, "found": False, "citations": []}
+    work = hive.work("search", 0, {}, question=ODD)
+    verdict = hive.check("quotation", work, found["search-0"], 1)
+    assert verdict.accept
+    assert "form only" in verdict.reason
+    work = hive.work("synthesize", 0, {"rank": ranked}, question=ODD)
+    assert hive.check("citations", work, answer, 1).accept
+
+
+def test_the_limit_bounds_the_findings(hive: Any) -> None:
+    assert (
+        len(hive.run("search", 0, {}, question="ferry harbour tickets", limit=1)["findings"]) == 1
+    )
+
+
+def test_a_device_without_documents_or_model_says_so(hive: Any) -> None:
+    work = hive.work("search", 0, {}, question=QUESTION)
+    from pockethive.actors.skills import CHECKERS, SKILLS
+
+    bare = replace(hive.tools[0], documents=None, model=None)
+    with pytest.raises(SkillFailure, match="no documents"):
+        SKILLS["search"].run(work, bare)
+    with pytest.raises(SkillFailure, match="needs a model"):
+        SKILLS["rank"].run(work, bare)
+    value = hive.run("search", 0, {}, question=QUESTION)
+    with pytest.raises(SkillFailure, match="needs a model"):
+        CHECKERS["fit"].check(work, value, bare)
+
+
+def test_a_text_that_two_documents_share_is_cited_once_from_the_smaller(hive: Any) -> None:
+    found = searches(hive)
+    twin = copy.deepcopy(found["search-0"])
+    for finding in twin["findings"]:
+        finding.update(source="everything.txt", size=900, device="other", score=10**6)
+    ranked = hive.run("rank", 0, {**found, "search-2": twin}, question=QUESTION)
+    sources = [item["finding"]["source"] for item in ranked["candidates"]]
+    assert "everything.txt" not in sources
+    assert sources[0] == "ferry.txt"
+
+
+def test_the_order_does_not_depend_on_the_names_of_the_inputs(hive: Any) -> None:
+    found = searches(hive)
+    renamed = {"z": found["search-0"], "a": found["search-1"]}
+    one = hive.run("rank", 0, found, question=QUESTION)
+    assert one == hive.run("rank", 1, renamed, question=QUESTION)
+
+
+def changed_quote(value: dict[str, Any]) -> None:
+    finding = value["findings"][0]
+    finding["quote"] = finding["quote"].replace("seven", "eleven")
+
+
+def given_twice(value: dict[str, Any]) -> None:
+    value["findings"] = [value["findings"][0]] * 2
+
+
+def too_many(value: dict[str, Any]) -> None:
+    value["findings"] = value["findings"] * 20
+
+
+def not_counted(value: dict[str, Any]) -> None:
+    value["searched"]["documents"] = "all"
+
+
+def no_list(value: dict[str, Any]) -> None:
+    value["findings"] = {}
+
+
+def something_more(value: dict[str, Any]) -> None:
+    value["praise"] = "the best"
+
+
+@pytest.mark.parametrize(
+    "forge", [changed_quote, given_twice, too_many, not_counted, no_list, something_more]
+)
+def test_a_forged_search_is_rejected(hive: Any, forge: Callable[[dict[str, Any]], None]) -> None:
+    value = hive.run("search", 0, {}, question=QUESTION)
+    forge(value)
+    work = hive.work("search", 0, {}, question=QUESTION)
+    assert not hive.check("quotation", work, value, 1).accept
+
+
+@pytest.mark.parametrize("value", [None, [], "text", {"findings": [1], "searched": {}}])
+@pytest.mark.parametrize("checker", ["quotation", "fit", "ranking", "citations"])
+def test_a_misshapen_output_is_rejected_not_crashed_on(hive: Any, checker: str, value: Any) -> None:
+    work = hive.work("search", 0, {}, question=QUESTION)
+    assert not hive.check(checker, work, value, 1).accept
+
+
+def test_a_true_quotation_that_answers_another_question_does_not_fit(hive: Any) -> None:
+    value = hive.run("search", 1, {}, question="How long does a queen live in a colony of bees?")
+    work = hive.work("search", 1, {}, question=QUESTION)
+    assert hive.check("quotation", work, value, 0).accept
+    assert not hive.check("fit", work, value, 0).accept
+
+
+def reversed_order(value: dict[str, Any]) -> None:
+    value["candidates"].reverse()
+
+
+def one_dropped(value: dict[str, Any]) -> None:
+    del value["candidates"][0]
+
+
+def one_twice(value: dict[str, Any]) -> None:
+    value["candidates"][1] = value["candidates"][0]
+
+
+def one_invented(value: dict[str, Any]) -> None:
+    value["candidates"][0]["finding"]["quote"] = "The ferry leaves when it likes."
+
+
+@pytest.mark.parametrize("forge", [reversed_order, one_dropped, one_twice, one_invented])
+def test_a_forged_ranking_is_rejected(hive: Any, forge: Callable[[dict[str, Any]], None]) -> None:
+    found = searches(hive)
+    ranked = hive.run("rank", 0, found, question=QUESTION, keep=3)
+    assert len(ranked["candidates"]) > 1
+    forge(ranked)
+    work = hive.work("rank", 0, found, question=QUESTION, keep=3)
+    assert not hive.check("ranking", work, ranked, 1).accept
+
+
+def added_text(value: dict[str, Any]) -> None:
+    value["answer"] += " Trust me."
+
+
+def other_source(value: dict[str, Any]) -> None:
+    value["citations"][0]["source"] = "bees.txt"
+
+
+def other_number(value: dict[str, Any]) -> None:
+    value["citations"][0]["number"] = 2
+
+
+def nothing_cited(value: dict[str, Any]) -> None:
+    value["citations"] = []
+
+
+def denied(value: dict[str, Any]) -> None:
+    value.update(answer=NOT_FOUND, found=False, citations=[])
+
+
+@pytest.mark.parametrize("forge", [added_text, other_source, other_number, nothing_cited, denied])
+def test_a_forged_answer_is_rejected(hive: Any, forge: Callable[[dict[str, Any]], None]) -> None:
+    _, ranked, answer = chain(hive)
+    forge(answer)
+    work = hive.work("synthesize", 0, {"rank": ranked}, question=QUESTION)
+    assert not hive.check("citations", work, answer, 1).accept
+
+
+def test_the_answer_is_made_of_quotations_and_nothing_else(hive: Any) -> None:
+    _, _, answer = chain(hive)
+    rest = answer["answer"]
+    for citation in answer["citations"]:
+        rest = rest.replace(f"{plain(citation['quote'])} [{citation['number']}]", "")
+    assert set(rest.replace("See also:", "")) <= set("\n- ")
