@@ -14,7 +14,7 @@ import logging
 import threading
 from collections.abc import Callable
 from queue import Empty
-from typing import Any, ClassVar
+from typing import Any
 
 from pykka import ActorRef, ActorRegistry, Future, ThreadingActor, Timeout
 from pykka._envelope import Envelope
@@ -108,10 +108,10 @@ class BaseActor(ThreadingActor):
 
     use_daemon_thread = True  # a hanging model call must not keep the process alive
 
-    idle_seconds: ClassVar[float | None] = None
+    idle_seconds: float | None = None
     """Call `on_idle` after so many seconds without a message; None never does."""
 
-    start_seconds: ClassVar[float] = START_SECONDS
+    start_seconds: float = START_SECONDS
     """How long `on_start` may take."""
 
     def __init__(self) -> None:
@@ -255,7 +255,7 @@ class BaseActor(ThreadingActor):
 
     def __end(self, error: BaseException | None) -> None:
         if error is None:
-            error = self.__last_words()
+            self.__last_words()
         else:
             self.__fail(error)
         self.__unregister()
@@ -266,12 +266,11 @@ class BaseActor(ThreadingActor):
         if self.__stop_reply is not None:
             self.__stop_reply.set(None)
 
-    def __last_words(self) -> BaseException | None:
+    def __last_words(self) -> None:
         try:
             self.on_stop()
         except BaseException as error:  # noqa: BLE001 - the actor ends all the same
             _log.error("%s failed while stopping: %s", self.name, _told(error), exc_info=error)
-        return None
 
     def __fail(self, error: BaseException) -> None:
         try:

@@ -162,7 +162,7 @@ class ModelActor(BaseActor):
         super().__init__()
         self._load = load
         self._model: Model | None = None
-        self.idle_seconds = idle_seconds  # type: ignore[misc]  # narrowed from class to instance
+        self.idle_seconds = idle_seconds
 
     def on_receive(self, message: Any) -> Any:
         """Serve one request."""

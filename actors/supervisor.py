@@ -66,8 +66,9 @@ class Supervisor:
     """Starts, restarts and stops children. Safe on any thread; `start` and `stop` block.
 
     `on_restart` is called at a crash, before the successor starts. `on_escalate` is called instead
-    when there will be none: the child is temporary or crashed too often. Hooks must not block and
-    must not call `stop`.
+    when there will be none: the child is temporary or crashed too often. By then its mailbox is
+    closed: letters that waited are dead, later ones are refused to their senders. Hooks must not
+    block and must not call `stop`.
     """
 
     def __init__(

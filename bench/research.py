@@ -42,6 +42,7 @@ PLANTED = 20  # wrong quotations of each kind
 _MARKS = re.compile(r"[“”\"'`’‘*]")
 
 Answer = dict[str, Any]
+Pool = tuple[dict[str, Any], int, Hit]  # question, number of the device, passage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ def _count_quotations(bench: Bench, answer: Answer, tally: Tally) -> None:
 
 def level(text: str) -> str:
     """Text for comparing: small letters, single spaces, no quotation marks or asterisks."""
-    return " ".join(_MARKS.sub("", plain(text)).lower().split())
+    return " ".join(_MARKS.sub("", plain(str(text))).lower().split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,8 @@ def plant(bench: Bench, questions: dict[str, Any]) -> list[Planted]:
     `random` and `wrong sentence` stand in a source, so their proofs are genuine; `near miss` is a
     right quotation with one word replaced, under the proof of the passage it was taken from.
     """
-    right, wrong = [], []
+    right: list[Pool] = []
+    wrong: list[Pool] = []
     for item in questions["answerable"]:
         for owner, tools in enumerate(bench.tools):
             for passage in passages_of(index_of(tools), item["sources"]):
@@ -217,7 +219,7 @@ def plant(bench: Bench, questions: dict[str, Any]) -> list[Planted]:
     return planted
 
 
-def _one_each(rng: random.Random, pool: Sequence[Any]) -> list[Any]:
+def _one_each(rng: random.Random, pool: Sequence[Pool]) -> list[Pool]:
     """At most one entry per question, at most PLANTED in all."""
     shuffled = rng.sample(list(pool), len(pool))
     by_question = {entry[0]["question"]: entry for entry in shuffled}

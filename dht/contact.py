@@ -20,6 +20,10 @@ class Contact:
     host: str
     port: int
 
+    def __post_init__(self) -> None:
+        if len(self.public) != PUBLIC_SIZE or not self.host or not 0 <= self.port < 65536:
+            raise BadInvitation("a contact is a key of 32 bytes, a host and a port", cure=_CURE)
+
     @classmethod
     def parse(cls, text: str) -> "Contact":
         """Read `key@host:port`; an IPv6 address stands in brackets.

@@ -5,18 +5,18 @@ others); time, number of questions and number of candidates are bounded, whateve
 """
 
 import asyncio
-import heapq
-from collections.abc import Awaitable, Callable, Sequence
+from bisect import insort
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.contact import Contact
-from pockethive.dht.routing import Peer
+from pockethive.dht.identity import node_id
 
 PATIENCE: Final = 0.25  # seconds after which a probe is slow and no longer counts
 _QUESTIONS_PER_K: Final = 12
-_CANDIDATES_PER_K: Final = 8
 
 Question = Callable[[Contact], Awaitable[list[Contact]]]
 
@@ -38,9 +38,9 @@ class Found:
     complete: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Candidate:
-    peer: Peer
+    contact: Contact
     distance: int
     depth: int
     asked: float | None = None  # on the loop's clock
@@ -51,102 +51,93 @@ class _Candidate:
 class Lookup:
     """One search for a 20-byte target. Runs once, on the node's loop."""
 
-    def __init__(self, target: bytes, own: bytes, question: Question) -> None:
+    def __init__(self, target: bytes, own: bytes, *, k: int, alpha: int) -> None:
         self._target = int.from_bytes(target, "big")
-        self._own = own  # this node's key: others will name it
-        self._question = question
-        self._candidates: dict[bytes, _Candidate] = {}
+        self._k, self._alpha = k, alpha
+        self._known = {own}  # public keys; others will name this node too
+        self._order: list[_Candidate] = []  # nearest first
         self._news: asyncio.Queue[tuple[_Candidate, list[Contact] | None]] = asyncio.Queue()
-        self._probes: dict[bytes, asyncio.Task[None]] = {}
-        self._asked = 0
-        self._most = 0
+        self._probes: list[asyncio.Task[None]] = []
+        self._out: list[_Candidate] = []
         self._settled = False
 
-    async def run(self, start: Sequence[Peer], *, k: int, alpha: int, budget: float) -> Found:
-        """Search from the contacts known now; `budget` is seconds."""
+    async def run(self, start: Iterable[Contact], question: Question, budget: float) -> Found:
+        """Search from the contacts known now for at most `budget` seconds."""
         loop = asyncio.get_running_loop()
         deadline, complete = loop.time() + budget, False
-        self._most = k * _QUESTIONS_PER_K
-        self._offer([peer.contact for peer in start], 0, k)
+        self._offer(start, 0)
         try:
-            while not complete and loop.time() < deadline:
-                complete = all(candidate.answered for candidate in self._nearest(k))
-                # A slow node is probably dead: meanwhile the next one after the k is asked.
-                slow = self._slow(loop.time())
-                parallel = k if self._settled else alpha
-                self._ask(self._nearest(k + slow), parallel + slow, loop.time())
-                if complete or not self._probes:
+            while loop.time() < deadline:
+                complete = all(candidate.answered for candidate in self._nearest(self._k))
+                if complete:
+                    break
+                self._ask(question, loop.time())
+                if not self._out:
                     break
                 try:
                     async with asyncio.timeout(min(PATIENCE, deadline - loop.time())):
                         candidate, contacts = await self._news.get()
                 except TimeoutError:
                     continue
-                self._take(candidate, contacts, k)
+                self._take(candidate, contacts)
         finally:
             await self._end_probes()
-        return self._found(k, complete)
+        return self._found(complete)
 
-    def _nearest(self, k: int) -> list[_Candidate]:
-        hopeful = (c for c in self._candidates.values() if not c.silent)
-        return heapq.nsmallest(k, hopeful, key=lambda c: c.distance)
+    def _nearest(self, count: int) -> Iterator[_Candidate]:
+        return islice((c for c in self._order if not c.silent), count)
 
-    def _slow(self, now: float) -> int:
-        asked = (self._candidates[name].asked for name in self._probes)
-        return sum(since is not None and now - since >= PATIENCE for since in asked)
-
-    def _ask(self, nearest: list[_Candidate], parallel: int, now: float) -> None:
-        for candidate in nearest:
-            if len(self._probes) >= parallel or self._asked >= self._most:
+    def _ask(self, question: Question, now: float) -> None:
+        # A slow node is probably dead: meanwhile the next one after the k is asked.
+        asked = (candidate.asked for candidate in self._out)
+        slow = sum(since is not None and now - since >= PATIENCE for since in asked)
+        parallel = slow + (self._k if self._settled else self._alpha)
+        for candidate in self._nearest(self._k + slow):
+            if len(self._out) >= parallel or len(self._probes) >= self._k * _QUESTIONS_PER_K:
                 return
             if candidate.asked is None:
                 candidate.asked = now
-                self._asked += 1
-                self._probes[candidate.peer.id] = asyncio.create_task(
-                    self._probe(candidate), name="pockethive-lookup"
-                )
+                self._out.append(candidate)
+                probe = self._probe(candidate, question)
+                self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
 
-    async def _probe(self, candidate: _Candidate) -> None:
+    async def _probe(self, candidate: _Candidate, question: Question) -> None:
         contacts: list[Contact] | None = None
         try:
-            contacts = await self._question(candidate.peer.contact)
+            contacts = await question(candidate.contact)
         except (NetworkError, ProtocolError):
             contacts = None
         self._news.put_nowait((candidate, contacts))
 
-    def _take(self, candidate: _Candidate, contacts: list[Contact] | None, k: int) -> None:
-        self._probes.pop(candidate.peer.id, None)
+    def _take(self, candidate: _Candidate, contacts: list[Contact] | None) -> None:
+        self._out.remove(candidate)
         if contacts is None:
             candidate.silent = True
             return
-        before = [c.distance for c in self._nearest(k)]
+        before = [each.distance for each in self._nearest(self._k)]
         candidate.answered = True
-        self._offer(contacts, candidate.depth + 1, k)
+        self._offer(contacts, candidate.depth + 1)
         # Nobody nearer came up: all that is left is to hear from the k, all at once.
-        self._settled = [c.distance for c in self._nearest(k)] == before
+        self._settled = [each.distance for each in self._nearest(self._k)] == before
 
-    def _offer(self, contacts: Sequence[Contact], depth: int, k: int) -> None:
+    def _offer(self, contacts: Iterable[Contact], depth: int) -> None:
         for contact in contacts:
-            peer = Peer(contact)
-            if contact.public != self._own and peer.id not in self._candidates:
-                distance = peer.long_id ^ self._target
-                self._candidates[peer.id] = _Candidate(peer, distance, depth)
-        surplus = len(self._candidates) - k * _CANDIDATES_PER_K
-        if surplus > 0:
-            unasked = (c for c in self._candidates.values() if c.asked is None)
-            for candidate in heapq.nlargest(surplus, unasked, key=lambda c: c.distance):
-                del self._candidates[candidate.peer.id]
+            if contact.public in self._known:
+                continue  # else bounded by questions times k, the most that an answer may name
+            self._known.add(contact.public)
+            distance = int.from_bytes(node_id(contact.public), "big") ^ self._target
+            insort(self._order, _Candidate(contact, distance, depth), key=lambda c: c.distance)
 
-    def _found(self, k: int, complete: bool) -> Found:
-        answered = [c for c in self._nearest(len(self._candidates)) if c.answered][:k]
+    def _found(self, complete: bool) -> Found:
+        answered = [candidate for candidate in self._order if candidate.answered][: self._k]
         return Found(
-            contacts=tuple(candidate.peer.contact for candidate in answered),
+            contacts=tuple(candidate.contact for candidate in answered),
             hops=answered[0].depth if answered else 0,
-            asked=self._asked,
+            asked=len(self._probes),
             complete=complete,
         )
 
     async def _end_probes(self) -> None:
-        for probe in self._probes.values():
+        for probe in self._probes:
             probe.cancel()
-        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        await asyncio.gather(*self._probes, return_exceptions=True)

@@ -16,8 +16,8 @@ from pockethive.dht.store import RecordStore
 
 DIGEST_SIZE: Final = 16  # bytes of a record's digest that name it in `find_value` and `fetch`
 MAX_DIGESTS: Final = 256
-_INLINE_BYTES: Final = 600  # of records beside contacts and digests: the answer is one datagram
-_FETCH_BYTES: Final = 3000  # of records in one answer to `fetch`: three datagrams
+_FRAMING: Final = 64  # bytes of MessagePack around contacts, digests and records
+_FETCH_BYTES: Final = 6000  # of records in one answer to `fetch`: six datagrams
 
 
 class Methods:
@@ -47,16 +47,17 @@ class Methods:
         return wire.pack_contacts([peer.contact for peer in near])
 
     def _find_value(self, asker: Contact, key: bytes) -> list[object]:
-        """Contacts, digests of all records held, and as many records as fit beside them."""
+        """Contacts, digests of all records held, and the records that fit into the datagram."""
+        contacts = self._find_node(asker, key)
         rows = self._storage.live_bytes(key)[:MAX_DIGESTS]
         inline: list[bytes] = []
-        room = _INLINE_BYTES
+        room = wire.MAX_FRAGMENT - _FRAMING - len(contacts) - DIGEST_SIZE * len(rows)
         for _, data in rows:
             if len(data) <= room:
                 inline.append(data)
                 room -= len(data)
         digests = b"".join(digest[:DIGEST_SIZE] for digest, _ in rows)
-        return [self._find_node(asker, key), digests, inline]
+        return [contacts, digests, inline]
 
     def _fetch(self, key: bytes, digests: bytes) -> list[bytes]:
         """Records under a key by digest: as many as fit, at least one that is held."""

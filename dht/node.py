@@ -149,6 +149,7 @@ class Node:
         contact = peer if isinstance(peer, Contact) else await self.find(public)
         if contact is None:
             raise NetworkError("no node knows that device", cure="is it running and joined?")
+        contact = await self._running.resolved(contact)
         answer = await self._protocol.call(
             contact, "ask", method, body, timeout=timeout, tries=_REQUEST_TRIES
         )

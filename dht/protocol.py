@@ -32,6 +32,7 @@ Handler = Callable[[bytes, bytes], Awaitable[bytes] | bytes]
 log = logging.getLogger(__name__)
 
 _MAX_RUNNING = 128  # handlers of direct requests at a time
+_LONGEST_HANDLER = 60.0  # seconds; nobody waits so long
 _MAX_ANSWERS = 512
 _MAX_ANSWER_BYTES = 2 * 2**20
 _MAX_PROVEN = 4096
@@ -336,7 +337,8 @@ async def _handled(handler: Handler, public: bytes, body: bytes) -> bytes:
     """The packed answer of a direct request's handler, whatever it does."""
     try:
         result = handler(public, body)
-        value = result if isinstance(result, bytes) else await result
+        async with asyncio.timeout(_LONGEST_HANDLER):
+            value = result if isinstance(result, bytes) else await result
         return wire.pack_reply(wire.need(value))
     except PocketHiveError as error:
         return wire.pack_refusal(str(error))

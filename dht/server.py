@@ -5,10 +5,10 @@ can neither prolong a record nor bring an old one back, because storing is a joi
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import tenacity
 from kademlia.network import Server
@@ -18,7 +18,7 @@ from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
-from pockethive.dht.lookup import Found, Lookup
+from pockethive.dht.lookup import Found, Lookup, Question
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
@@ -30,7 +30,7 @@ from pockethive.dht.store import RecordStore, merge
 log = logging.getLogger(__name__)
 
 JOIN_ATTEMPTS = 3
-_FETCH_ROUNDS = 8
+_FETCH_AT_ONCE = 8  # records asked of one holder at a time
 _REPUBLISH_AT_ONCE = 64
 
 
@@ -60,7 +60,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         Raises:
             NetworkError: none did, in `JOIN_ATTEMPTS` rounds.
         """
-        contacts = [await self._resolved(contact) for contact in addrs]
+        contacts = [await self.resolved(contact) for contact in addrs]
         others = [c for c in contacts if c.public != self._identity.public]
         if not others:
             return 0
@@ -101,7 +101,9 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         """Everything live under a key that the k nearest nodes and this one hold, merged."""
         collector = _Collector(self, key)
         await self._lookup(key, collector.question)
-        await collector.fetch_missing()
+        with contextlib.suppress(TimeoutError):  # what has arrived by then is what there is
+            async with asyncio.timeout(self._settings.budget):
+                await collector.fetch_missing()
         return merge(collector.records.values())
 
     async def upkeep(self) -> None:
@@ -117,10 +119,11 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
                 self.storage.touch(record)
                 await self.publish(record)
 
-    async def _lookup(self, target: bytes, question: Any) -> Found:
-        start = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize)
-        lookup = Lookup(target, self._identity.public, question)
-        return await lookup.run(start, k=self.ksize, alpha=self.alpha, budget=self._settings.budget)
+    async def _lookup(self, target: bytes, question: Question) -> Found:
+        near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize)
+        lookup = Lookup(target, self._identity.public, k=self.ksize, alpha=self.alpha)
+        start = [peer.contact for peer in near]
+        return await lookup.run(start, question, self._settings.budget)
 
     async def _store(self, contact: Contact, data: bytes) -> bool:
         try:
@@ -141,8 +144,8 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             )
         return answered
 
-    async def _resolved(self, contact: Contact) -> Contact:
-        """The contact with its host name replaced by an address."""
+    async def resolved(self, contact: Contact) -> Contact:
+        """The contact with its host name replaced by an address. Raises NetworkError."""
         if wire.is_address(contact.host):
             return contact
         try:
@@ -165,6 +168,7 @@ class _Collector:
         self.records = {record.digest[:DIGEST_SIZE]: record for record in local}
         self._holders: dict[Contact, list[bytes]] = {}
         self._refused: set[bytes] = set()
+        self._seen: set[bytes] = set()  # encoded records: most holders give the same ones
 
     async def question(self, contact: Contact) -> list[Contact]:
         """Ask one node, for `Lookup`."""
@@ -180,19 +184,18 @@ class _Collector:
         return contacts
 
     async def fetch_missing(self) -> None:
-        """Fetch by digest, from holders in turn, until nothing is missing or nobody has more."""
-        for _ in range(_FETCH_ROUNDS):
-            wanted: dict[bytes, Contact] = {}
+        """Fetch by digest, from all holders at once, until nobody has more that is missing."""
+        while True:
+            shares: dict[Contact, list[bytes]] = {}
+            given: set[bytes] = {*self.records, *self._refused}
             for contact, digests in self._holders.items():
-                for digest in digests:
-                    if digest not in self.records and digest not in self._refused:
-                        wanted.setdefault(digest, contact)
-            if not wanted:
+                share = [digest for digest in digests if digest not in given][:_FETCH_AT_ONCE]
+                given.update(share)
+                if share:
+                    shares[contact] = share
+            if not shares:
                 return
-            by_holder: dict[Contact, list[bytes]] = {}
-            for digest, contact in wanted.items():
-                by_holder.setdefault(contact, []).append(digest)
-            await asyncio.gather(*(self._fetch(c, d) for c, d in by_holder.items()))
+            await asyncio.gather(*(self._fetch(c, share) for c, share in shares.items()))
 
     async def _fetch(self, contact: Contact, digests: list[bytes]) -> None:
         before = len(self.records) + len(self._refused)
@@ -207,8 +210,12 @@ class _Collector:
             del self._holders[contact]
 
     def _accept(self, answer: object) -> None:
-        for data in wire.need_list(answer, MAX_DIGESTS):
-            record = Record.decode(wire.need(data))
+        for item in wire.need_list(answer, MAX_DIGESTS):
+            data = wire.need(item)
+            if data in self._seen:
+                continue
+            self._seen.add(data)
+            record = Record.decode(data)
             digest = record.digest[:DIGEST_SIZE]
             if record.key != self._key or digest in self.records:
                 continue

@@ -6,6 +6,7 @@ cheating and is kept beside it. Expiry is the author's and final: no republishin
 cell is on the disk before its reply leaves.
 """
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -275,9 +276,16 @@ class CellStore:
             self.put(key, old, new)
         return True
 
-    def transaction(self) -> sqlite3.Connection:
-        """`with` it: what is put inside is committed at once, or not at all."""
-        return self._db
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is put inside is committed at once, or not at all."""
+        count = self._count
+        try:
+            with self._db:
+                yield
+        except BaseException:
+            self._count = count
+            raise
 
     def put(self, key: bytes, old: bytes | None, new: bytes | None) -> None:
         """Inside `transaction`: replace what `get` returned."""
@@ -311,10 +319,11 @@ def open_database(
     try:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        db = sqlite3.connect(where, check_same_thread=False)
+        db = sqlite3.connect(where, timeout=1.0, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
         raise StorageError(f"cannot open the database: {error}", where=where) from error
     try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one home do not mix
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         found = db.execute("PRAGMA user_version").fetchone()[0]
@@ -328,15 +337,25 @@ def open_database(
             )
     except sqlite3.Error as error:
         db.close()
-        raise StorageError(
-            f"the database cannot be read: {error}",
-            where=where,
-            cure="restore it from a backup, or move it away to start empty",
-        ) from error
+        raise _unusable(where, error) from error
     except StorageError:
         db.close()
         raise
     return db
+
+
+def _unusable(where: str, error: sqlite3.Error) -> StorageError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        return StorageError(
+            "another process uses this home",
+            where=where,
+            cure="stop it, or give this one a home folder of its own",
+        )
+    return StorageError(
+        f"the database cannot be read: {error}",
+        where=where,
+        cure="restore it from a backup, or move it away to start empty",
+    )
 
 
 def merge(records: Iterable[Record]) -> tuple[Record, ...]:

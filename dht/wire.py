@@ -1,4 +1,4 @@
-"""Shapes of messages inside sealed datagrams. docs/wire.md says them in prose.
+"""Shapes of messages inside sealed datagrams.
 
     kind 1 | message id 8 | fragment index 1 | fragment count 1 | payload
 

@@ -5,12 +5,13 @@ next one (group commit), and the disk never holds up the event loop.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pockethive.core.errors import PocketHiveError, ProtocolError
+from pockethive.core.errors import ProtocolError, StorageError
 from pockethive.dht.rules import Ask, Rules
 from pockethive.dht.store import CellStore
 
@@ -80,8 +81,9 @@ class Witness:
         try:
             with self._cells.transaction():
                 replies.extend(self._decide(request) for request in requests)
-        except Exception as error:  # noqa: BLE001 - a full disk: nobody was promised anything
-            return [error] * len(requests)
+        except sqlite3.Error as error:  # a full disk, say: nobody was promised anything
+            fault = StorageError(f"the disk refuses: {error}", where="witness")
+            return [fault] * len(requests)
         return replies
 
     def _decide(self, request: _Request) -> bytes | Exception:
@@ -97,6 +99,8 @@ class Witness:
             )
             decision = self._rules.decide(ask)
             self._cells.put(key, old, decision.cell)
-        except PocketHiveError as error:
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of one ask is told to that one only
             return error
         return decision.reply

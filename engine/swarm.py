@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from pockethive.children import Child, ChildSpec, start_child
+from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
-from pockethive.configs.settings import default_home
 from pockethive.core.errors import BadInput, Failure
 from pockethive.core.report import Happening
 from pockethive.core.spec import Team
@@ -102,6 +102,10 @@ class Swarm:
     def processes(self) -> tuple[int, ...]:
         """Process ids of the devices this swarm started."""
         return tuple(child.pid for child in self._children)
+
+    def process_of(self, device: str) -> int:
+        """The process id of a device this swarm started. Raises KeyError for others."""
+        return {child.device: child.pid for child in self._children}[device]
 
     def start(self) -> None:
         """Start this process's device and the others. Raises PocketHiveError; leaves nothing."""

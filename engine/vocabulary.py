@@ -1,7 +1,7 @@
 """The names a team file may use, from the skills and checkers this installation has."""
 
 from pockethive.actors.skills import CHECKERS, SKILLS
-from pockethive.configs.loader import SkillInfo, Vocabulary
+from pockethive.configs.team import SkillInfo, Vocabulary
 
 
 def vocabulary() -> Vocabulary:

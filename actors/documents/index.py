@@ -150,6 +150,21 @@ class DocumentIndex:
         siblings = merkle.path([row[0] for row in rows], place)
         return Proof(salt=salt, path=siblings, root=root, size=size, signature=signature)
 
+    def pick(self, seed: bytes, count: int) -> tuple[Passage, ...]:
+        """Passages that have nothing to do with any question: the same ones for the same seed."""
+        total = self._db.execute("SELECT count(*) FROM search").fetchone()[0]
+        found = []
+        for number in range(min(count, total)):
+            place = int.from_bytes(hashlib.sha256(seed + bytes([number])).digest()[:8]) % total
+            title, heading, text, index = self._db.execute(
+                "SELECT d.title, s.heading, s.body, p.place FROM search s"
+                " JOIN passages p ON p.id = s.rowid JOIN documents d ON d.id = p.document"
+                " ORDER BY s.rowid LIMIT 1 OFFSET ?",
+                (place,),
+            ).fetchone()
+            found.append(Passage(index=index, title=title, heading=heading, text=text))
+        return tuple(found)
+
     def close(self) -> None:
         """Close the database."""
         self._db.close()

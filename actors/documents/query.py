@@ -21,7 +21,7 @@ _NAMED_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _NAMED_AFTER = re.compile(
-    r"\b(?:operator|statement|keyword|clause|method|function|command|between|called|named) (\w+)"
+    r"\b(?:between|called|named) (\w+)"
     r"(?: (?:and|or|from|vs) (\w+))?|(?<=[-+*/%@&|^~<>=!] )(?:and|or|vs) (\w+)",
     re.IGNORECASE,
 )

@@ -13,8 +13,9 @@ from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Finding, Tools, Work
 from pockethive.actors.skills.fitting import fits
 from pockethive.actors.skills.rank import MOST_KEPT, gather, rank_work
-from pockethive.actors.skills.research import MAX_FINDINGS
-from pockethive.actors.skills.synthesize import CITED, NOT_FOUND, candidates_of, compose
+from pockethive.actors.skills.research import MAX_FINDINGS, own_texts
+from pockethive.actors.skills.synthesize import answer
+from pockethive.core.canonical import digest
 from pockethive.core.errors import SkillFailure
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
@@ -62,8 +63,10 @@ class Fit:
             return _yes("nothing was found; an empty search can be checked for form only")
         question = str(work.params["question"])
         read = findings[:FITTED]
-        for number, fitting in enumerate(fits(question, read, tools), start=1):
-            if not fitting:
+        seed = digest("distractors", work.task.encode(), question.encode())
+        own = own_texts(tools.documents, seed, 1) if tools.documents else []
+        for number, ahead in enumerate(fits(question, read, tools.model, own), start=1):
+            if ahead <= 0:
                 return _no(f"finding {number} does not fit the question")
         return _yes(f"the best {len(read)} were chosen before the distractors, both forms together")
 
@@ -81,6 +84,8 @@ class Ranking:
         candidates = _candidates(value)
         if candidates is None:
             return _no("not a ranking: fields are missing or of another type")
+        if value["question"] != str(work.params["question"]):
+            return _no("ranked for another question")
         mine, _ = rank_work(work, tools.model)
         scores = {_key(item["finding"]): int(item["score"]) for item in mine}
         theirs = [_key(item["finding"]) for item in candidates]
@@ -104,19 +109,16 @@ class Citations:
         """Judge an output of `synthesize`."""
         if not isinstance(value, Mapping) or set(value) != {"answer", "citations", "found"}:
             return _no("not an answer: fields are missing or unknown")
-        candidates, citations = candidates_of(work.inputs), value["citations"]
-        if not candidates or not value["found"]:
-            right = not candidates and not value["found"] and not citations
-            if right and value["answer"] == NOT_FOUND:
-                return _yes("there was nothing to cite, and the answer says so")
+        right = answer(work)
+        if value["found"] != right["found"]:
             return _no("found and not found do not go with the candidates")
-        if not isinstance(citations, list) or not 0 < len(citations) <= CITED:
-            return _no(f"an answer has 1 to {CITED} citations")
-        if problem := _miscited(citations, candidates):
-            return _no(problem)
-        if value["answer"] != compose(citations):
+        if value["citations"] != right["citations"]:
+            return _no("the citations are not the best candidates, numbered in their order")
+        if value["answer"] != right["answer"]:
             return _no("the answer has text that is neither template nor quotation")
-        return _yes(f"{len(citations)} citations are among the inputs, rightly numbered")
+        if not right["found"]:
+            return _yes("there was nothing to cite, and the answer says so")
+        return _yes(f"{len(right['citations'])} citations are among the inputs, rightly numbered")
 
 
 def _yes(reason: str) -> Finding:
@@ -144,7 +146,7 @@ def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
 
 
 def _candidates(value: Any) -> list[Mapping[str, Any]] | None:
-    if not isinstance(value, Mapping) or set(value) != {"candidates"}:
+    if not isinstance(value, Mapping) or set(value) != {"candidates", "question"}:
         return None
     items = value["candidates"]
     if not isinstance(items, list) or len(items) > MOST_KEPT:
@@ -157,19 +159,6 @@ def _candidates(value: Any) -> list[Mapping[str, Any]] | None:
         for item in items
     )
     return items if shaped else None
-
-
-def _miscited(citations: Sequence[Any], candidates: Sequence[Mapping[str, Any]]) -> str | None:
-    for number, (citation, item) in enumerate(zip(citations, candidates, strict=False), start=1):
-        if not isinstance(citation, Mapping) or citation.get("number") != number:
-            return "citations are not numbered from 1 in order"
-        finding = item["finding"]
-        names = ("device", "passage", "quote", "source")
-        if set(citation) != {*names, "number"}:
-            return f"citation {number}: fields are missing or unknown"
-        if any(citation[name] != finding[name] for name in names):
-            return f"citation {number} is not the candidate in its place"
-    return None
 
 
 def _key(finding: Any) -> tuple[str, str, str]:

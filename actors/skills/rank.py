@@ -1,10 +1,8 @@
 """`rank`: put the findings of all devices in one order.
 
-The reasoner reads every candidate again with its own model, in another prompt form than the
-researchers used, so that neither a device's praise of its own finding nor one form's habits decide
-alone. By Bayes' rule log P(question | text) - log P(question) is log P(text | question)
-- log P(text), the text's likelihood as an option, calibrated; it costs a fifth of the tokens.
-Rule guarded here: the order is a function of findings and model; ties fall by source and text.
+The researchers' scores only say which findings are read; the order comes from the reasoner's own
+model, so that a device that praises its own finding gains nothing by it. Rule guarded here: the
+order is a function of findings and model; ties fall by source and text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
-from pockethive.actors.skills.research import heading
+from pockethive.actors.skills.likelihood import Reader, in_place
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 
@@ -20,13 +18,6 @@ READ = 6  # candidates the reasoner's model reads
 KEPT = 4  # candidates that go on, unless told otherwise
 MOST_KEPT = 16
 LEAST_SCORE = 0  # millinats
-SHOTS = (
-    "Each text answers the question below it.\n\n"
-    "Text: Opening hours. The library is open from nine to six on weekdays.\n"
-    "Question: When can I visit the library?\n\n"
-    "Text: Bicycles / Tyres. Pump the tyres up to four bar before a long ride.\n"
-    "Question: how much air do my bike tyres need\n\n"
-)
 
 
 class Rank:
@@ -40,7 +31,8 @@ class Rank:
         if tools.model is None:
             raise SkillFailure("ranking needs a model", where=work.name)
         ranked, tokens = rank_work(work, tools.model)
-        return Product(value={"candidates": ranked}, prompt_tokens=tokens)
+        value = {"candidates": ranked, "question": str(work.params["question"])}
+        return Product(value=value, prompt_tokens=tokens)
 
 
 def rank_work(work: Work, model: Model) -> tuple[list[dict[str, Any]], int]:
@@ -70,28 +62,19 @@ def rank(
     """`{"finding", "score"}` in millinats, best first, and the tokens the model read."""
     if not findings:
         return [], 0
-    null, tokens = fitness(model, question, "N/A")
-    scored = []
-    for finding in findings:
-        text, asked = fitness(model, question, in_context(finding))
-        tokens += asked
-        score = round((text - null) * 1000) + finding["score"]
-        scored.append({"finding": dict(finding), "score": score})
-    scored.sort(key=lambda item: (-item["score"], _claim(item["finding"])))
-    return [item for item in scored if item["score"] >= LEAST_SCORE], tokens
-
-
-def fitness(model: Model, question: str, text: str) -> tuple[float, int]:
-    """Natural-log probability of the question after a text, in the reasoner's form, and tokens."""
-    prompt = f"{SHOTS}Text: {text}\nQuestion:"
-    option = f" {' '.join(question.split())}\n"
-    return model.score(prompt, [option])[0], model.count(prompt + option)
+    reader = Reader(model, question)
+    ranked: list[dict[str, Any]] = [
+        {"finding": dict(item), "score": round(1000 * reader.gain(in_context(item)))}
+        for item in findings
+    ]
+    ranked.sort(key=lambda item: (-item["score"], _claim(item["finding"])))
+    return [item for item in ranked if item["score"] >= LEAST_SCORE], reader.tokens
 
 
 def in_context(finding: Mapping[str, Any]) -> str:
     """A finding as the model reads it."""
     passage = finding["passage"]
-    return f"{heading(passage['title'], passage['heading'])}. {plain(finding['quote'])}"
+    return in_place(passage["title"], passage["heading"], plain(finding["quote"]))
 
 
 def _claim(finding: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -1,8 +1,7 @@
 """`search`: look a question up in this device's documents and quote the sentences that answer.
 
 BM25 proposes passages; of each, the run of sentences that shares most with the question is a
-candidate; the local model reorders candidates by how likely each makes the question (query
-likelihood: Ponte and Croft 1998; with a language model as in Sachan et al. 2022, arXiv 2204.07496).
+candidate; the local model reorders candidates by how likely each makes the question.
 Rule guarded here: a finding quotes, it never rewrites, and travels with its proof.
 """
 
@@ -15,6 +14,8 @@ from pockethive.actors.documents.index import DocumentIndex, Hit
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.documents.query import analyse, query_stems, stems
 from pockethive.actors.skill import Product, Tools, Work
+from pockethive.actors.skills.likelihood import Reader, in_place
+from pockethive.core.canonical import digest
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 from pockethive.inference.spans import sentences
@@ -26,6 +27,9 @@ LEAST_COVERAGE = (
     0.42  # of the question's information; below it the documents are about other things
 )
 MAX_FINDINGS = 8
+UNRELATED = 2  # passages picked blindly; what does not beat them says nothing about the question
+LEAST_LEAD = 2.0  # nats
+_UNRELATED_TEXT = 200  # characters
 _COVERAGE_WEIGHT = 5.0  # nats for a passage that has every word of the question
 _BM25_WEIGHT = 0.3
 
@@ -82,33 +86,25 @@ def look_up(
     candidates.sort(key=_lexical, reverse=True)
     if model is None:
         return tuple(_scored(item, _lexical(item)) for item in candidates), 0
-    scored, tokens = [], 0
-    null, asked = likelihood(model, question, "N/A")
-    tokens += asked
-    for item in candidates[: max(SCORED, limit)]:
-        gain, asked = likelihood(model, question, context(item))
-        scored.append(_scored(item, gain - null + _lexical(item)))
-        tokens += asked
-    scored.sort(key=lambda item: -item.score)
-    return tuple(scored), tokens
-
-
-def likelihood(model: Model, question: str, text: str) -> tuple[float, int]:
-    """Natural-log probability of the question after a text, and the tokens read."""
-    prompt = f"{text}\n\nQuestion:"
-    option = f" {' '.join(question.split())}\n"
-    return model.score(prompt, [option])[0], model.count(prompt + option)
+    reader = Reader(model, question)
+    read = candidates[: max(SCORED, limit)]
+    scored = [_scored(item, reader.gain(context(item))) for item in read]
+    unrelated = own_texts(index, digest("unrelated", question.encode()), UNRELATED)
+    least = max(reader.gain(text) for text in unrelated) + LEAST_LEAD
+    worth = [item for item in scored if item.score >= least]
+    return tuple(sorted(worth, key=lambda item: -item.score)), reader.tokens
 
 
 def context(candidate: Candidate) -> str:
-    """A candidate as the model reads it: where it stands, then what it says."""
+    """A candidate as the model reads it."""
     passage = candidate.hit.passage
-    return f"{heading(passage.title, passage.heading)}. {plain(candidate.quote)}"
+    return in_place(passage.title, passage.heading, plain(candidate.quote))
 
 
-def heading(title: str, section: str) -> str:
-    """Title and section in one line, once where they are the same."""
-    return title if section in {"", title} else f"{title} / {section}"
+def own_texts(index: DocumentIndex, seed: bytes, count: int) -> list[str]:
+    """Passages picked by `seed`: alike in kind to the findings, about other things."""
+    chosen = index.pick(seed, count)
+    return [in_place(x.title, x.heading, plain(x.text)[:_UNRELATED_TEXT]) for x in chosen]
 
 
 def best_window(hit: Hit, wanted: Sequence[str]) -> Candidate:

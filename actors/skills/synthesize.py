@@ -11,44 +11,80 @@ from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
 
 NOT_FOUND = "Not found in these documents."
-CITED = 3
 ALSO = "See also:"
-_MARGIN = 6_000  # millinats; a candidate further behind the best is not worth reading
+LIST = "list"
+CITED = 3  # quotations in an answer
+SECTION_CITED = 2  # in each part of an answer to several questions
+LIST_CITED = 8
+MAX_SECTIONS = 8
+_MARGIN = 12_000  # millinats; a candidate further behind the best is not worth reading
+
+Candidates = Sequence[Mapping[str, Any]]
 
 
 class Synthesize:
-    """The synthesizer's skill. Inputs: outputs of `rank`."""
+    """The synthesizer's skill. Params: `style` (`list` gives every candidate; others are alike).
+
+    Inputs: outputs of `rank`. Those with the same question are joined; several questions make an
+    answer in parts, each under its question.
+    """
 
     name = "synthesize"
     needs_model = False
 
     def run(self, work: Work, tools: Tools) -> Product:  # noqa: ARG002 nothing of it is needed
         """Write the answer from ranked candidates."""
-        return Product(value=answer(candidates_of(work.inputs)))
+        return Product(value=answer(work))
 
 
-def candidates_of(inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Ranked candidates of all inputs, best first."""
-    every = [item for name in sorted(inputs) for item in inputs[name]["candidates"]]
-    return sorted(every, key=lambda item: -item["score"])  # stable: equal scores keep their order
-
-
-def answer(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`{"answer", "found", "citations"}` of ranked candidates."""
-    if not candidates:
+def answer(work: Work) -> dict[str, Any]:
+    """`{"answer", "found", "citations"}`; a pure function of the work, so anybody can check it."""
+    sections = _sections(work.inputs)
+    listed = work.params.get("style") == LIST
+    most = LIST_CITED if listed else CITED if len(sections) == 1 else SECTION_CITED
+    parts: list[str] = []
+    citations: list[dict[str, Any]] = []
+    for question, candidates in sections:
+        cited = [
+            _citation(len(citations) + place, finding)
+            for place, finding in enumerate(_worth_citing(candidates, most), start=1)
+        ]
+        citations += cited
+        text = _compose(cited, listed=listed)
+        parts.append(text if len(sections) == 1 else f"{question}\n{text}")
+    if not citations:
         return {"answer": NOT_FOUND, "found": False, "citations": []}
+    return {"answer": "\n\n".join(parts), "found": True, "citations": citations}
+
+
+def _sections(inputs: Mapping[str, Any]) -> list[tuple[str, Candidates]]:
+    """Candidates by question, best first; equal scores keep the order of their input."""
+    joined: dict[str, list[Mapping[str, Any]]] = {}
+    for name in sorted(inputs):
+        joined.setdefault(inputs[name]["question"], []).extend(inputs[name]["candidates"])
+    ordered: list[tuple[str, Candidates]] = [
+        (question, sorted(found, key=lambda item: -item["score"]))
+        for question, found in joined.items()
+    ]
+    return ordered[:MAX_SECTIONS]
+
+
+def _worth_citing(candidates: Candidates, most: int) -> list[Mapping[str, Any]]:
+    if not candidates:
+        return []
     least = candidates[0]["score"] - _MARGIN
-    cited = [item["finding"] for item in candidates[:CITED] if item["score"] >= least]
-    citations = [_citation(number, item) for number, item in enumerate(cited, start=1)]
-    return {"answer": compose(citations), "found": True, "citations": citations}
+    return [item["finding"] for item in candidates[:most] if item["score"] >= least]
 
 
-def compose(citations: Sequence[Mapping[str, Any]]) -> str:
-    """The text of an answer: the best quotation first, others below. Pure template."""
+def _compose(citations: Sequence[Mapping[str, Any]], *, listed: bool) -> str:
+    """The best quotation first, others below."""
     lines = [f"{plain(item['quote'])} [{item['number']}]" for item in citations]
-    return "\n".join(
-        [lines[0], *([ALSO] if lines[1:] else []), *(f"- {line}" for line in lines[1:])]
-    )
+    if not lines:
+        return NOT_FOUND
+    if listed:
+        return "\n".join(f"- {line}" for line in lines)
+    also = [ALSO, *(f"- {line}" for line in lines[1:])] if lines[1:] else []
+    return "\n".join([lines[0], *also])
 
 
 def _citation(number: int, finding: Mapping[str, Any]) -> dict[str, Any]:

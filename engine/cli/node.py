@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_of(args: argparse.Namespace) -> "DeviceSettings":
     """What the command line and the settings file ask for; the command line wins."""
-    from pockethive.configs.loader import load_settings
+
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact

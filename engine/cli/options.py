@@ -35,7 +35,7 @@ def add_hive(parser: argparse.ArgumentParser) -> None:
 
 def home_of(args: argparse.Namespace) -> Path:
     """The home folder that was asked for, or the default one."""
-    from pockethive.configs.settings import default_home
+    from pockethive.configs.home import default_home
 
     home: Path | None = args.home
     return home.expanduser() if home is not None else default_home()

@@ -10,7 +10,6 @@ from pockethive.core.effects import AskWitness
 from pockethive.core.entry import Entry
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import (
-    MAX_EPOCH_JUMP,
     Accepted,
     AskLease,
     FreeLease,
@@ -102,16 +101,14 @@ class Acquisition:
     def _renewal(self) -> WitnessRequest:
         seconds = self.task.lease_seconds
         if self.output is not None:
-            return Propose(
-                task=self.task.id, epoch=self.epoch, seconds=seconds, output=self.output
-            )
+            return Propose(task=self.task.id, epoch=self.epoch, seconds=seconds, output=self.output)
         return AskLease(task=self.task.id, epoch=self.epoch, seconds=seconds, entry=self._entry)
 
     def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
         if poll.won:
-            floor = max(poll.highest_epoch(), self.task.committee.epoch_base)
-            # A refused attempt of our own may have raised epochs that its readers do not tell yet.
-            self.epoch = max(floor, min(self.epoch, floor + MAX_EPOCH_JUMP - 1)) + 1
+            # a refused attempt of our own has raised epochs that a reading may not tell
+            base = self.task.committee.epoch_base
+            self.epoch = max(poll.highest_epoch(), base, self.epoch) + 1
             self.phase = Phase.ASKING
             return self._ask(self._renewal(), now)
         return self._back_off(now, 0.0) if poll.lost else ()

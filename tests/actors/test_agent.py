@@ -33,9 +33,11 @@ class Counting:
 
     def __init__(self) -> None:
         self.begun, self.go = threading.Event(), threading.Event()
+        self.ran: list[str] = []
 
     def run(self, work: Work, tools: Tools) -> Product:
         text = work.params["text"]
+        self.ran.append(text)
         if text == "fail":
             raise SkillFailure("nothing to count")
         if text == "crash":
@@ -147,6 +149,7 @@ def test_the_result_of_work_called_off_is_dropped_and_waiting_work_not_begun(ben
     bench.skill.go.set()
     assert bench.report().token == "wanted"
     assert bench.reports.empty()
+    assert bench.skill.ran == ["wait", "one"]
 
 
 def test_concurrency_is_the_number_of_agents(supervisor: Supervisor) -> None:

@@ -145,7 +145,8 @@ def test_a_model_that_cannot_be_loaded_is_an_error_of_the_asker(launch: Launch) 
             proxy.count("one")
 
 
-def test_closing_a_stream_stops_the_model(launch: Launch) -> None:
+def test_closing_a_stream_stops_the_model(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_actor, "PATIENCE_SECONDS", 10 * WAIT)
     model = Endless()
     proxy = ModelProxy(launch(ModelActor(lambda: model)), WAIT)
     stream = proxy.stream("go", Sampling())

@@ -12,7 +12,7 @@ from pykka import ActorRegistry, ThreadingActor
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
 from pockethive.core.errors import ActorFailure
-from tests.actors.parrots import WAIT, Break, Parrot, Say, Watch, busy
+from tests.actors.parrots import WAIT, Break, Hold, Parrot, Say, Watch, busy
 
 
 def test_a_crashed_child_is_started_again_and_its_reference_stays_valid(
@@ -183,7 +183,7 @@ def test_a_child_that_waits_for_another_does_not_hold_up_the_stop() -> None:
     agent = supervisor.start(ChildSpec(name="agent", factory=partial(Asker, model, begun)))
     agent.tell(Say("to the model"))
     assert begun.wait(WAIT)
-    assert supervisor.stop(0.01) == ("model",)  # the agent was answered, the model is busy
+    assert supervisor.stop(0.4) == ("model",)  # the agent was answered, the model is busy
     go.set()
     assert supervisor.stop(WAIT) == ()
 
@@ -200,26 +200,35 @@ class Asker(BaseActor):
         return self._whom.ask(message, timeout=WAIT)
 
 
-def test_a_crash_while_stopping_starts_nothing() -> None:
-    watch = Watch()
+def test_a_crash_while_stopping_starts_nothing(watch: Watch) -> None:
     supervisor = Supervisor("device", on_restart=watch.on_restart)
-    ref = supervisor.start(ChildSpec(name="parrot", factory=StopThenBreak))
-    ref.tell(StopMe(supervisor))
+    begun, go = threading.Event(), threading.Event()
+
+    class Late(Parrot):
+        def on_receive(self, message: Any) -> Any:
+            super().on_receive(Hold(begun, go))
+            raise ValueError("while stopping")
+
+    ref = supervisor.start(ChildSpec(name="late", factory=Late))
+    ref.tell(Say("begin"))
+    assert begun.wait(WAIT)
+    assert supervisor.stop(0.0) == ("late",)
+    go.set()
     assert supervisor.stop(WAIT) == ()
     assert watch.restarts == []
 
 
-class StopMe:
-    """Makes the actor stop its own supervisor, then crash."""
+def test_an_actor_may_stop_its_own_supervisor() -> None:
+    class Quitter(BaseActor):
+        def on_receive(self, message: Any) -> Any:
+            return supervisor.stop(WAIT)
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-
-
-class StopThenBreak(BaseActor):
-    def on_receive(self, message: Any) -> Any:
-        message.supervisor.stop(WAIT)
-        raise ValueError("while stopping")
+    supervisor = Supervisor("device")
+    other = supervisor.start(ChildSpec(name="other", factory=Parrot))
+    ref = supervisor.start(ChildSpec(name="quitter", factory=Quitter))
+    assert ref.ask(Say("quit"), timeout=WAIT) == ()
+    assert not other.alive
+    assert supervisor.stop(WAIT) == ()
 
 
 def test_a_child_stopped_by_somebody_else_is_not_a_crash(

@@ -138,7 +138,7 @@ async def test_an_old_tls_version_is_refused() -> None:
     context.verify_mode = ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with serving(ANNA, lambda peer, name: DATA) as contact:
-        with pytest.raises(OSError, match="TLS|SSL|^$"):
+        with pytest.raises(OSError, match=r"TLS|SSL|^$"):
             await asyncio.open_connection(contact.host, contact.port, ssl=context)
 
 

@@ -98,6 +98,12 @@ def test_a_contact_reads_what_it_writes(address: str) -> None:
     assert contact.host == address.rsplit(":", 1)[0].strip("[]")
 
 
+def test_an_impossible_contact_cannot_be_made() -> None:
+    for public, host, port in [(bytes(31), "h", 1), (bytes(32), "", 1), (bytes(32), "h", 65536)]:
+        with pytest.raises(BadInvitation):
+            Contact(public, host, port)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

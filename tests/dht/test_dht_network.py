@@ -186,17 +186,21 @@ def test_one_node_alone_stores_finds_and_witnesses() -> None:
 def test_many_records_under_one_key_are_all_collected() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         expires = int(world.clock()) + 600
+        holders = {contact.public for contact in nearest(nodes[1:], key("busy"), 8)}
+        reader = next(node for node in nodes[1:] if node.identity.public not in holders)
         records = [
             sign_record(node.identity, NOTE, key("busy"), b"%d" % slot, expires, bytes(900))
-            for node in nodes
+            for node in nodes[:12]
             for slot in range(4)
         ]
-        for record in records:
-            await nodes[0].put(record)
-        found = await nodes[-1].get(key("busy"))
+        await asyncio.gather(*(nodes[0].put(record) for record in records))
+        assert reader._running.storage.count == 0
+        begun = world.clock()
+        found = await reader.get(key("busy"))
         assert sorted(r.digest for r in found) == sorted(r.digest for r in records)
+        assert world.clock() - begun < 5
 
-    play(story, 10, link=Link(loss=0.02))
+    play(story, 20, link=Link(loss=0.02))
 
 
 def test_a_request_runs_once_however_often_it_is_sent() -> None:

@@ -108,6 +108,12 @@ async def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
         await node.start()
 
 
+async def test_two_nodes_do_not_share_a_home(tmp_path: Path) -> None:
+    async with Node(NodeSettings(home=tmp_path), somebody("anna"), RULES):
+        with pytest.raises(StorageError, match="another process uses this home"):
+            await Node(NodeSettings(home=tmp_path), somebody("anna"), RULES).start()
+
+
 async def test_a_wildcard_address_is_advertised_as_one_that_can_be_dialled() -> None:
     settings = NodeSettings(listen=("0.0.0.0", 0), advertise="127.0.0.1")
     async with Node(settings, somebody("anna"), RULES) as node:

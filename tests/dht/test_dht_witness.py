@@ -101,7 +101,7 @@ async def test_a_refusal_leaves_no_trace_and_harms_no_other_ask(tmp_path: Path) 
 async def test_a_fault_of_the_disk_promises_nothing(tmp_path: Path) -> None:
     witness = Witness(RULES, clock, tmp_path / "cells.sqlite")
     witness._cells._db.execute("PRAGMA query_only = ON")
-    with pytest.raises(Exception, match="readonly"):
+    with pytest.raises(StorageError, match="readonly"):
         await witness.decide(ANNA, b"n" * 20 + b"first")
     witness._cells._db.execute("PRAGMA query_only = OFF")
     assert await witness.decide(ANNA, b"n" * 20 + b"second") == b"second"

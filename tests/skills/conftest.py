@@ -27,8 +27,8 @@ The crew does not take cards, and the harbour has no bank.
 OTHERS = {
     "bees.txt": "Bees\n====\n\nA colony of bees has one queen, who lives for up to five years.\n\n"
     "Honey is harvested in late summer, when the combs are sealed with wax by the bees.\n",
-    "island.txt": "The island\n==========\n\nThe island has a harbour in the north, where the first hotel "
-    "was built, and another in the south, where fishing boats leave before the sun is up.\n\n"
+    "island.txt": "The island\n==========\n\nThe island has a harbour in the north, where the "
+    "first hotel was built, and another in the south, where boats leave before the sun is up.\n\n"
     "In the morning the market on the island is open, and fish is sold there by the ferry crew.\n",
 }
 

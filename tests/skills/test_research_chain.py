@@ -53,7 +53,7 @@ def test_every_honest_output_passes_its_checkers(hive: Any) -> None:
 def test_what_no_document_knows_is_not_found(hive: Any) -> None:
     found, ranked, answer = chain(hive, ODD)
     assert [found[name]["findings"] for name in sorted(found)] == [[], []]
-    assert ranked == {"candidates": []}
+    assert ranked == {"candidates": [], "question": ODD}
     assert answer == {"answer": NOT_FOUND, "found": False, "citations": []}
     work = hive.work("search", 0, {}, question=ODD)
     verdict = hive.check("quotation", work, found["search-0"], 1)
@@ -148,6 +148,29 @@ def test_a_true_quotation_that_answers_another_question_does_not_fit(hive: Any) 
     work = hive.work("search", 1, {}, question=QUESTION)
     assert hive.check("quotation", work, value, 0).accept
     assert not hive.check("fit", work, value, 0).accept
+
+
+def test_two_questions_are_answered_in_parts_and_a_list_shows_every_candidate(hive: Any) -> None:
+    other = "How long does a queen of a colony of bees live?"
+    inputs = {
+        "one": hive.run("rank", 0, searches(hive), question=QUESTION),
+        "other": hive.run("rank", 0, searches(hive, other), question=other),
+        "third": hive.run("rank", 0, searches(hive, ODD), question=ODD),
+    }
+    answer = hive.run("synthesize", 0, inputs, question="both")
+    parts = answer["answer"].split("\n\n")
+    assert [part.split("\n")[0] for part in parts] == [QUESTION, other, ODD]
+    assert "up to five years" in parts[1]
+    assert parts[2].endswith(NOT_FOUND)
+    numbers = [citation["number"] for citation in answer["citations"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    work = hive.work("synthesize", 0, inputs, question="both")
+    assert hive.check("citations", work, answer, 1).accept
+
+    listed = hive.run("synthesize", 0, {"one": inputs["one"]}, style="list")
+    assert all(line.startswith("- ") for line in listed["answer"].splitlines())
+    work = hive.work("synthesize", 0, {"one": inputs["one"]}, style="list")
+    assert hive.check("citations", work, listed, 1).accept
 
 
 def reversed_order(value: dict[str, Any]) -> None:

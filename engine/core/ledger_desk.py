@@ -1,0 +1,83 @@
+"""What every part of the ledger does: publish, tell, end."""
+
+from collections.abc import Iterator
+
+from pockethive.core.effects import Effect, Publish, Send, Tell, TellCoordinator
+from pockethive.core.entry import Body, Close, CloseReason, Kind
+from pockethive.core.events import TaskEnded
+from pockethive.core.fields import clip
+from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.lifecycle import CLOSES, Move, Status
+from pockethive.core.message import Ended
+from pockethive.core.report import Happening
+from pockethive.core.spec import Limits
+from pockethive.core.task import DeviceId
+
+PUBLISH_AGAIN_SECONDS = 5.0
+
+Effects = Iterator[Effect]
+_REASONS = {move: reason for reason, move in CLOSES.items()}
+
+
+class Desk:
+    """Shared by the ledger's parts. Stateless but for who it is."""
+
+    def __init__(self, device: DeviceId, limits: Limits) -> None:
+        self.device, self.limits = device, limits
+
+    def publish(self, state: TaskState, kind: Kind, body: Body, now: float) -> Effects:
+        """Publish, and again every few seconds until the entry stands."""
+        state.publishing = Publish(kind=kind, body=body, expires=state.task.expires)
+        state.publish_at = now + PUBLISH_AGAIN_SECONDS
+        yield state.publishing
+
+    def publish_again(self, state: TaskState, now: float) -> Effects:
+        """Publish once more what does not stand yet."""
+        assert state.publishing is not None
+        state.publish_at = now + PUBLISH_AGAIN_SECONDS
+        yield state.publishing
+
+    def close(
+        self, run: RunState, state: TaskState, move: Move, reason: str, now: float
+    ) -> Effects:
+        """End a task without an output, and report it at once."""
+        why = _REASONS[move]
+        state.move(move, now, f"closed as {why.value}: {reason}")
+        state.reason = reason
+        what = "lost" if why is CloseReason.LOST else "closed"
+        yield self.happened(run, state, what, state.holder, reason)
+        body = Close(task=state.id, reason=why, detail=clip(reason))
+        yield from self.publish(state, Kind.CLOSE, body, now)
+        yield self._report(run, state)
+
+    def ended(self, run: RunState, state: TaskState) -> Effects:
+        """The commit or close stands: tell everybody who was asked something."""
+        for device in sorted({*state.offered, *state.asked, *filter(None, (state.holder,))}):
+            yield from self.tell_end(state, device)
+        if state.status is Status.COMMITTED:
+            worker = None if state.output is None else state.output.author
+            yield self.happened(run, state, "committed", worker, "")
+            yield self._report(run, state)
+
+    def tell_end(self, state: TaskState, device: DeviceId) -> Effects:
+        """Tell one device how the task ended, once that stands."""
+        if state.end is not None:
+            yield Send(to=device, message=Ended(task=state.id, entry=state.end))
+
+    def happened(
+        self, run: RunState, state: TaskState, what: str, device: DeviceId | None, detail: str
+    ) -> Tell:
+        """Something users may watch."""
+        return Tell(
+            happening=Happening(
+                what=what,
+                run=run.id,
+                task=state.task.name,
+                device=device,
+                detail=detail,
+                data={"role": state.task.role, "epoch": state.epoch},
+            )
+        )
+
+    def _report(self, run: RunState, state: TaskState) -> TellCoordinator:
+        return TellCoordinator(event=TaskEnded(run=run.id, report=state.report()))

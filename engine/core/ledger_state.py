@@ -1,0 +1,140 @@
+"""What the ledger knows of its runs and tasks. Plain state; the decisions are in `ledger`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pockethive.core.effects import Publish
+from pockethive.core.entry import Entry, Output, Verdict
+from pockethive.core.graph import Outcome, TaskGraph
+from pockethive.core.lifecycle import Move, Status, step
+from pockethive.core.polling import Poll
+from pockethive.core.report import TaskReport
+from pockethive.core.task import DeviceId, PlannedTask, RunId, Task, TaskId
+from pockethive.core.verification import accepting
+
+MAX_STORY = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskState:
+    """One task of a run. `now`-times are seconds of the lease clock."""
+
+    planned: PlannedTask
+    task: Task
+    began: float
+    entry: Entry | None = None
+    status: Status = Status.WAITING
+    story: list[str] = field(default_factory=list)
+    failures: int = 0
+    claims: int = 0
+    holder: DeviceId | None = None
+    epoch: int = 0
+    blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
+    offered: set[DeviceId] = field(default_factory=set)
+    offer_at: float = 0.0  # not offered (again) before
+    nobody_since: float | None = None
+    patience: float | None = None  # a placed task on a lost device: until when to wait for verdicts
+    output: Entry | None = None  # under verification
+    outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
+    verdicts: dict[str, Entry] = field(default_factory=dict)
+    asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
+    checking: set[DeviceId] = field(default_factory=set)
+    declined: set[DeviceId] = field(default_factory=set)
+    commit_poll: Poll | None = None
+    commit_epoch: int = 0
+    commit_at: float = 0.0
+    commit_attempts: int = 0
+    publish_at: float = 0.0
+    publishing: Publish | None = None  # sent again until it stands
+    end: Entry | None = None  # the commit or close as it stands in the DHT
+    reason: str = ""
+    reported: bool = False
+
+    @property
+    def id(self) -> TaskId:
+        """The task's id."""
+        return self.task.id
+
+    @property
+    def open(self) -> bool:
+        """Nothing has ended it yet."""
+        return not self.status.ended
+
+    @property
+    def made(self) -> Output:
+        """What the output under verification says."""
+        assert self.output is not None
+        assert isinstance(self.output.body, Output)
+        return self.output.body
+
+    def move(self, move: Move, now: float, story: str) -> None:
+        """Follow the lifecycle table. Raises IllegalMove with the story."""
+        self.status = step(self.id, self.status, move, self.story)
+        self.tell(now, story)
+
+    def tell(self, now: float, story: str) -> None:
+        """Add a line to the story; the oldest lines but the first give way."""
+        if len(self.story) >= MAX_STORY:
+            del self.story[1]
+        self.story.append(f"{now - self.began:.1f} s: {story}")
+
+    def verifiers(self) -> set[DeviceId]:
+        """Devices that were asked for a verdict on the output and have not answered."""
+        said = {entry.author for entry in self.verdicts_on(self.output)}
+        return set(self.asked) - said - self.declined
+
+    def verdicts_on(self, output: Entry | None) -> tuple[Entry, ...]:
+        """The verdicts about one output entry."""
+        made = None if output is None else output.body
+        if not isinstance(made, Output):
+            return ()
+        return tuple(
+            entry
+            for entry in self.verdicts.values()
+            if isinstance(entry.body, Verdict)
+            and (entry.body.epoch, entry.body.output) == (made.epoch, made.output)
+        )
+
+    def report(self) -> TaskReport:
+        """The task's end for the coordinator, with its receipts."""
+        committed = self.status is Status.COMMITTED
+        output = self.output if committed else None
+        accepted = () if output is None else accepting(self.task, output, self.verdicts.values())
+        receipts = (self.entry, output, *self.verdicts.values(), self.end)
+        return TaskReport(
+            name=self.task.name,
+            id=self.id,
+            task=self.task,
+            status=self.status.value,
+            worker=None if output is None else output.author,
+            epoch=self.epoch,
+            attempts=max(self.claims, self.failures),
+            output=None if output is None else self.made.output,
+            holders=()
+            if output is None
+            else (output.author, *(entry.author for entry in accepted)),
+            reason=self.reason,
+            receipts=tuple(entry for entry in receipts if entry is not None),
+            story=tuple(self.story),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """One open run. `began` is by the lease clock, `wall` the same moment as unix time."""
+
+    id: RunId
+    graph: TaskGraph
+    began: float
+    tasks: dict[str, TaskState]
+    ended_at: float | None = None
+
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """How each task ended, as its dependants see it: a commit counts once it can be read."""
+        return {name: _outcome(state) for name, state in self.tasks.items()}
+
+
+def _outcome(state: TaskState) -> Outcome:
+    if state.status is Status.COMMITTED:
+        return Outcome.COMMITTED if state.end is not None else Outcome.OPEN
+    return Outcome.FAILED if state.status.ended else Outcome.OPEN

@@ -1,0 +1,232 @@
+"""The ledger's way from an output to its commit: verifiers, verdicts, acks."""
+
+from collections.abc import Iterator, Sequence
+
+from pockethive.core.effects import Effect, Send
+from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
+from pockethive.core.events import WitnessAnswered
+from pockethive.core.fold import signed_by
+from pockethive.core.lease import Ack, AskCommit, Refused, ack_bytes
+from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
+from pockethive.core.lifecycle import Move
+from pockethive.core.message import LetGo, Progress, VerifyOffer
+from pockethive.core.people import verifiers
+from pockethive.core.polling import Poll
+from pockethive.core.ports import VerifySignature
+from pockethive.core.task import DeviceId
+from pockethive.core.verification import accepting, needed, rejected, satisfied
+
+ASK_ANOTHER_SECONDS = 4.0  # a verifier that did not take its slot by then gets company
+SLOW_CHECK_SECONDS = 30.0  # one that did, but did not answer
+COMMIT_AGAIN_SECONDS = 2.0
+COMMIT_ATTEMPTS = 10
+
+Effects = Iterator[Effect]
+
+
+class VerdictDesk:
+    """Moves proposed tasks to their commit. Changes the states it is given and nothing else."""
+
+    def __init__(self, work: WorkDesk, verify: VerifySignature) -> None:
+        self._work, self._desk, self._verify = work, work.desk, verify
+        self._polls = 0
+
+    def proposed(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
+        """A worker made an output, or says so again."""
+        made = entry.body
+        assert isinstance(made, Output)
+        if state.output is not None and state.output.digest == entry.digest:
+            return
+        if entry.digest in state.outputs or made.epoch < state.epoch:
+            letter = LetGo(task=state.id, epoch=made.epoch, reason="it was not accepted")
+            yield Send(to=entry.author, message=letter)
+            return
+        if state.task.place not in (None, entry.author):
+            return
+        state.outputs[entry.digest] = entry
+        state.holder, state.epoch, state.output = entry.author, made.epoch, entry
+        state.claims = max(state.claims, 1)
+        state.asked, state.checking, state.declined = {}, set(), set()
+        state.commit_poll, state.commit_attempts = None, 0
+        state.nobody_since = state.patience = None
+        state.move(Move.PROPOSE, now, f"made by {entry.author[:8]} at epoch {made.epoch}")
+        yield self._desk.happened(run, state, "made", entry.author, "")
+        known = {
+            (name, source.output.body.output)
+            for name, source in run.tasks.items()
+            if source.output is not None and isinstance(source.output.body, Output)
+        }
+        if not set(made.inputs) <= known:
+            yield from self._work.retry(run, state, "it read something that is no input", now)
+
+    def judged(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
+        """A verifier's verdict."""
+        said = entry.body
+        assert isinstance(said, Verdict)
+        if entry.digest in state.verdicts or state.output is None:
+            return
+        state.verdicts[entry.digest] = entry
+        if entry not in state.verdicts_on(state.output):
+            return
+        word = "verified" if said.accept else "rejected"
+        state.tell(now, f"{word} by {entry.author[:8]}{': ' if said.reason else ''}{said.reason}")
+        yield self._desk.happened(run, state, word, entry.author, said.reason)
+        if rejected(state.task, state.output, state.verdicts.values()):
+            yield from self._work.retry(run, state, f"rejected: {said.reason}", now)
+
+    def unchecked(self, state: TaskState, device: DeviceId, progress: Progress, now: float) -> None:
+        """A verifier could not judge."""
+        if device in state.asked and progress.epoch == state.epoch:
+            state.declined.add(device)
+            state.tell(now, f"{device[:8]} could not verify it: {progress.reason}")
+
+    def finish(
+        self, run: RunState, state: TaskState, device: DeviceId, progress: Progress, now: float
+    ) -> Effects:
+        """A holder found a value that witnesses had accepted before: finish it at its epoch."""
+        if progress.epoch < state.epoch or progress.epoch == state.commit_epoch:
+            return
+        proven = [
+            entry
+            for entry in state.outputs.values()
+            if isinstance(entry.body, Output)
+            and entry.body.output == progress.reason
+            and satisfied(state.task, entry, state.verdicts.values())
+        ]
+        state.holder, state.epoch = device, progress.epoch
+        if not proven:
+            reason = "witnesses hold an output that nobody here can prove"
+            yield from self._work.retry(run, state, reason, now)
+            return
+        state.output = proven[0]
+        state.move(Move.PROPOSE, now, f"finished at epoch {progress.epoch} by {device[:8]}")
+        yield from self._ask_commit(state, progress.epoch, now)
+
+    def tend(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
+        """Ask for verdicts that are still missing; ask for acks once they are there."""
+        assert state.output is not None
+        if satisfied(state.task, state.output, state.verdicts.values()):
+            if state.commit_poll is None:
+                yield from self._ask_commit(state, state.epoch, now)
+            elif now >= state.commit_at and state.commit_attempts < COMMIT_ATTEMPTS:
+                yield from self._ask_commit(state, state.commit_epoch, now)
+            elif now >= state.commit_at:
+                yield from self._work.retry(run, state, "no quorum of witnesses acked it", now)
+            return
+        if state.patience is not None and now >= state.patience:
+            yield from self._out_of_patience(run, state, now)
+            return
+        yield from self._ask_verifiers(run, state, members, now)
+
+    def answered(self, state: TaskState, event: WitnessAnswered, now: float) -> Effects:
+        """An answer to a request for acks."""
+        poll = state.commit_poll
+        if poll is None or not poll.take(event, lambda ack: self._good(state, event.witness, ack)):
+            return
+        if poll.won and state.output is not None:
+            yield from self._committed(state, poll, now)
+        elif poll.lost:
+            self._follow(state, poll)
+
+    def _ask_verifiers(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
+        task, output = state.task, state.output
+        assert output is not None
+        assert state.entry is not None
+        fit = verifiers(task, members, self._work.lost, output)
+        said = {entry.author for entry in state.verdicts_on(output)}
+        busy = state.verifiers() & set(fit)
+        fresh = [d for d in fit if d not in state.asked and d not in said]
+        slow = sum(
+            now
+            > state.asked[d] + (SLOW_CHECK_SECONDS if d in state.checking else ASK_ANOTHER_SECONDS)
+            for d in busy
+        )
+        lacking = needed(task) - len(accepting(task, output, state.verdicts.values()))
+        wanted = max(0, lacking + slow - len(busy))
+        if not busy and not fresh:
+            yield from self._nobody(run, state, now)
+            return
+        state.nobody_since = None
+        for place, device in enumerate(fresh[:wanted]):
+            state.asked[device] = now
+            offer = VerifyOffer(
+                task=task.id,
+                rank=place if slow else 0,
+                entry=state.entry,
+                output=output,
+                inputs=committed_inputs(run, state),
+            )
+            yield Send(to=device, message=offer)
+
+    def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
+        if state.nobody_since is None:
+            state.nobody_since = now
+        if now < state.nobody_since + NOBODY_SECONDS:
+            return
+        if state.asked:
+            reason = "no device that could verify it gave a verdict that decides"
+            yield from self._work.retry(run, state, reason, now)
+            return
+        names = ", ".join(check.checker for check in state.task.verification.checks)
+        reason = f"no other device here can verify it ({names})"
+        yield from self._desk.close(run, state, Move.FAIL, reason, now)
+
+    def _out_of_patience(self, run: RunState, state: TaskState, now: float) -> Effects:
+        reason = f"device {(state.holder or '')[:8]} stopped answering before it was verified"
+        if state.task.place is not None:
+            yield from self._desk.close(run, state, Move.LOSE, reason, now)
+        else:
+            yield from self._work.retry(run, state, reason, now)
+
+    def _ask_commit(self, state: TaskState, epoch: int, now: float) -> Effects:
+        output = state.output
+        assert output is not None
+        self._polls += 1
+        state.commit_epoch, state.commit_at = epoch, now + COMMIT_AGAIN_SECONDS
+        state.commit_attempts += 1
+        state.commit_poll = Poll(state.id, self._polls, state.task.committee, now)
+        proof = accepting(state.task, output, state.verdicts.values())[: needed(state.task)]
+        request = AskCommit(
+            task=state.id, epoch=epoch, output=state.made.output, evidence=(output, *proof)
+        )
+        yield from state.commit_poll.questions(request)
+
+    def _good(self, state: TaskState, witness: DeviceId, ack: Ack) -> bool:
+        task = state.task
+        wanted = (task.id, task.committee.generation, state.commit_epoch, state.made.output)
+        if (ack.task, ack.generation, ack.epoch, ack.output) != wanted:
+            return False
+        return signed_by(witness, ack_bytes(*wanted), ack.signature, self._verify)
+
+    def _committed(self, state: TaskState, poll: Poll, now: float) -> Effects:
+        quorum = poll.acks[: state.task.committee.quorum]
+        body = Commit(
+            task=state.id,
+            generation=state.task.committee.generation,
+            epoch=state.commit_epoch,
+            output=state.made.output,
+            acks=tuple((witness, ack.signature) for witness, ack in quorum),
+        )
+        count = len(state.task.committee.witnesses)
+        state.move(Move.COMMIT, now, f"committed: {poll.yes} of {count} witnesses acked it")
+        state.epoch = state.commit_epoch
+        yield from self._desk.publish(state, Kind.COMMIT, body, now)
+
+    def _follow(self, state: TaskState, poll: Poll) -> None:
+        """Witnesses hold another value: go on with that one if it can be proven."""
+        values = [
+            (refusal.accepted.epoch, refusal.accepted.output)
+            for refusal in poll.refusals
+            if refusal.reason is Refused.COMMITTED and refusal.accepted is not None
+        ]
+        for epoch, sha in sorted(values, reverse=True):
+            for entry in state.outputs.values():
+                made = entry.body
+                if isinstance(made, Output) and made.output == sha:
+                    state.output, state.epoch, state.commit_poll = entry, epoch, None
+                    return

@@ -1,0 +1,274 @@
+"""The scout: takes offers, gets leases, lets agents work, proposes outputs and holds them.
+
+Rules guarded here: no work without a lease; none while witnesses show an accepted value; when the
+lease is gone, the work stops. `now` is a suspend-aware monotonic clock in seconds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pockethive.core.acquisition import Phase
+from pockethive.core.effects import (
+    CancelTimer,
+    Effect,
+    Publish,
+    RunSkill,
+    Send,
+    SetTimer,
+    StopSkill,
+)
+from pockethive.core.entry import Close, Commit, Entry, Kind, Output
+from pockethive.core.events import (
+    EntryArrived,
+    Event,
+    MessageArrived,
+    SkillDone,
+    SkillFailed,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.fields import clip
+from pockethive.core.fold import proven
+from pockethive.core.message import Ended, LetGo, Made, Offer, Progress
+from pockethive.core.polling import poll_key
+from pockethive.core.ports import VerifySignature
+from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
+from pockethive.core.sources import READ_AGAIN_SECONDS
+from pockethive.core.task import DeviceId, Task, TaskId
+
+STAGGER_SECONDS = 0.3
+MAX_JOBS = 64
+MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
+
+Effects = Iterator[Effect]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoutSettings:
+    """What this device can do. `concurrency`: tasks worked on at once."""
+
+    device: DeviceId
+    skills: frozenset[str]
+    has_model: bool
+    concurrency: int
+
+
+class Scout:
+    """`handle` is the only way in. Jobs are bounded; offers beyond that are left to others."""
+
+    def __init__(self, settings: ScoutSettings, verify: VerifySignature) -> None:
+        self._settings, self._verify = settings, verify
+        self._jobs: dict[TaskId, Job] = {}
+
+    def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+        """Take one event; return what is to be done."""
+        return tuple(self._handle(event, now))
+
+    def _handle(self, event: Event, now: float) -> Effects:
+        match event:
+            case MessageArrived(sender=sender, message=Offer() as offer):
+                yield from self._offered(sender, offer, now)
+            case MessageArrived(sender=sender, message=LetGo() as message):
+                yield from self._let_go(sender, message, now)
+            case MessageArrived(message=Ended(task=task, entry=entry)):
+                yield from self._ended(task, entry, now)
+            case TimerFired(name=name):
+                yield from self._fired(name, now)
+            case WitnessAnswered():
+                yield from self._answered(event, now)
+            case TaskRead():
+                yield from self._read(event)
+            case SkillDone():
+                yield from self._done(event)
+            case SkillFailed(task=task, epoch=epoch, reason=reason):
+                yield from self._failed(task, epoch, reason, now)
+            case EntryArrived(entry=entry):
+                yield from self._signed(entry, now)
+
+    def _offered(self, sender: DeviceId, offer: Offer, now: float) -> Effects:
+        task = offer.entry.body
+        if not isinstance(task, Task) or not self._fits(task) or offer.task != task.id:
+            return
+        if sender != task.owner or task.id in self._jobs or len(self._jobs) >= MAX_JOBS:
+            return
+        job = Job(offer, self._settings.device, self._verify)
+        self._jobs[task.id] = job
+        yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+
+    def _fits(self, task: Task) -> bool:
+        settings = self._settings
+        return (
+            task.skill in settings.skills
+            and (settings.has_model or not task.needs_model)
+            and task.place in (None, settings.device)
+        )
+
+    def _fired(self, name: str, now: float) -> Effects:
+        purpose, _, task = name.partition(":")
+        job = self._jobs.get(TaskId(task))
+        if job is None or purpose not in PURPOSES:
+            return
+        if purpose == "start" and job.stage is Stage.WAITING:
+            job.stage = Stage.QUEUED
+            yield from self._next(now)
+        elif purpose == "retry" and job.lease.phase is Phase.BACKING_OFF:
+            yield from job.lease.begin(now)
+        elif purpose == "read" and job.stage is Stage.GETTING:
+            yield from self._read_again(job, now)
+        elif purpose == "renew":
+            yield from self._renew(job, now)
+
+    def _next(self, now: float) -> Effects:
+        """Begin with queued jobs as long as there are free hands."""
+        busy = sum(job.stage in BUSY for job in self._jobs.values())
+        for job in list(self._jobs.values()):
+            if busy >= self._settings.concurrency:
+                return
+            if job.stage is Stage.QUEUED:
+                busy += 1
+                job.stage = Stage.GETTING
+                yield from job.lease.begin(now)
+                yield from self._read_again(job, now)
+
+    def _read_again(self, job: Job, now: float) -> Effects:
+        if job.sources.ready:
+            return
+        if job.sources.hopeless:
+            yield from self._give_up(job, "its inputs could not be found in the network", now)
+            return
+        yield from job.sources.read()
+        yield SetTimer(name=job.timer("read"), at=now + READ_AGAIN_SECONDS)
+
+    def _read(self, event: TaskRead) -> Effects:
+        for job in list(self._jobs.values()):
+            if job.stage is Stage.GETTING:
+                job.sources.take(event)
+                yield from self._work_if_ready(job)
+
+    def _answered(self, event: WitnessAnswered, now: float) -> Effects:
+        job = self._jobs.get(TaskId(poll_key(event.ask)))
+        if job is None:
+            return
+        lease, before = job.lease, job.lease.phase
+        yield from lease.answered(event, now)
+        if lease.phase is Phase.GIVEN_UP:
+            yield from self._drop(job, now)
+        elif lease.phase is Phase.BACKING_OFF and before is not Phase.BACKING_OFF:
+            yield SetTimer(name=job.timer("retry"), at=lease.retry_at)
+        elif lease.phase is Phase.HELD and not job.claimed:
+            yield from self._claimed(job, now)
+        elif lease.proposed and not job.told and job.output is not None:
+            job.told = True
+            yield Send(to=job.task.owner, message=Made(entry=job.output))
+
+    def _claimed(self, job: Job, now: float) -> Effects:
+        job.claimed, job.held_since = True, now
+        yield SetTimer(name=job.timer("renew"), at=now + job.lease.renew_seconds)
+        if job.lease.accepted is not None:
+            job.stage = Stage.HOLDING
+            yield self._progress(job, "accepted", job.lease.accepted.output)
+            yield from self._next(now)
+            return
+        yield self._progress(job, "claimed", "")
+        yield from self._work_if_ready(job)
+
+    def _work_if_ready(self, job: Job) -> Effects:
+        if job.stage is Stage.GETTING and job.claimed and job.sources.ready:
+            job.stage = Stage.WORKING
+            yield CancelTimer(name=job.timer("read"))
+            yield RunSkill(task=job.task, epoch=job.lease.epoch, inputs=job.sources.resolved)
+
+    def _renew(self, job: Job, now: float) -> Effects:
+        questions = job.lease.renew(now)
+        if job.lease.phase is Phase.GIVEN_UP or now - job.held_since > MAX_HOLD_SECONDS:
+            yield from self._give_up(job, "the lease could not be kept", now)
+            return
+        yield from questions
+        yield SetTimer(name=job.timer("renew"), at=now + job.lease.renew_seconds)
+        # what the owner has not ended by now it may not have heard of
+        if job.stage is Stage.HOLDING and job.told and job.output is not None:
+            yield Send(to=job.task.owner, message=Made(entry=job.output))
+        elif job.stage is Stage.HOLDING and job.lease.accepted is not None:
+            yield self._progress(job, "accepted", job.lease.accepted.output)
+        elif job.stage is Stage.SIGNING and job.made is not None:
+            yield job.made
+        else:
+            yield self._progress(job, "claimed", "")
+
+    def _done(self, event: SkillDone) -> Effects:
+        job = self._jobs.get(event.task)
+        if job is None or job.stage is not Stage.WORKING or job.lease.epoch != event.epoch:
+            return
+        output = Output(
+            task=event.task,
+            epoch=event.epoch,
+            output=event.output,
+            size=event.size,
+            model=event.model,
+            inputs=event.inputs,
+        )
+        job.stage = Stage.SIGNING
+        job.made = Publish(kind=Kind.OUTPUT, body=output, expires=job.task.expires)
+        yield job.made
+
+    def _signed(self, entry: Entry, now: float) -> Effects:
+        job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
+        if job is None or job.stage is not Stage.SIGNING or job.made is None:
+            return
+        if entry.author != self._settings.device or entry.body != job.made.body:
+            return
+        job.stage, job.output, job.held_since = Stage.HOLDING, entry, now
+        yield from job.lease.propose(entry, now)
+        yield from self._next(now)
+
+    def _failed(self, task: TaskId, epoch: int, reason: str, now: float) -> Effects:
+        job = self._jobs.get(task)
+        if job is not None and job.stage is Stage.WORKING and job.lease.epoch == epoch:
+            yield from self._give_up(job, reason, now)
+
+    def _let_go(self, sender: DeviceId, message: LetGo, now: float) -> Effects:
+        job = self._jobs.get(message.task)
+        if job is not None and sender == job.task.owner and job.lease.epoch == message.epoch:
+            yield from self._stop(job)
+            yield from job.lease.free()
+            yield from self._drop(job, now)
+
+    def _ended(self, task: TaskId, entry: Entry, now: float) -> Effects:
+        job = self._jobs.get(task)
+        if job is None:
+            return
+        body = entry.body
+        closed = isinstance(body, Close) and body.task == task and entry.author == job.task.owner
+        if closed or self._committed(entry, job):
+            yield from self._stop(job)
+            if closed:
+                yield from job.lease.free()
+            yield from self._drop(job, now)
+
+    def _committed(self, entry: Entry, job: Job) -> bool:
+        return isinstance(entry.body, Commit) and proven(entry, job.task, self._verify)
+
+    def _give_up(self, job: Job, reason: str, now: float) -> Effects:
+        """Stop, free the lease, and tell the owner if it knew of the claim."""
+        yield from self._stop(job)
+        yield from job.lease.free()
+        if job.claimed:
+            yield self._progress(job, "failed", reason)
+        yield from self._drop(job, now)
+
+    def _stop(self, job: Job) -> Effects:
+        if job.stage is Stage.WORKING:
+            yield StopSkill(task=job.task.id, epoch=job.lease.epoch)
+
+    def _drop(self, job: Job, now: float) -> Effects:
+        self._jobs.pop(job.task.id, None)
+        for purpose in PURPOSES:
+            yield CancelTimer(name=job.timer(purpose))
+        yield from self._next(now)
+
+    def _progress(self, job: Job, state: str, reason: str) -> Send:
+        message = Progress(
+            task=job.task.id, epoch=job.lease.epoch, state=state, reason=clip(reason)
+        )
+        return Send(to=job.task.owner, message=message)

@@ -1,0 +1,48 @@
+"""One task as a scout pursues it, from the offer to its end."""
+
+from enum import Enum
+
+from pockethive.core.acquisition import Acquisition
+from pockethive.core.effects import Publish
+from pockethive.core.entry import Entry
+from pockethive.core.message import Offer
+from pockethive.core.ports import VerifySignature
+from pockethive.core.sources import Sources
+from pockethive.core.task import DeviceId, Task
+
+
+class Stage(Enum):
+    """What a scout does for a task."""
+
+    WAITING = "waiting"  # for its turn in the rendezvous order
+    QUEUED = "queued"  # for a free pair of hands
+    GETTING = "getting"  # lease and inputs
+    WORKING = "working"
+    SIGNING = "signing"  # the output is being published
+    HOLDING = "holding"  # the output waits for verdicts; or an accepted one for its commit
+
+
+BUSY = frozenset((Stage.GETTING, Stage.WORKING))
+
+
+class Job:
+    """State of one task at one scout."""
+
+    def __init__(self, offer: Offer, device: DeviceId, verify: VerifySignature) -> None:
+        assert isinstance(offer.entry.body, Task)
+        self.task = offer.entry.body
+        self.stage = Stage.WAITING
+        self.lease = Acquisition(offer.entry, device)
+        self.sources = Sources(offer.inputs, self.task.owner, verify)
+        self.claimed = False
+        self.told = False  # the output was announced to the owner
+        self.made: Publish | None = None  # to be published again until it stands
+        self.output: Entry | None = None
+        self.held_since = 0.0
+
+    def timer(self, purpose: str) -> str:
+        """The name of one of this job's timers."""
+        return f"{purpose}:{self.task.id}"
+
+
+PURPOSES = ("start", "retry", "renew", "read")

@@ -1,0 +1,261 @@
+"""The verifier: takes verify offers, gets a slot, lets the checkers judge, signs the verdict.
+
+Rules guarded here: never a verdict on this device's own output, nor on that of a friend of a
+stranger; no verdict without having run every check.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from pockethive.core.effects import CancelTimer, Effect, Publish, RunChecks, Send, SetTimer
+from pockethive.core.entry import Entry, Kind, Member, Output, Verdict
+from pockethive.core.events import (
+    ChecksDone,
+    ChecksFailed,
+    EntryArrived,
+    Event,
+    MembersChanged,
+    MessageArrived,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.fields import clip
+from pockethive.core.labels import Label
+from pockethive.core.lease import AskSlot, FreeLease
+from pockethive.core.message import Ended, Made, Progress, VerifyOffer
+from pockethive.core.polling import Poll, poll_key
+from pockethive.core.ports import VerifySignature
+from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
+from pockethive.core.task import DeviceId, Task, TaskId
+from pockethive.core.verification import able, independent
+
+STAGGER_SECONDS = 0.3
+SLOT_ATTEMPTS = 4
+SLOT_AGAIN_SECONDS = 0.4
+TELL_AGAIN_SECONDS = 5.0
+MAX_TELLS = 6
+MAX_JOBS = 64
+_PURPOSES = ("start", "slot", "read", "tell")
+
+Effects = Iterator[Effect]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierSettings:
+    """What this device can check, and who owns it."""
+
+    device: DeviceId
+    owner_key: str
+    checkers: frozenset[str]
+    has_model: bool
+
+
+class _Stage(Enum):
+    WAITING = "waiting"
+    GETTING = "getting"
+    CHECKING = "checking"
+    TELLING = "telling"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    task: Task
+    output: Entry
+    made: Output
+    sources: Sources
+    stage: _Stage = _Stage.WAITING
+    slot: Poll | None = None
+    has_slot: bool = False
+    attempts: int = 0
+    verdict: Publish | None = None
+    signed: Entry | None = None
+    tells: int = 0
+
+    def timer(self, purpose: str) -> str:
+        return f"{purpose}:{self.task.id}"
+
+
+class Verifier:
+    """`handle` is the only way in. One output per task at a time; a later epoch replaces it."""
+
+    def __init__(self, settings: VerifierSettings, verify: VerifySignature) -> None:
+        self._settings, self._verify = settings, verify
+        self._jobs: dict[TaskId, _Job] = {}
+        self._members: dict[DeviceId, Member] = {}
+        self._polls = 0
+
+    def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+        """Take one event; return what is to be done."""
+        return tuple(self._handle(event, now))
+
+    def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
+        match event:
+            case MembersChanged(members=members):
+                self._members = {member.device: member for member in members}
+            case MessageArrived(sender=sender, message=VerifyOffer() as offer):
+                yield from self._offered(sender, offer, now)
+            case MessageArrived(sender=sender, message=Ended(task=task)):
+                job = self._jobs.get(task)
+                if job is not None and sender == job.task.owner:
+                    yield from self._drop(job)
+            case TimerFired(name=name):
+                yield from self._fired(name, now)
+            case WitnessAnswered():
+                yield from self._answered(event, now)
+            case TaskRead():
+                for job in list(self._jobs.values()):
+                    job.sources.take(event)
+                    yield from self._check_if_ready(job)
+            case ChecksDone() | ChecksFailed():
+                yield from self._judged(event, now)
+            case EntryArrived(entry=entry):
+                yield from self._signed(entry, now)
+
+    def _offered(self, sender: DeviceId, offer: VerifyOffer, now: float) -> Effects:
+        task, made = offer.entry.body, offer.output.body
+        if not isinstance(task, Task) or not isinstance(made, Output):
+            return
+        if sender != task.owner or made.task != task.id or not self._may(task, offer.output):
+            return
+        known = self._jobs.get(task.id)
+        if known is not None:
+            if made.epoch <= known.made.epoch:
+                return
+            yield from self._drop(known)
+        if len(self._jobs) >= MAX_JOBS:
+            return
+        sources = Sources(offer.inputs, task.owner, self._verify)
+        job = _Job(task=task, output=offer.output, made=made, sources=sources)
+        self._jobs[task.id] = job
+        yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+
+    def _may(self, task: Task, output: Entry) -> bool:
+        settings = self._settings
+        if output.author == settings.device or task.label is Label.DEVICE:
+            return False
+        own = self._members.get(settings.device)
+        if own is not None and not independent(
+            task.owner_key, self._members.get(output.author), own
+        ):
+            return False
+        return able(task, settings.checkers, has_model=settings.has_model)
+
+    def _fired(self, name: str, now: float) -> Effects:
+        purpose, _, task = name.partition(":")
+        job = self._jobs.get(TaskId(task))
+        if job is None or purpose not in _PURPOSES:
+            return
+        if purpose == "start" and job.stage is _Stage.WAITING:
+            job.stage = _Stage.GETTING
+            yield from self._ask_slot(job, now)
+            yield from self._read(job, now)
+        elif purpose == "slot" and job.stage is _Stage.GETTING and not job.has_slot:
+            yield from self._ask_slot(job, now)
+        elif purpose == "read" and job.stage is _Stage.GETTING:
+            yield from self._read(job, now)
+        elif purpose == "tell" and job.stage is _Stage.TELLING:
+            yield from self._tell(job, now)
+
+    def _ask_slot(self, job: _Job, now: float) -> Effects:
+        self._polls += 1
+        job.attempts += 1
+        job.slot = Poll(job.task.id, self._polls, job.task.committee, now)
+        request = AskSlot(
+            task=job.task.id,
+            epoch=job.made.epoch,
+            output=job.made.output,
+            seconds=job.task.lease_seconds,
+        )
+        yield from job.slot.questions(request)
+
+    def _answered(self, event: WitnessAnswered, now: float) -> Effects:
+        job = self._jobs.get(TaskId(poll_key(event.ask)))
+        if job is None or job.slot is None or not job.slot.take(event) or job.has_slot:
+            return
+        if job.slot.won:
+            job.has_slot = True
+            yield self._progress(job, "checking", "")
+            yield from self._check_if_ready(job)
+        elif job.slot.lost:
+            job.slot = None
+            if job.attempts < SLOT_ATTEMPTS:
+                pause = SLOT_AGAIN_SECONDS * 2**job.attempts / 2
+                yield SetTimer(name=job.timer("slot"), at=now + pause)
+            else:
+                yield from self._decline(job, "no verify slot was to be had")
+
+    def _read(self, job: _Job, now: float) -> Effects:
+        if job.sources.ready:
+            return
+        if job.sources.hopeless:
+            yield from self._decline(job, "its inputs could not be found in the network")
+            return
+        yield from job.sources.read()
+        yield SetTimer(name=job.timer("read"), at=now + READ_AGAIN_SECONDS)
+
+    def _check_if_ready(self, job: _Job) -> Effects:
+        if job.stage is not _Stage.GETTING or not job.has_slot or not job.sources.ready:
+            return
+        job.stage = _Stage.CHECKING
+        yield RunChecks(task=job.task, output=job.output, inputs=job.sources.resolved)
+
+    def _judged(self, event: ChecksDone | ChecksFailed, now: float) -> Effects:
+        job = self._jobs.get(event.task)
+        if job is None or job.stage is not _Stage.CHECKING or job.made.output != event.output:
+            return
+        if isinstance(event, ChecksFailed):
+            yield from self._decline(job, event.reason)
+            return
+        verdict = Verdict(
+            task=job.task.id,
+            epoch=job.made.epoch,
+            output=job.made.output,
+            worker=job.output.author,
+            accept=event.accept,
+            checks=event.checks,
+            reason=clip(event.reason),
+        )
+        job.stage = _Stage.TELLING
+        job.verdict = Publish(kind=Kind.VERDICT, body=verdict, expires=job.task.expires)
+        yield job.verdict
+        yield SetTimer(name=job.timer("tell"), at=now + TELL_AGAIN_SECONDS)
+
+    def _signed(self, entry: Entry, now: float) -> Effects:
+        job = self._jobs.get(entry.body.task) if isinstance(entry.body, Verdict) else None
+        if job is None or job.verdict is None or job.signed is not None:
+            return
+        if entry.author == self._settings.device and entry.body == job.verdict.body:
+            job.signed = entry
+            yield from self._tell(job, now)
+
+    def _tell(self, job: _Job, now: float) -> Effects:
+        """Tell the owner, again and again until it ends the task; not for ever."""
+        job.tells += 1
+        if job.tells > MAX_TELLS:
+            yield from self._drop(job)
+            return
+        if job.signed is not None:
+            yield Send(to=job.task.owner, message=Made(entry=job.signed))
+        elif job.verdict is not None:
+            yield job.verdict
+        yield SetTimer(name=job.timer("tell"), at=now + TELL_AGAIN_SECONDS)
+
+    def _decline(self, job: _Job, reason: str) -> Effects:
+        """Say that this device cannot judge, so that another one is asked."""
+        yield self._progress(job, "unchecked", reason)
+        yield from self._drop(job)
+
+    def _drop(self, job: _Job) -> Effects:
+        self._jobs.pop(job.task.id, None)
+        for purpose in _PURPOSES:
+            yield CancelTimer(name=job.timer(purpose))
+        if job.slot is not None and job.signed is None:
+            self._polls += 1
+            poll = Poll(job.task.id, self._polls, job.task.committee, 0.0)
+            yield from poll.questions(FreeLease(task=job.task.id, epoch=job.made.epoch))
+
+    def _progress(self, job: _Job, state: str, reason: str) -> Send:
+        message = Progress(task=job.task.id, epoch=job.made.epoch, state=state, reason=clip(reason))
+        return Send(to=job.task.owner, message=message)

@@ -1,0 +1,59 @@
+"""Watching devices that owe something: a few pings without answer and a device counts as lost."""
+
+from collections.abc import Iterable
+
+from pockethive.core.effects import Ping
+from pockethive.core.task import DeviceId
+
+PING_SECONDS = 1.5
+MISSES = 3  # with a ping's own time limit of a second, a death is noticed within six
+
+
+class Watch:
+    """Who is alive, as far as this device knows. A lost device that answers is back."""
+
+    def __init__(self, device: DeviceId) -> None:
+        self._device = device
+        self._misses: dict[DeviceId, int] = {}
+        self._pinged: dict[DeviceId, float] = {}
+        self._alive: dict[DeviceId, float] = {}
+        self.lost: set[DeviceId] = set()
+
+    def pings(self, devices: Iterable[DeviceId], now: float) -> tuple[Ping, ...]:
+        """Pings that are due, for the devices that owe something now."""
+        due = []
+        for device in sorted({*devices, *self.lost}):
+            if device == self._device or now < self._pinged.get(device, 0.0) + PING_SECONDS:
+                continue
+            self._pinged[device] = now
+            due.append(Ping(device=device))
+        return tuple(due)
+
+    def answered(self, device: DeviceId, *, alive: bool, now: float) -> bool:
+        """Note a ping's end; True when the device counts as lost from now on."""
+        if alive:
+            self.lost.discard(device)
+            self._misses.pop(device, None)
+            self._alive[device] = now
+            return False
+        self._misses[device] = self._misses.get(device, 0) + 1
+        if self._misses[device] < MISSES or device in self.lost:
+            return False
+        self.lost.add(device)
+        return True
+
+    def heard(self, device: DeviceId, now: float) -> None:
+        """A message is as good as an answer."""
+        self.answered(device, alive=True, now=now)
+
+    def last_alive(self, device: DeviceId) -> float | None:
+        """When it was heard of last, if ever."""
+        return self._alive.get(device)
+
+    def forget(self, known: Iterable[DeviceId]) -> None:
+        """Keep notes only of devices that are still members."""
+        members = set(known)
+        for notes in (self._misses, self._pinged, self._alive):
+            for device in [device for device in notes if device not in members]:
+                del notes[device]
+        self.lost &= members

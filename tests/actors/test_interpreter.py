@@ -1,0 +1,145 @@
+"""The effect interpreter: it carries, it never decides; mailbox and virtual loop drive it alike."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from pockethive.actors.interpreter import Interpreter
+from pockethive.actors.interpreter_actor import InterpreterActor, Post
+from pockethive.core.coordinator import Coordinator
+from pockethive.core.effects import AskWitness, Effect, PlanGoal, SetTimer
+from pockethive.core.errors import BadEncoding
+from pockethive.core.events import (
+    CancelRequested,
+    Event,
+    GoalSubmitted,
+    PlanningFailed,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.lease import ReadEpoch
+from pockethive.core.spec import Limits
+from pockethive.core.task import DeviceId, RunId, TaskId
+
+DEVICE = DeviceId("A" * 43)
+RUN = RunId("0" * 32)
+WITNESS = DeviceId("B" * 43)
+
+LOG: tuple[tuple[float, Event], ...] = (
+    (0.0, GoalSubmitted(run=RUN, goal="find the lighthouse", wall=1_800_000_000.0)),
+    (0.5, GoalSubmitted(run=RunId("1" * 32), goal="count the boats", wall=1_800_000_000.5)),
+    (1.0, PlanningFailed(run=RUN, reason="no device holds documents")),
+    (2.0, CancelRequested(run=RunId("1" * 32), reason="the caller left")),
+    (9.0, TimerFired(name="nobody:knows")),
+)
+
+
+@dataclass
+class Recorder:
+    """Hands that only remember."""
+
+    performed: list[tuple[str, Effect]] = field(default_factory=list)
+
+    def perform(self, machine: str, effect: Effect) -> None:
+        self.performed.append((machine, effect))
+
+
+@dataclass
+class Clock:
+    """A clock that stands where it is put."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Echo:
+    """A machine that asks and sets timers under names that another one uses, too."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+        self.heard.append(event)
+        if isinstance(event, GoalSubmitted):
+            ask = AskWitness(ask="1", witness=WITNESS, request=ReadEpoch(task=TaskId("t")))
+            return (ask, SetTimer(name="tick", at=now + 1))
+        return ()
+
+
+def replay(log: tuple[tuple[float, Event], ...]) -> list[tuple[str, Effect]]:
+    """Drive the machines as a virtual loop does: events at times, nothing in between."""
+    hands, clock = Recorder(), Clock()
+    interpreter = Interpreter({"coordinator": Coordinator(DEVICE, Limits())}, hands, clock)
+    for at, event in log:
+        clock.now = at
+        interpreter.feed(event)
+    return hands.performed
+
+
+def replay_by_mailbox(log: tuple[tuple[float, Event], ...]) -> list[tuple[str, Effect]]:
+    """Drive the same machines by a mailbox on a thread."""
+    hands, clock = Recorder(), Clock()
+    times = iter(at for at, _ in log)
+
+    class Paced(Coordinator):
+        def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+            return super().handle(event, next(times))
+
+    interpreter = Interpreter({"coordinator": Paced(DEVICE, Limits())}, hands, clock)
+    actor = InterpreterActor(interpreter)
+    ref = actor.launch()
+    for _, event in log:
+        ref.ask(Post(event), timeout=10)
+    actor.stop()
+    assert actor.join(10)
+    return hands.performed
+
+
+def test_one_recorded_log_gives_the_same_effects_through_both_drivers() -> None:
+    by_loop = replay(LOG)
+    assert by_loop == replay_by_mailbox(LOG)
+    assert any(isinstance(effect, PlanGoal) for _, effect in by_loop)
+
+
+def test_answers_find_the_machine_that_asked() -> None:
+    first, second = Echo(), Echo()
+    hands = Recorder()
+    interpreter = Interpreter({"first": first, "second": second}, hands, Clock())
+    interpreter.feed(GoalSubmitted(run=RUN, goal="x", wall=0.0), to="second")
+
+    ask, timer = (effect for _, effect in hands.performed)
+    assert isinstance(ask, AskWitness)
+    assert isinstance(timer, SetTimer)
+    interpreter.feed(WitnessAnswered(ask=ask.ask, witness=WITNESS, answer=None))
+    interpreter.feed(TimerFired(name=timer.name))
+
+    assert first.heard == []
+    assert second.heard[1:] == [
+        WitnessAnswered(ask="1", witness=WITNESS, answer=None),
+        TimerFired(name="tick"),
+    ]
+
+
+def test_what_a_peer_did_against_the_protocol_does_not_end_the_interpreter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard = threading.Event()
+
+    class Strict:
+        def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+            if isinstance(event, TimerFired):
+                raise BadEncoding("not canonical")
+            heard.set()
+            return ()
+
+    actor = InterpreterActor(Interpreter({"strict": Strict()}, Recorder(), Clock()))
+    ref = actor.launch()
+    ref.tell(Post(TimerFired(name="x")))
+    ref.tell(Post(CancelRequested(run=RUN, reason="")))
+    assert heard.wait(10)
+    actor.stop()
+    assert actor.join(10)
+    assert "TimerFired was dropped: not canonical" in caplog.text
