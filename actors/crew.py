@@ -22,6 +22,7 @@ from pockethive.actors.agent import (
     WorkFailed,
 )
 from pockethive.actors.base import BaseActor, Ref
+from pockethive.actors.bridge import ask_async
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor
 from pockethive.actors.skill import Checker, Skill, Tools, Work
 from pockethive.actors.supervisor import ChildSpec, Supervisor
@@ -30,16 +31,16 @@ from pockethive.core import events
 from pockethive.core.effects import RunChecks, RunSkill
 from pockethive.core.entry import Member, Output
 from pockethive.core.errors import PocketHiveError
-from pockethive.core.events import Event, GraphPlanned, PlanningFailed, SkillDone, SkillFailed
-from pockethive.core.report import Happening
+from pockethive.core.events import Event, SkillDone, SkillFailed
 from pockethive.core.spec import Team
-from pockethive.core.task import RunId, TaskId
+from pockethive.core.task import TaskId
 from pockethive.planners.context import Plan, PlanContext
 
 _log = logging.getLogger(__name__)
 
 VERIFIER = "verifier"
 PLANNER = "planner"
+PLAN_SECONDS = 120.0
 MAX_REASON = 200  # characters of a reason that travel
 
 
@@ -62,16 +63,14 @@ class AgentCrew:
         supervisor: Supervisor,
         post: Callable[[Event], None],
         members: Callable[[], tuple[Member, ...]],
-        told: Callable[[Happening], None],
     ) -> None:
         self._plan, self._supervisor = plan, supervisor
-        self._post, self._members, self._told = post, members, told
-        self._orders: dict[str, RunSkill | RunChecks] = {}
+        self._post, self._members = post, members
+        self._orders: dict[str, tuple[str, RunSkill | RunChecks]] = {}
         self._called_off = CalledOff()
         self._lock = threading.Lock()
         self._workbench: Workbench | None = None
         self._numbers = 0
-        self.planned_tokens: dict[RunId, int] = {}
 
     def start(self, workbench: Workbench) -> None:
         """Hire everybody. Raises ActorFailure."""
@@ -85,12 +84,13 @@ class AgentCrew:
 
     def do(self, effect: RunSkill, work: Work) -> None:
         """Order an output. Answered by SkillDone or SkillFailed."""
-        token = self._token(effect)
-        self._order(effect.task.skill, DoWork(token=token, work=work), token)
+        agent = effect.task.skill
+        token = self._token(agent, effect)
+        self._order(agent, DoWork(token=token, work=work), token)
 
     def check(self, effect: RunChecks, work: Work, output: dict[str, Any]) -> None:
         """Order a judgement. Answered by ChecksDone or ChecksFailed."""
-        token = self._token(effect)
+        token = self._token(VERIFIER, effect)
         names = tuple(check.checker for check in effect.task.verification.checks)
         order = DoChecks(token=token, work=work, value=output["value"], checkers=names)
         self._order(VERIFIER, order, token)
@@ -100,7 +100,7 @@ class AgentCrew:
         with self._lock:
             tokens = [
                 token
-                for token, effect in self._orders.items()
+                for token, (_, effect) in self._orders.items()
                 if isinstance(effect, RunSkill) and effect.task.id == task and effect.epoch == epoch
             ]
             for token in tokens:
@@ -108,14 +108,26 @@ class AgentCrew:
         for token in tokens:
             self._called_off.add(token)
 
-    def plan(self, run: RunId, goal: str) -> None:
-        """Order a plan over the devices that hold documents now."""
+    async def plan(self, goal: str) -> Plan:
+        """Have a goal planned over the devices that hold documents now.
+
+        Raises:
+            BadInput, GraphError, ModelError: what the planner raises on purpose.
+            ActorFailure: it crashed or took too long.
+        """
         holders = sorted(m.device for m in self._members() if m.documents and m.works)
-        try:
-            context = PlanContext(goal=goal, document_devices=tuple(holders))
-            self._supervisor.ref(PLANNER).tell(PlanAsked(run, context))
-        except PocketHiveError as error:
-            self._post(PlanningFailed(run=run, reason=str(error)))
+        context = PlanContext(goal=goal, document_devices=tuple(holders))
+        plan: Plan = await ask_async(
+            self._supervisor.ref(PLANNER), PlanAsked(context), timeout=PLAN_SECONDS
+        )
+        return plan
+
+    def gone(self, agent: str, error: BaseException) -> None:
+        """An agent crashed too often to be started again: its open orders have failed."""
+        with self._lock:
+            tokens = [token for token, (name, _) in self._orders.items() if name == agent]
+        for token in tokens:
+            self._reported(WorkFailed(token=token, reason=f"{agent} crashed: {error}"))
 
     def _hire(self, name: str, factory: Callable[[], BaseActor]) -> Ref:
         return self._supervisor.start(ChildSpec(name=name, factory=factory))
@@ -134,25 +146,13 @@ class AgentCrew:
 
     def _planner(self) -> PlannerActor:
         assert self._plan.team is not None
-        return PlannerActor(
-            self._plan.team,
-            self._plan.tools().model,
-            self._planned,
-            lambda run, reason: self._post(PlanningFailed(run=run, reason=reason)),
-        )
+        return PlannerActor(self._plan.team, self._plan.tools().model)
 
-    def _planned(self, run: RunId, plan: Plan) -> None:
-        self.planned_tokens[run] = plan.prompt_tokens
-        for decision in plan.trace:
-            if len(decision.options) > 1:
-                self._told(Happening(what="chose", run=run, detail=_choice(decision)))
-        self._post(GraphPlanned(run=run, graph=plan.graph))
-
-    def _token(self, effect: RunSkill | RunChecks) -> str:
+    def _token(self, agent: str, effect: RunSkill | RunChecks) -> str:
         with self._lock:
             self._numbers += 1
             token = str(self._numbers)
-            self._orders[token] = effect
+            self._orders[token] = (agent, effect)
         return token
 
     def _order(self, agent: str, order: DoWork | DoChecks, token: str) -> None:
@@ -163,9 +163,10 @@ class AgentCrew:
 
     def _reported(self, report: Report) -> None:
         with self._lock:
-            effect = self._orders.pop(report.token, None)
-        if effect is None:
+            order = self._orders.pop(report.token, None)
+        if order is None:
             return
+        _, effect = order
         try:
             event = self._event(effect, report)
         except PocketHiveError as error:
@@ -206,8 +207,3 @@ class AgentCrew:
     def _model_of(self, needed: bool) -> str:
         model = self._plan.tools().model
         return model.model_class.sha256 if needed and model is not None else ""
-
-
-def _choice(decision: Any) -> str:
-    best, second = decision.options[:2]
-    return f"{decision.chosen} rather than {second if decision.chosen == best else best}"

@@ -6,7 +6,8 @@ Nothing here decides anything about the protocol.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.entries import Entries
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
@@ -42,13 +44,15 @@ from pockethive.core.effects import (
     Tell,
 )
 from pockethive.core.entry import Entry
-from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.errors import ActorFailure, NetworkError, PocketHiveError, ProtocolError
 from pockethive.core.events import (
     ChecksFailed,
     EntryArrived,
     Event,
+    GraphPlanned,
     MessageArrived,
     PingAnswered,
+    PlanningFailed,
     SendFailed,
     SkillFailed,
     TaskRead,
@@ -63,6 +67,7 @@ from pockethive.core.report import Happening, Outcome
 from pockethive.core.task import DeviceId, RunId, TaskId, task_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
+from pockethive.planners.context import Plan
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +76,6 @@ T = TypeVar("T")
 MESSAGE_METHOD = "message"
 PING_METHOD = "alive"
 PING_SECONDS = 1.0
-MAX_PENDING = 10_000  # effects under way; more than this means that the device is drowning
 
 
 class Crew(Protocol):
@@ -86,8 +90,8 @@ class Crew(Protocol):
     def stop(self, task: TaskId, epoch: int) -> None:
         """Drop what is being done for a task."""
 
-    def plan(self, run: RunId, goal: str) -> None:
-        """Let the planner plan."""
+    async def plan(self, goal: str) -> Plan:
+        """Have a goal planned. Raises PocketHiveError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,7 @@ class Surroundings:
     workbench: Workbench
     crew: Crew
     post: Callable[[Event, str | None], None]  # to the interpreter; never blocks
+    planned: Callable[[RunId, Plan], None]
     finished: Callable[[Outcome], None]
     told: Callable[[Happening], None]
     clock: Callable[[], float]  # lease clock, seconds
@@ -112,28 +117,44 @@ class NodeHands:
     def __init__(self, around: Surroundings, loop: asyncio.AbstractEventLoop) -> None:
         self._around, self._loop = around, loop
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._pending: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._bridge = LoopBridge(loop)
+        self._ways: dict[type, Callable[[Any], Awaitable[None]]] = {
+            PlanGoal: self._plan,
+            Publish: self._publish,
+            AskWitness: self._ask,
+            Send: self._send,
+            RunSkill: self._run_skill,
+            RunChecks: self._run_checks,
+        }
 
     def perform(self, machine: str, effect: Effect) -> None:
         """Begin an effect. After `close`, effects are dropped with a line in the log."""
-        if self._closed or self._loop.is_closed():
-            _log.debug("dropped after closing: %s", type(effect).__name__)
-            return
-        self._loop.call_soon_threadsafe(self._begin, machine, effect)
+        self._bridge.call_then(
+            lambda done: self._done(effect, done), self._carry_out, machine, effect
+        )
 
     async def close(self) -> None:
-        """Forget timers and cancel what is under way."""
-        self._closed = True
+        """Forget timers and cancel what is under way. On the loop."""
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
-        pending = tuple(self._pending)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        self._bridge.close()
 
-    def _begin(self, machine: str, effect: Effect) -> None:
+    async def _carry_out(self, machine: str, effect: Effect) -> None:
+        match effect:
+            case SetTimer() | CancelTimer() | Tell() | FinishRun() | KeepBlob() | StopSkill():
+                self._do(effect)
+            case ReadTask(task=task):
+                entries = await self._read(task)
+                self._around.post(TaskRead(task=task, entries=entries), machine)
+            case Ping(device=device):
+                alive = await self._answers(device)
+                self._around.post(PingAnswered(device=device, alive=alive), machine)
+            case _:
+                await self._ways[type(effect)](effect)
+
+    def _do(self, effect: Effect) -> None:
+        """What is done at once."""
         match effect:
             case SetTimer(name=name, at=at):
                 self._set_timer(name, at)
@@ -145,33 +166,17 @@ class NodeHands:
                 self._around.finished(outcome)
             case KeepBlob(data=data, label=label):
                 self._around.shelf.keep(data, Label(label))
-            case PlanGoal(run=run, goal=goal):
-                self._around.crew.plan(run, goal)
             case StopSkill(task=task, epoch=epoch):
                 self._around.crew.stop(task, epoch)
-            case _:
-                self._spawn(self._carry_out(machine, effect), type(effect).__name__)
 
-    async def _carry_out(self, machine: str, effect: Effect) -> None:
-        match effect:
-            case Publish():
-                await self._publish(effect)
-            case ReadTask(task=task):
-                entries = await self._read(task)
-                self._around.post(TaskRead(task=task, entries=entries), machine)
-            case AskWitness():
-                await self._ask(effect)
-            case Send():
-                await self._send(effect)
-            case Ping(device=device):
-                alive = await self._answers(device)
-                self._around.post(PingAnswered(device=device, alive=alive), machine)
-            case RunSkill():
-                await self._run_skill(effect)
-            case RunChecks():
-                await self._run_checks(effect)
-            case _:
-                raise TypeError(f"no hands for {type(effect).__name__}")
+    async def _plan(self, effect: PlanGoal) -> None:
+        try:
+            plan = await self._around.crew.plan(effect.goal)
+        except PocketHiveError as error:
+            self._around.post(PlanningFailed(run=effect.run, reason=str(error)), None)
+            return
+        self._around.planned(effect.run, plan)
+        self._around.post(GraphPlanned(run=effect.run, graph=plan.graph), None)
 
     async def _publish(self, effect: Publish) -> None:
         record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
@@ -280,19 +285,14 @@ class NodeHands:
         self._timers.pop(name, None)
         self._around.post(TimerFired(name=name), None)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        if len(self._pending) >= MAX_PENDING:
-            coroutine.close()
-            _log.error("dropped %s: %d effects are under way", name, len(self._pending))
-            return
-        task = self._loop.create_task(coroutine, name=name)
-        self._pending.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._pending.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("effect %s failed: %s", task.get_name(), error, exc_info=error)
+    def _done(self, effect: Effect, done: "Future[None]") -> None:
+        name = type(effect).__name__
+        if done.cancelled():
+            _log.debug("%s was cancelled", name)
+        elif isinstance(error := done.exception(), ActorFailure):
+            _log.debug("%s was dropped: %s", name, error)
+        elif error is not None:
+            _log.error("%s failed: %s", name, error, exc_info=error)
 
 
 async def _retried(call: Callable[[], Awaitable[T]]) -> T:

@@ -4,6 +4,7 @@ Rule guarded here: a file gives either a whole value or one ConfigError with eve
 """
 
 import difflib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def load_team_bytes(data: bytes, name: str, vocabulary: Vocabulary) -> Team:
     reader = Reader()
     team = TeamCompiler(reader, vocabulary).compile(tree, Path(name).stem)
     if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=_place))
+        raise ConfigError(in_file_order(reader.problems))
     return team
 
 
@@ -90,6 +91,11 @@ def _nearby(path: Path) -> str:
     return f"did you mean {path.parent / near[0]}?" if near else "check the path"
 
 
-def _place(problem: Problem) -> tuple[int, int]:
-    _, line, column = problem.where.rsplit(":", 2)
-    return int(line), int(column)
+def in_file_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems of one file from its first line to its last."""
+
+    def place(problem: Problem) -> tuple[int, int]:
+        _, line, column = problem.where.rsplit(":", 2)
+        return int(line), int(column)
+
+    return sorted(problems, key=place)

@@ -47,6 +47,10 @@ def read_work(reader: Reader, steps: Tree | None, subgoals: Tree | None, scope: 
         assert subgoals is not None
         reader.fault(subgoals.keys[name], f"{name!r} is a step already", "rename one of them")
     trees = {**step_trees, **subgoal_trees}
+    if steps and "steps" in step_trees:
+        reader.fault(
+            steps.keys["steps"], "a step cannot be called 'steps'", "`after` uses the word"
+        )
     fanned = {n for n, t in step_trees.items() if "each" in t.entries}
     waits = _Waits(reader, tuple(trees), frozenset(fanned))
     work = Work(
@@ -123,7 +127,9 @@ class _Waits:
         if "steps" in tree.entries:
             return self._full(owner, tree)
         return tuple(
-            wait for key, value in tree.entries.items() for wait in self._short(owner, tree, key, value)
+            wait
+            for key, value in tree.entries.items()
+            for wait in self._short(owner, tree, key, value)
         )
 
     def _steps(self, tree: Tree) -> tuple[str, ...]:
@@ -176,10 +182,8 @@ class _Waits:
 
 def _refuse_cycle(reader: Reader, work: Work, trees: Mapping[str, Tree]) -> None:
     """Name one cycle, at the `after` of its first step in the file."""
-    after = {
-        one.name: [step for wait in one.after for step in wait.steps]
-        for one in (*work.steps, *work.subgoals)
-    }
+    everything: tuple[Step | Subgoal, ...] = (*work.steps, *work.subgoals)
+    after = {one.name: [step for wait in one.after for step in wait.steps] for one in everything}
     done: set[str] = set()
     for name in after:
         if name not in done and (cycle := _cycle_from(name, after, done)):

@@ -4,6 +4,7 @@ Rule guarded here: a `Team` that comes out of here is whole. Every role, skill, 
 of goal and place it names exists.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ from pockethive.configs.reader import Reader
 from pockethive.configs.steps import Scope, read_label, read_work
 from pockethive.configs.yaml_tree import Tree
 from pockethive.core.labels import Label
-from pockethive.core.ports import ChoiceForm
 from pockethive.core.spec import (
     Example,
     Limits,
     Method,
+    MethodForm,
     ModelNeed,
     PlannerKind,
     PlannerSpec,
@@ -28,9 +29,9 @@ from pockethive.core.task import Check, Policy, Verification
 QUANTIZATIONS = ("int8", "int4", "none")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "concurrency")
-_PLANNER_KEYS = ("steps", "root", "fallback", "forms", "methods")
+_PLANNER_KEYS = ("steps", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
-_FORM_KEYS = ("name", "shots", "template", "null", "lead", "end")
+_FORM_KEYS = ("name", "header", "line")
 _LIMIT_KEYS = ("timeout", "lease", "attempts", "max_tasks")
 
 
@@ -126,8 +127,9 @@ class TeamCompiler:
         return tuple(dict.fromkeys(found))
 
     def _check_verified(self, team: Team, trees: Mapping[str, Tree]) -> None:
-        work = (team.planner, *team.planner.methods)
-        wide = {s.role for part in work for s in part.steps if s.label is not Label.DEVICE}
+        methods = (step for method in team.planner.methods for step in method.steps)
+        steps = (*team.planner.steps, *methods)
+        wide = {step.role for step in steps if step.label is not Label.DEVICE}
         for role in team.roles:
             if role.name in wide and not role.verification.checks:
                 self.reader.fault(
@@ -173,7 +175,7 @@ class TeamCompiler:
                 self.reader.fault(tree.where, "planner needs either `steps` or `methods`")
             return PlannerSpec(kind=PlannerKind.TEMPLATE)
         if steps is not None:
-            for key in ("root", "fallback", "forms"):
+            for key in ("root", "fallback", "lead", "forms"):
                 if key in entries:
                     self.reader.fault(tree.keys[key], f"{key!r} belongs to `methods`, not `steps`")
             scope = Scope(roles=roles, kinds=(), places=("goal",), label=label)
@@ -202,14 +204,23 @@ class TeamCompiler:
         fallback = read.one_of(
             entries.get("fallback"), f"method for {root!r}", [one.name for one in for_root]
         )
-        forms = tuple(self._form(one) for one in read.items(entries["forms"])) if "forms" in entries else ()
-        choices = any(
-            a.achieves == b.achieves for i, a in enumerate(found) for b in found[i + 1 :]
+        forms = (
+            tuple(self._form(one) for one in read.items(entries["forms"]))
+            if "forms" in entries
+            else ()
         )
-        if choices and not forms:
+        achieved = Counter(method.achieves for method in found)
+        for method in found:
+            self._check_examples(method, trees[method.name], achieved[method.achieves] > 1)
+        if max(achieved.values(), default=0) > 1 and not forms:
             read.fault(tree.where, "planner needs `forms` to choose among its methods")
         return PlannerSpec(
-            kind=PlannerKind.METHODS, root=root, methods=found, forms=forms, fallback=fallback
+            kind=PlannerKind.METHODS,
+            root=root,
+            methods=found,
+            forms=forms,
+            fallback=fallback,
+            lead=read.whole(entries.get("lead"), "lead", (0, 100), 0),
         )
 
     def _method(self, name: str, tree: Tree, scope: Scope) -> Method:
@@ -251,6 +262,15 @@ class TeamCompiler:
             found.append(Example(goal=goal, slots=spans))
         return tuple(found)
 
+    def _check_examples(self, method: Method, tree: Tree, rivals: bool) -> None:
+        if rivals and not method.examples:
+            self.reader.fault(
+                tree.where,
+                f"method {method.name!r} has rivals for {method.achieves!r} and needs `examples`",
+            )
+        if method.slots and not method.examples:
+            self.reader.fault(tree.where, f"the slots of {method.name!r} need `examples`")
+
     def _slots(self, tree: Tree | None) -> tuple[Slot, ...]:
         read = self.reader
         found: list[Slot] = []
@@ -264,18 +284,14 @@ class TeamCompiler:
             found.append(Slot(name=name, question=read.text(ask, "ask"), optional=optional))
         return tuple(found)
 
-    def _form(self, tree: Tree) -> ChoiceForm:
+    def _form(self, tree: Tree) -> MethodForm:
         read = self.reader
         entries = read.mapping(tree, _FORM_KEYS, "a form")
-        usual = ChoiceForm(name="", shots="", template="")
-        template = read.need(tree, entries, "template", "a form")
-        if template and template.kind == "text" and "{goal}" not in template.text:
-            read.fault(template.where, "the template of a form must hold {goal}")
-        return ChoiceForm(
+        line = read.need(tree, entries, "line", "a form")
+        if line and line.kind == "text" and line.text.count("{goal}") != 1:
+            read.fault(line.where, "the line of a form must hold {goal} once")
+        return MethodForm(
             name=read.text(read.need(tree, entries, "name", "a form"), "name"),
-            shots=read.text(entries.get("shots"), "shots"),
-            template=read.text(template, "template"),
-            null=read.text(entries.get("null"), "null", usual.null),
-            lead=read.text(entries.get("lead"), "lead", usual.lead),
-            end=read.text(entries.get("end"), "end", usual.end),
+            line=read.text(line, "line"),
+            header=read.text(entries.get("header"), "header"),
         )

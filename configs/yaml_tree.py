@@ -54,7 +54,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no types here
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _Refused(
                 problem="anchors and aliases are not read",
@@ -138,14 +138,18 @@ def _syntax_problem(error: yaml.MarkedYAMLError, where_of: Places, name: str) ->
     if isinstance(error, _Refused):
         return Problem(where, str(error.problem), str(error.note))
     told = "; ".join(str(part) for part in (error.context, error.problem) if part)
-    return Problem(where, f"not readable as YAML: {told}", f"look at or just above {where}, in {name}")
+    return Problem(
+        where, f"not readable as YAML: {told}", f"look at or just above {where}, in {name}"
+    )
 
 
 def _convert(node: yaml.Node, where_of: Places, problems: list[Problem]) -> Tree:
     where = where_of(node.start_mark)
     kind = _KINDS.get(node.tag.removeprefix(_STANDARD)) if node.tag else None
-    shape = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list"}.get(type(node))
-    if kind is None or (shape or "") != (kind if kind in {"a mapping", "a list"} else ""):
+    shape = ""
+    if isinstance(node, yaml.CollectionNode):
+        shape = _KINDS["map"] if isinstance(node, yaml.MappingNode) else _KINDS["seq"]
+    if kind is None or shape != (kind if kind in {_KINDS["map"], _KINDS["seq"]} else ""):
         problems.append(Problem(where, f"the tag {node.tag} is not read", "leave it out"))
         return Tree(where, shape or "text")
     if isinstance(node, yaml.SequenceNode):

@@ -8,6 +8,7 @@ it can be used on its own:
     joins and witness cells     store.py        one witness, durable           witness.py
     sealed datagrams            seal.py         fragments, one transport       transport.py
     message shapes              wire.py         requests and replies           protocol.py
+    SQLite, one process a home  database.py
     what peers may ask          methods.py      how long to wait               rtt.py
     true XOR neighbours         routing.py      iterative lookup               lookup.py
     put, get, upkeep            server.py       the node people use            node.py

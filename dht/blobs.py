@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import random
 import secrets
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ import tenacity
 
 from pockethive.core.errors import BadEncoding, NetworkError, ProtocolError, StorageError
 from pockethive.dht.contact import Contact
+from pockethive.dht.database import open_database, refusal
 from pockethive.dht.identity import PUBLIC_SIZE
-from pockethive.dht.store import open_database
 
 MAX_BLOB: Final = 64 * 2**20
 MAX_DEVICES: Final = 1024
@@ -101,11 +102,14 @@ class BlobStore:
                 self._write(name, data)
             wider = audience | (known or NOBODY)
             devices = b"".join(sorted(wider.devices))
-            with self._db:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)",
-                    (name, len(data), wider.public, devices),
-                )
+            try:
+                with self._db:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)",
+                        (name, len(data), wider.public, devices),
+                    )
+            except sqlite3.Error as error:
+                raise refusal(error) from error
         return name
 
     def get(self, name: str) -> bytes:

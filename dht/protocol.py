@@ -16,7 +16,12 @@ from typing import Any, NoReturn
 
 from kademlia.protocol import KademliaProtocol
 
-from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.errors import (
+    NetworkError,
+    PocketHiveError,
+    ProtocolError,
+    StorageError,
+)
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
@@ -238,6 +243,10 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         except ProtocolError as error:
             self.counters[error.where or "refused"] += 1
             self._answer(message, wire.pack_refusal(error.what))
+        except StorageError as error:
+            self.counters["storage"] += 1
+            log.warning("a record was not stored: %s", error)
+            self._answer(message, wire.pack_refusal("storage"))
 
     def _ask(self, message: Message, arguments: list[Any]) -> None:
         if len(arguments) != 2 or not isinstance(arguments[0], str):

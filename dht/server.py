@@ -110,14 +110,22 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         """Expire, refresh and republish, for ever. The node runs it as a task."""
         while True:
             await asyncio.sleep(self._settings.upkeep * self._random.uniform(0.5, 1.0))
-            self.storage.sweep()
-            for bucket in self.protocol.router.lonely_buckets():
-                target = self._random.randint(*bucket.range)
-                bucket.last_updated = asyncio.get_running_loop().time()
-                await self.locate(target.to_bytes(20, "big"))
-            for record in self.storage.older_than(self._settings.republish, _REPUBLISH_AT_ONCE):
-                self.storage.touch(record)
+            try:
+                await self._tidy()
+            except Exception:
+                log.exception("a round of upkeep failed")
+
+    async def _tidy(self) -> None:
+        self.storage.sweep()
+        for bucket in self.protocol.router.lonely_buckets():
+            target = self._random.randint(*bucket.range)
+            bucket.last_updated = asyncio.get_running_loop().time()
+            await self.locate(target.to_bytes(20, "big"))
+        for record in self.storage.older_than(self._settings.republish, _REPUBLISH_AT_ONCE):
+            try:
                 await self.publish(record)
+            except ProtocolError as error:  # it expired meanwhile, or the rules are stricter now
+                log.debug("a record is not republished: %s", error)
 
     async def _lookup(self, target: bytes, question: Question) -> Found:
         near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize)

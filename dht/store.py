@@ -17,6 +17,7 @@ from kademlia.storage import IStorage
 
 from pockethive.core.canonical import digest
 from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.dht.database import open_database, refusal
 from pockethive.dht.record import Record
 from pockethive.dht.rules import Rules
 
@@ -82,7 +83,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     def join(self, records: Iterable[Record]) -> int:
         """Merge records, skipping those that may not be stored; how many are held now."""
         held = 0
-        with self._db:
+        with self._writing():
             for record in records:
                 try:
                     held += self._join(record)
@@ -92,8 +93,13 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         return held
 
     def add(self, record: Record) -> bool:
-        """Merge one record; is it held now? Raises ProtocolError when it may not be stored."""
-        with self._db:
+        """Merge one record; is it held now?
+
+        Raises:
+            ProtocolError: it may not be stored.
+            StorageError: the disk refuses.
+        """
+        with self._writing():
             held = self._join(record)
             self._trim()
         return held
@@ -126,16 +132,12 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 
     def touch(self, record: Record) -> None:
         """Note that a record was just stored at its holders."""
-        with self._db:
-            self._db.execute(
-                "UPDATE records SET touched = ? WHERE key = ? AND kind = ? AND author = ?"
-                " AND slot = ? AND digest = ?",
-                (self._clock(), record.key, *record.place, record.digest),
-            )
+        with self._writing():
+            self._touch(record)
 
     def sweep(self) -> int:
         """Delete expired records; how many."""
-        with self._db:
+        with self._writing():
             return self._drop("expires <= ?", (self._clock(),))
 
     # kademlia's IStorage
@@ -163,6 +165,26 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         ).fetchall()
         return iter([(key, self[key]) for (key,) in keys])
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction: all or nothing, in the counts too."""
+        before = self.count, self.bytes
+        try:
+            with self._db:
+                yield
+        except BaseException as error:
+            self.count, self.bytes = before
+            if isinstance(error, sqlite3.Error):
+                raise refusal(error) from error
+            raise
+
+    def _touch(self, record: Record) -> None:
+        self._db.execute(
+            "UPDATE records SET touched = ? WHERE key = ? AND kind = ? AND author = ?"
+            " AND slot = ? AND digest = ?",
+            (self._clock(), record.key, *record.place, record.digest),
+        )
+
     def _join(self, record: Record) -> bool:
         now, name = self._clock(), (record.key, *record.place)
         rows = self._db.execute(
@@ -171,7 +193,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
             name,
         ).fetchall()
         if any(held == record.digest for _, held, _ in rows):
-            self.touch(record)
+            self._touch(record)
             return True
         self.admit(record)
         rivals = [Record.decode(data) for _, _, data in rows]
@@ -283,8 +305,10 @@ class CellStore:
         try:
             with self._db:
                 yield
-        except BaseException:
+        except BaseException as error:
             self._count = count
+            if isinstance(error, sqlite3.Error):
+                raise refusal(error) from error
             raise
 
     def put(self, key: bytes, old: bytes | None, new: bytes | None) -> None:
@@ -305,57 +329,6 @@ class CellStore:
 def unpack(value: bytes) -> list[Record]:
     """Records behind `RecordStore.get`. Raises BadEncoding."""
     return [Record.decode(data) for data in umsgpack.unpackb(value)]
-
-
-def open_database(
-    path: Path | None, schema: str, version: int, *, synchronous: str
-) -> sqlite3.Connection:
-    """A SQLite database of ours (None: in memory). Usable from one thread at a time, whichever.
-
-    Raises:
-        StorageError: unreadable, damaged, or of another version.
-    """
-    where = ":memory:" if path is None else str(path)
-    try:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        db = sqlite3.connect(where, timeout=1.0, check_same_thread=False)
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"cannot open the database: {error}", where=where) from error
-    try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one home do not mix
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {synchronous}")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
-        elif found != version:
-            raise StorageError(
-                f"database version {found}, this program reads {version}",
-                where=where,
-                cure="use the PocketHive that wrote it, or move the file away",
-            )
-    except sqlite3.Error as error:
-        db.close()
-        raise _unusable(where, error) from error
-    except StorageError:
-        db.close()
-        raise
-    return db
-
-
-def _unusable(where: str, error: sqlite3.Error) -> StorageError:
-    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-        return StorageError(
-            "another process uses this home",
-            where=where,
-            cure="stop it, or give this one a home folder of its own",
-        )
-    return StorageError(
-        f"the database cannot be read: {error}",
-        where=where,
-        cure="restore it from a backup, or move it away to start empty",
-    )
 
 
 def merge(records: Iterable[Record]) -> tuple[Record, ...]:

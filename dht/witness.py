@@ -81,9 +81,8 @@ class Witness:
         try:
             with self._cells.transaction():
                 replies.extend(self._decide(request) for request in requests)
-        except sqlite3.Error as error:  # a full disk, say: nobody was promised anything
-            fault = StorageError(f"the disk refuses: {error}", where="witness")
-            return [fault] * len(requests)
+        except StorageError as error:  # a full disk, say: nobody was promised anything
+            return [error] * len(requests)
         return replies
 
     def _decide(self, request: _Request) -> bytes | Exception:

@@ -5,6 +5,7 @@
 This face is lazy (PEP 562): importing it loads neither the network nor a model runtime.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ _HOME = {
     "Swarm": "pockethive.swarm",
     "SwarmOptions": "pockethive.swarm",
 }
+
+# A library says nothing on standard error unless the service that embeds it configures logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

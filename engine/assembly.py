@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pockethive.actors.base import Ref
 from pockethive.actors.crew import AgentCrew, CrewPlan
@@ -32,12 +31,14 @@ from pockethive.core.ports import ModelClass
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.spec import Team
+from pockethive.core.task import RunId
 from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.mdns import Announcer, discover
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.home import own
 from pockethive.model_source import model_source
+from pockethive.planners.context import Plan
 
 if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
@@ -53,6 +54,19 @@ MAX_EVENTS = 20_000
 WORK_AT_ONCE = 2
 
 
+class Listener(Protocol):
+    """Who is told what becomes of runs. Called on any thread; must not block."""
+
+    def happened(self, happening: Happening) -> None:
+        """Something users may watch."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """A run has ended."""
+
+    def broken(self, error: BaseException) -> None:
+        """The machines crashed: no run of this device will end by itself."""
+
+
 class Assembly:
     """The parts of one device. Built on any thread; `start` and `stop` run on its loop."""
 
@@ -60,8 +74,7 @@ class Assembly:
         self,
         settings: "DeviceSettings",
         team: Team | None,
-        happened: Callable[[Happening], None],
-        finished: Callable[[Outcome], None],
+        listener: "Listener",
     ) -> None:
         self.settings, self.team = settings, team
         self.ownership = own(settings.home, settings.folder)
@@ -69,7 +82,10 @@ class Assembly:
         self.entries = Entries(self.identity, settings.hive)
         self.node = Node(
             NodeSettings(
-                listen=settings.listen, advertise=settings.advertise, home=settings.folder
+                listen=settings.listen,
+                advertise=settings.advertise,
+                home=settings.folder,
+                blob_bytes=settings.quota_bytes,
             ),
             self.identity,
             HiveRules(self.identity, self.entries),
@@ -92,7 +108,8 @@ class Assembly:
         )
         self._model = self._start_model()
         self.documents = self._index()
-        self._happened, self._finished = happened, finished
+        self._happened, self._finished = listener.happened, listener.finished
+        self._broken = listener.broken
         self._hands: NodeHands | None = None
         self._announcer: Announcer | None = None
         self._interpreter: Ref | None = None
@@ -106,8 +123,8 @@ class Assembly:
             self.supervisor,
             self.post,
             lambda: self.roster.members,
-            happened,
         )
+        self.planned_tokens: dict[RunId, int] = {}
 
     @property
     def model_class(self) -> ModelClass | None:
@@ -155,13 +172,16 @@ class Assembly:
             await self.node.join(contacts)
             await self.roster.read()
 
-    async def stop(self) -> None:
-        """Close the network. The agents have been stopped before."""
+    async def leave(self) -> None:
+        """Stop asking and telling others; what the machines still want is not done."""
         if self._announcer is not None:
             await self._announcer.stop()
         await self.roster.stop()
         if self._hands is not None:
             await self._hands.close()
+
+    async def close(self) -> None:
+        """Close the node, after `leave` and `stop_agents`."""
         await self.node.stop()
 
     def stop_agents(self) -> None:
@@ -179,6 +199,7 @@ class Assembly:
             workbench=self.workbench,
             crew=self.crew,
             post=self.post,
+            planned=self._planned,
             finished=self._finished,
             told=self._happened,
             clock=lease_clock,
@@ -271,5 +292,16 @@ class Assembly:
         self.met.set()
         self.post(MembersChanged(members=members))
 
+    def _planned(self, run: RunId, plan: Plan) -> None:
+        self.planned_tokens[run] = plan.prompt_tokens
+        for choice in plan.trace:
+            if len(choice.options) > 1:
+                detail = f"{choice.chosen} for “{choice.goal}”"
+                self._happened(Happening(what="chose", run=run, detail=detail))
+
     def _escalated(self, name: str, error: BaseException) -> None:
         _log.error("%s crashed and is not started again: %s", name, error)
+        if name == INTERPRETER:
+            self._broken(error)
+        else:
+            self.crew.gone(name, error)

@@ -42,9 +42,10 @@ class DeviceSettings:
 
     Attributes:
         home: the person's home folder (owner key, models). folder: this device's own, below it.
-        works: take tasks of the hive. verifies: give verdicts (a working device always may).
+        works: take tasks of the hive. verifies: give verdicts. lends: both also for other owners.
         model: what agents and the planner load when they first need one; None: no model at all.
         threads: of the model; 0: one per core. mdns: find and be found on the local network.
+        quota_bytes: of blobs kept for others.
     """
 
     home: Path
@@ -56,9 +57,11 @@ class DeviceSettings:
     documents: tuple[Path, ...] = ()
     works: bool = True
     verifies: bool = True
+    lends: bool = True
     model: ModelNeed | None = None
     threads: int = 0
     mdns: bool = False
+    quota_bytes: int = 1_000_000_000
 
 
 class Device:
@@ -89,7 +92,7 @@ class Device:
         self._thread = LoopThread("pockethive-loop")
         self._thread.start()
         try:
-            self._parts = Assembly(self.settings, self.team, self.happened, self.finished)
+            self._parts = Assembly(self.settings, self.team, self)
             self._thread.call(self._parts.start())
         except BaseException:
             self.stop()
@@ -104,10 +107,10 @@ class Device:
         for run in runs:
             run.cancel()
         try:
-            if parts is not None:
-                parts.stop_agents()
             if thread is not None and parts is not None:
-                thread.call(parts.stop())
+                thread.call(parts.leave())
+                parts.stop_agents()
+                thread.call(parts.close())
         finally:
             if thread is not None:
                 thread.stop()
@@ -185,7 +188,7 @@ class Device:
 
         return unsubscribe
 
-    # called by the hands, on the loop thread
+    # told by the assembly, on its threads
 
     def happened(self, happening: Happening) -> None:
         """Tell everybody who watches."""
@@ -203,6 +206,16 @@ class Device:
             ended = self._runs.pop(outcome.run, None)
         if ended is not None and not ended.done():
             ended.set_result(outcome)
+
+    def broken(self, error: BaseException) -> None:
+        """The machines crashed: every open run fails."""
+        with self._guard:
+            runs, self._runs = list(self._runs.values()), {}
+        for ended in runs:
+            if not ended.done():
+                failure = Failure(f"the device's machines crashed: {error!r}")
+                failure.__cause__ = error
+                ended.set_exception(failure)
 
     def _cancel(self, run: RunId) -> None:
         with self._guard:

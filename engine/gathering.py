@@ -21,7 +21,7 @@ async def gather_result(ended: "Future[Outcome]", parts: Assembly) -> Result:
     by_name = {
         report.name: blob for report, blob in zip(committed, blobs, strict=True) if blob is not None
     }
-    planned = parts.crew.planned_tokens.pop(outcome.run, 0)
+    planned = parts.planned_tokens.pop(outcome.run, 0)
     gathered = Gathered(
         sinks=tuple(
             by_name[name]["value"]

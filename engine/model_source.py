@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pockethive.core.errors import ModelError
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.spec import ModelNeed
 
@@ -29,10 +30,17 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
         from pockethive.inference.testing import ScriptedModel
 
         return ModelSource(model_class=ScriptedModel().model_class, load=ScriptedModel)
-    from pockethive.inference import locate, open_model
+    from pockethive.inference import find_bundle, open_model
     from pockethive.inference.bundle import open_bundle
 
-    bundle = open_bundle(locate(need.name, home, need.quantization))
+    folder = find_bundle(need.name, need.quantization, home)
+    if folder is None:
+        raise ModelError(
+            f"the model {need.name} {need.quantization} is not on this device yet",
+            where=str(home / "models"),
+            cure=f"get it: pockethive models get {need.name} --quantization {need.quantization}",
+        )
+    bundle = open_bundle(folder)
     return ModelSource(
         model_class=bundle.model_class,
         load=lambda: open_model(

@@ -19,9 +19,10 @@ from typing import Self
 from pockethive.children import Child, ChildSpec, start_child
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
-from pockethive.core.errors import BadInput, Failure
+from pockethive.core.errors import BadInput, DocumentError, Failure, Problem
 from pockethive.core.report import Happening
-from pockethive.core.spec import Team
+from pockethive.core.spec import Fan, Team
+from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.contact import Contact
 from pockethive.home import FolderLock, free_swarm_folder, own
@@ -59,6 +60,8 @@ class Swarm:
         self._device: Device | None = None
         self._children: list[Child] = []
         self._lock: FolderLock | None = None
+        self.skipped: tuple[Problem, ...] = ()
+        """Documents that cannot be used, known after `start`."""
 
     @classmethod
     def from_yaml(  # noqa: PLR0913 - what people set most, by name
@@ -112,7 +115,7 @@ class Swarm:
         if self._device is not None:
             return
         options = self.options
-        shares = deal(options.documents, options.devices) if options.devices else ()
+        dealt = self._deal()
         self._lock = free_swarm_folder(options.home)
         folder = self._lock.folder
         try:
@@ -132,7 +135,7 @@ class Swarm:
                 self.team,
             )
             self._device.start()
-            specs = [self._child_spec(folder, n, share) for n, share in enumerate(shares, 1)]
+            specs = [self._child_spec(folder, n, share) for n, share in enumerate(dealt, 1)]
             self._children = self._device.call(_start_all(specs))
             self._device.expect([child.device for child in self._children])
         except BaseException:
@@ -225,6 +228,18 @@ class Swarm:
     ) -> None:
         await asyncio.to_thread(self.stop)
 
+    def _deal(self) -> tuple[tuple[Path, ...], ...]:
+        options, steps = self.options, self.team.planner.every_step
+        if any(step.each is Fan.DEVICES for step in steps) and not (
+            options.documents or options.join or options.mdns
+        ):
+            raise DocumentError(
+                "this team works on documents and got none", cure="--documents PATH"
+            )
+        dealt = deal(options.documents, max(1, options.devices))
+        self.skipped = dealt.skipped
+        return dealt.shares if options.devices else ()
+
     def _child_spec(self, folder: Path, number: int, share: tuple[Path, ...]) -> ChildSpec:
         name = f"device-{number}"
         own(self.options.home, folder / name)
@@ -239,26 +254,6 @@ class Swarm:
             model=f"{model.name}:{model.quantization}" if model is not None else "",
             threads=self.options.threads,
         )
-
-
-def deal(paths: tuple[Path, ...], devices: int) -> tuple[tuple[Path, ...], ...]:
-    """Deal documents out to devices, round robin: the paths given, or, when they are fewer than
-    the devices, the files in them."""
-    units: list[Path] = list(paths)
-    if paths and len(paths) < devices:
-        units = sorted(file for path in paths for file in files_in(path))
-    return tuple(tuple(units[start::devices]) for start in range(devices))
-
-
-def files_in(path: Path) -> list[Path]:
-    """The visible files of a folder and its folders, or the file itself."""
-    if not path.is_dir():
-        return [path]
-    return [
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
 
 
 async def _start_all(specs: list[ChildSpec]) -> list[Child]:

@@ -1,19 +1,19 @@
 """The methods planner: a hierarchical task network whose choices a small model makes.
 
-At each goal the model ranks the methods that achieve its kind, by calibrated likelihood over
-few-shot forms made of the methods' own examples; the best one whose slots can be filled from the
-goal's text is taken, and its sub-goals are planned the same way (Erol, Hendler and Nau 1994, "HTN
-planning: complexity and expressivity", AAAI-94).
+At each goal the model ranks the methods that achieve its kind by how likely each one's examples
+make the goal (the noisy channel of Min et al. 2022, arXiv 2108.04106: a small model says better how
+likely a request is among its like than which label it deserves; labels need calibration, this does
+not). The best method whose slots can be filled from the goal's text is taken, and its sub-goals are
+planned the same way (Erol, Hendler and Nau 1994, "HTN planning: complexity and expressivity").
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
-from pockethive.core.ports import ChoiceForm, Model, Ranking
-from pockethive.core.spec import Method, Subgoal, Team
+from pockethive.core.ports import Model, Ranking
+from pockethive.core.spec import Method, MethodForm, Subgoal, Team
 from pockethive.core.task import Edge
 from pockethive.planners.context import Decision, Plan, PlanContext
 from pockethive.planners.expand import (
@@ -47,6 +47,19 @@ def plan(team: Team, context: PlanContext, model: Model) -> Plan:
         prompt_tokens=planning.prompt_tokens,
         generated_tokens=planning.generated_tokens,
     )
+
+
+def warm(team: Team, model: Model) -> None:
+    """Let `model` read all examples ahead, so that a goal costs its own words only.
+
+    Twice each, because a session keeps the beginnings of prompts that came twice in a row.
+    """
+    for form in team.planner.forms:
+        for method in team.planner.methods:
+            if method.examples:
+                prompt, line = channel(form, method, method.examples[0].goal)
+                for _ in range(2):
+                    model.score(prompt, [line])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +99,9 @@ class _Planning:
         steps = {step.name: step for step in method.steps}
         subgoals = {one.name: one for one in method.subgoals}
         done = Expansion()
-        for name in in_order({n: one.after for n, one in {**steps, **subgoals}.items()}):
+        waits = {one.name: one.after for one in method.steps}
+        waits |= {one.name: one.after for one in method.subgoals}
+        for name in in_order(waits):
             if name in steps:
                 expand_step(steps[name], setting, done)
             else:
@@ -122,7 +137,7 @@ class _Planning:
             margin=ranking.margin,
         )
         for place, method in enumerate(ranked):
-            filled = fill_slots(method.slots, goal.text, self._model)
+            filled = fill_slots(method, goal.text, self._model)
             self.prompt_tokens += filled.prompt_tokens
             self.generated_tokens += filled.generated_tokens
             if filled.places is not None:
@@ -134,10 +149,16 @@ class _Planning:
     def _rank(self, methods: Sequence[Method], goal: str) -> Ranking:
         if len(methods) == 1:
             return Ranking((0.0,))
-        forms = [with_examples(form, methods) for form in self._team.planner.forms]
-        ranking = self._model.choose(forms, {"goal": goal}, [one.summary for one in methods])
-        self.prompt_tokens += ranking.prompt_tokens
-        return ranking
+        spec = self._team.planner
+        scores = [float(spec.lead) if one.name == spec.fallback else 0.0 for one in methods]
+        tokens = 0
+        for form in spec.forms:
+            for index, method in enumerate(methods):
+                prompt, line = channel(form, method, goal)
+                scores[index] += self._model.score(prompt, [line])[0] / len(spec.forms)
+                tokens += self._model.count(prompt) + self._model.count(line)
+        self.prompt_tokens += tokens
+        return Ranking(tuple(scores), tokens)
 
     def _fall_back(
         self, told: Decision, methods: Sequence[Method]
@@ -157,19 +178,13 @@ class _Planning:
         self.trace.append(replace(told, chosen=method.name, slots=tuple(slots.items())))
 
 
-def with_examples(form: ChoiceForm, methods: Sequence[Method]) -> ChoiceForm:
-    """`form` with the methods' examples as worked shots, one method after the other in turns.
+def channel(form: MethodForm, method: Method, goal: str) -> tuple[str, str]:
+    """The prompt made of a method's examples, and the asked goal as its next line.
 
-    Turns, so that no method's examples stand nearest to the question as a block: small models
-    favour what they read last.
+    The goal is flattened to one line. White space before the goal belongs to what is scored.
     """
-    turns = zip_longest(*(one.examples for one in methods))
-    shots = [
-        fill(form.template, {"goal": example.goal}) + form.lead + method.summary + form.end
-        for turn in turns
-        for method, example in zip(methods, turn, strict=True)
-        if example is not None
-    ]
-    return replace(form, shots=form.shots + "".join(shots))
-
-
+    before, after = form.line.split("{goal}")
+    shown = "".join(f"{before}{one.goal}{after}" for one in method.examples)
+    lead = before.rstrip()
+    prompt = fill(form.header, {"summary": method.summary}) + shown + lead
+    return prompt, f"{before[len(lead) :]}{' '.join(goal.split())}{after}"

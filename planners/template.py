@@ -13,9 +13,7 @@ def plan(team: Team, context: PlanContext) -> TaskGraph:
         DocumentError: a step runs on every device with documents and there is none.
         GraphError: a cycle, an impossible count, or more tasks than the team allows.
     """
-    setting = Setting(
-        team=team, devices=context.document_devices, places={"goal": context.goal}
-    )
+    setting = Setting(team=team, devices=context.document_devices, places={"goal": context.goal})
     steps = {step.name: step for step in team.planner.steps}
     done = Expansion()
     for name in in_order({name: step.after for name, step in steps.items()}):

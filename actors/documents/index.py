@@ -8,8 +8,10 @@ The database may be `:memory:`; its format is versioned and rebuilt when it is n
 import hashlib
 import math
 import os
+import random
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,10 +64,11 @@ class Hit:
 
 
 class DocumentIndex:
-    """Search over one device's documents. One thread at a time, any thread."""
+    """Search over one device's documents. Any thread; calls wait for one another."""
 
     def __init__(self, database: sqlite3.Connection, device: str) -> None:
         self._db = database
+        self._busy = threading.RLock()  # one connection: a skill and a checker may both look up
         self.device = device
         self.skipped: tuple[Problem, ...] = ()
 
@@ -97,20 +100,27 @@ class DocumentIndex:
     @property
     def documents(self) -> int:
         """Documents in the index."""
-        return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
+        with self._busy:
+            return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
     @property
     def passages(self) -> int:
         """Passages in the index."""
-        return int(self._db.execute("SELECT count(*) FROM passages").fetchone()[0])
+        with self._busy:
+            return int(self._db.execute("SELECT count(*) FROM passages").fetchone()[0])
 
     def sources(self) -> tuple[str, ...]:
         """Names of the indexed documents, sorted."""
-        rows = self._db.execute("SELECT source FROM documents ORDER BY source")
+        with self._busy:
+            rows = self._db.execute("SELECT source FROM documents ORDER BY source").fetchall()
         return tuple(str(row[0]) for row in rows)
 
     def search(self, question: str, limit: int = 8) -> tuple[Hit, ...]:
         """The passages that fit a question best by BM25, best first; ties go to small documents."""
+        with self._busy:
+            return self._search(question, limit)
+
+    def _search(self, question: str, limit: int) -> tuple[Hit, ...]:
         query = analyse(question)
         terms = _terms(query)
         if not terms:
@@ -139,30 +149,34 @@ class DocumentIndex:
 
     def prove(self, hit: Hit) -> Proof:
         """The path of a passage under its document's signed root."""
-        document, place, salt, root, size, signature = self._db.execute(
-            "SELECT d.id, p.place, p.salt, d.root, d.size, d.signature FROM passages p"
-            " JOIN documents d ON d.id = p.document WHERE p.id = ?",
-            (hit.key,),
-        ).fetchone()
-        rows = self._db.execute(
-            "SELECT leaf FROM passages WHERE document = ? ORDER BY place", (document,)
-        )
+        with self._busy:
+            document, place, salt, root, size, signature = self._db.execute(
+                "SELECT d.id, p.place, p.salt, d.root, d.size, d.signature FROM passages p"
+                " JOIN documents d ON d.id = p.document WHERE p.id = ?",
+                (hit.key,),
+            ).fetchone()
+            rows = self._db.execute(
+                "SELECT leaf FROM passages WHERE document = ? ORDER BY place", (document,)
+            ).fetchall()
         siblings = merkle.path([row[0] for row in rows], place)
         return Proof(salt=salt, path=siblings, root=root, size=size, signature=signature)
 
-    def pick(self, seed: bytes, count: int) -> tuple[Passage, ...]:
-        """Passages that have nothing to do with any question: the same ones for the same seed."""
-        total = self._db.execute("SELECT count(*) FROM search").fetchone()[0]
-        found = []
-        for number in range(min(count, total)):
-            place = int.from_bytes(hashlib.sha256(seed + bytes([number])).digest()[:8]) % total
-            title, heading, text, index = self._db.execute(
-                "SELECT d.title, s.heading, s.body, p.place FROM search s"
-                " JOIN passages p ON p.id = s.rowid JOIN documents d ON d.id = p.document"
-                " ORDER BY s.rowid LIMIT 1 OFFSET ?",
-                (place,),
-            ).fetchone()
-            found.append(Passage(index=index, title=title, heading=heading, text=text))
+    def pick(self, seed: bytes, count: int, without: Set[int]) -> tuple[Passage, ...]:
+        """Passages other than the hits `without`; the same ones for the same seed."""
+        with self._busy:
+            keys = [row[0] for row in self._db.execute("SELECT rowid FROM search ORDER BY rowid")]
+            chosen = random.Random(seed).sample(  # noqa: S311 a choice to repeat, not a secret
+                keys, min(len(keys), count + len(without))
+            )
+            found = []
+            for key in [key for key in chosen if key not in without][:count]:
+                title, heading, text, place = self._db.execute(
+                    "SELECT d.title, s.heading, s.body, p.place FROM search s"
+                    " JOIN passages p ON p.id = s.rowid JOIN documents d ON d.id = p.document"
+                    " WHERE s.rowid = ?",
+                    (key,),
+                ).fetchone()
+                found.append(Passage(index=place, title=title, heading=heading, text=text))
         return tuple(found)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def find(paths: Sequence[Path]) -> tuple[File, ...]:
         if not base.exists():
             raise DocumentError("does not exist", where=str(base), cure="check the path")
         for path in _walk(base):
-            source = path.relative_to(base).as_posix() if base.is_dir() else base.name
+            source = _readable(path.relative_to(base).as_posix() if base.is_dir() else base.name)
             if source in found and found[source].path != path:
                 source = f"{base.resolve().name}/{source}"
             found[source] = File(path=path, source=source)
@@ -68,6 +68,11 @@ def read(file: File) -> str | Problem:
     if not text.strip():
         return Problem(str(file.path), "empty", "write something into it or leave it out")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _readable(name: str) -> str:
+    """A file's name as text that can be signed, also where its bytes are not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _walk(base: Path) -> Iterator[Path]:

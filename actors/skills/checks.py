@@ -11,11 +11,11 @@ from typing import Any
 from pockethive.actors.documents.attestation import fault
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Finding, Tools, Work
-from pockethive.actors.skills.fitting import fits
-from pockethive.actors.skills.rank import MOST_KEPT, gather, rank_work
-from pockethive.actors.skills.research import MAX_FINDINGS, own_texts
+from pockethive.actors.skills.fitting import fits, unrelated
+from pockethive.actors.skills.likelihood import Reader
+from pockethive.actors.skills.rank import MOST_KEPT, gather, in_context, rank_work
+from pockethive.actors.skills.research import MAX_FINDINGS
 from pockethive.actors.skills.synthesize import answer
-from pockethive.core.canonical import digest
 from pockethive.core.errors import SkillFailure
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
@@ -63,10 +63,11 @@ class Fit:
             return _yes("nothing was found; an empty search can be checked for form only")
         question = str(work.params["question"])
         read = findings[:FITTED]
-        seed = digest("distractors", work.task.encode(), question.encode())
-        own = own_texts(tools.documents, seed, 1) if tools.documents else []
-        for number, ahead in enumerate(fits(question, read, tools.model, own), start=1):
-            if ahead <= 0:
+        texts = [in_context(finding, question) for finding in read]
+        reader = Reader(tools.model, question)
+        verdicts = fits(reader, texts, unrelated(tools.documents, question))
+        for number, fitting in enumerate(verdicts, start=1):
+            if not fitting:
                 return _no(f"finding {number} does not fit the question")
         return _yes(f"the best {len(read)} were chosen before the distractors, both forms together")
 

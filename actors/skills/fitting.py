@@ -1,43 +1,54 @@
 """Does a text fit a question? Choosing among distractors, in two prompt forms.
 
 A model of this size is at chance when asked yes or no; which of several texts makes a question
-likely it tells well. Rule guarded here: some distractors are the verifier's own, so the worker
-cannot have prepared for them.
+likely it tells better. It errs towards texts of the right document, so a text must also share some
+words with the question. Rule guarded here: the distractors are passages of the verifier's own
+documents, so the worker cannot have prepared for them.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from pockethive.actors.documents.index import DocumentIndex
+from pockethive.actors.documents.passages import plain
+from pockethive.actors.documents.query import analyse, query_stems, stems
 from pockethive.actors.skills.likelihood import FORMS, Reader, in_place
-from pockethive.actors.skills.rank import in_context
-from pockethive.core.ports import Model
+from pockethive.core.canonical import digest
 
-NEUTRAL = (
-    "See the other sections for more about this.",
-    "The committee met again in spring and put off its decision.",
-)
+LEAST_SHARE = 0.3  # of the question's words; set on the development questions, like the next
+STRONG_LEAD = 12.0  # nats ahead of the distractors; counts without shared words
+DISTRACTORS = 2
+NEUTRAL = "The committee met again in spring and put off its decision."
+_DISTRACTOR_TEXT = 200  # characters
 
 
-def fits(
-    question: str, findings: Sequence[Mapping[str, Any]], model: Model, own: Sequence[str] = ()
-) -> list[float]:
-    """For each finding, nats by which it is ahead of the best distractor, both forms together.
-
-    Distractors: a neutral sentence under the finding's own heading (is it the quotation that
-    fits, or only where it stood?), one under none, and texts of the verifier's `own`.
-    """
-    reader = Reader(model, question)
-    levels: dict[str, float] = {}
+def fits(reader: Reader, texts: Sequence[str], distractors: Sequence[str]) -> list[bool]:
+    """For each text, whether it is chosen before every distractor, both forms together."""
 
     def level(text: str) -> float:
-        if text not in levels:
-            levels[text] = sum(reader.gain(text, form) for form in FORMS)
-        return levels[text]
+        return sum(reader.gain(text, form) for form in FORMS)
 
-    ahead = []
-    for finding in findings:
-        passage = finding["passage"]
-        empty = in_place(passage["title"], passage["heading"], NEUTRAL[0])
-        others = [empty, NEUTRAL[1], *(text for text in own if text != in_context(finding))]
-        ahead.append(level(in_context(finding)) - max(map(level, others)))
-    return ahead
+    best = max(map(level, distractors))
+    leads = [level(text) - best for text in texts]
+    return [
+        lead >= STRONG_LEAD or (lead > 0 and share(reader.question, text) >= LEAST_SHARE)
+        for text, lead in zip(texts, leads, strict=True)
+    ]
+
+
+def share(question: str, text: str) -> float:
+    """The share of a question's words and symbols that stand in a text, 0 to 1."""
+    wanted = query_stems(analyse(question))
+    return len(stems(text).intersection(wanted)) / len(wanted) if wanted else 0.0
+
+
+def unrelated(index: DocumentIndex | None, question: str) -> list[str]:
+    """Passages of a device that its search does not bring up: alike in kind, about other things.
+
+    Picked by a hash of the question; a neutral sentence where there is nothing to pick from.
+    """
+    if index is None:
+        return [NEUTRAL]
+    hits = {hit.key for hit in index.search(question)}
+    chosen = index.pick(digest("unrelated", question.encode()), DISTRACTORS, without=hits)
+    texts = [in_place(x.title, x.heading, plain(x.text)[:_DISTRACTOR_TEXT]) for x in chosen]
+    return texts or [NEUTRAL]

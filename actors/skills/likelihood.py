@@ -28,6 +28,7 @@ class Reader:
 
     def __init__(self, model: Model, question: str) -> None:
         self._model = model
+        self.question = question
         self._option = f" {' '.join(question.split())}\n"
         self._nothing: dict[str, float] = {}
         self.tokens = 0

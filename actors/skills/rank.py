@@ -11,6 +11,7 @@ from typing import Any
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
 from pockethive.actors.skills.likelihood import Reader, in_place
+from pockethive.actors.skills.windows import core
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 
@@ -44,16 +45,19 @@ def rank_work(work: Work, model: Model) -> tuple[list[dict[str, Any]], int]:
 
 
 def gather(inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Findings of all inputs, best claim first, one per text: the smallest document's.
+    """Findings of all inputs, one per text: each device's best claim first, then by claim.
 
-    A text that stands in several documents is cited from the one that is most about it.
+    A text that stands in several documents is cited from the smallest, which is most about it.
+    A device that praises itself can crowd out others' second findings, never their best.
     """
     every = [finding for name in sorted(inputs) for finding in inputs[name]["findings"]]
     every.sort(key=lambda item: (item["size"], item["source"], item["device"], item["start"]))
-    best: dict[str, Mapping[str, Any]] = {}
+    texts: dict[str, Mapping[str, Any]] = {}
     for finding in every:
-        best.setdefault(plain(finding["quote"]), finding)
-    return tuple(sorted(best.values(), key=_claim))
+        texts.setdefault(plain(finding["quote"]), finding)
+    claims = sorted(texts.values(), key=_claim)
+    best = {finding["device"]: finding for finding in reversed(claims)}
+    return tuple(sorted(claims, key=lambda item: (best[item["device"]] is not item, *_claim(item))))
 
 
 def rank(
@@ -64,17 +68,17 @@ def rank(
         return [], 0
     reader = Reader(model, question)
     ranked: list[dict[str, Any]] = [
-        {"finding": dict(item), "score": round(1000 * reader.gain(in_context(item)))}
+        {"finding": dict(item), "score": round(1000 * reader.gain(in_context(item, question)))}
         for item in findings
     ]
     ranked.sort(key=lambda item: (-item["score"], _claim(item["finding"])))
     return [item for item in ranked if item["score"] >= LEAST_SCORE], reader.tokens
 
 
-def in_context(finding: Mapping[str, Any]) -> str:
+def in_context(finding: Mapping[str, Any], question: str) -> str:
     """A finding as the model reads it."""
     passage = finding["passage"]
-    return in_place(passage["title"], passage["heading"], plain(finding["quote"]))
+    return in_place(passage["title"], passage["heading"], core(finding["quote"], question))
 
 
 def _claim(finding: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -11,25 +11,21 @@ from typing import Any
 
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
-from pockethive.actors.documents.passages import plain
-from pockethive.actors.documents.query import analyse, query_stems, stems
+from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Product, Tools, Work
+from pockethive.actors.skills.fitting import LEAST_SHARE, STRONG_LEAD, share, unrelated
 from pockethive.actors.skills.likelihood import Reader, in_place
-from pockethive.core.canonical import digest
+from pockethive.actors.skills.windows import core, window
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
-from pockethive.inference.spans import sentences
 
 PASSAGES = 8  # read per question: the best by BM25
 SCORED = 6  # candidates the model reads; each costs about a hundred tokens
-QUOTE = 300  # characters of a quotation, about seventy tokens
-LEAST_COVERAGE = (
-    0.42  # of the question's information; below it the documents are about other things
-)
+QUOTE = 450  # characters of a quotation at most, white space counted once
+LEAST_COVERAGE = 0.2  # of the question's information; with less the model is not even asked
+ENOUGH_COVERAGE = 0.42  # with less, only a strong lead counts; both set on development questions
 MAX_FINDINGS = 8
-UNRELATED = 2  # passages picked blindly; what does not beat them says nothing about the question
-LEAST_LEAD = 2.0  # nats
-_UNRELATED_TEXT = 200  # characters
+LEAST_LEAD = 2.0  # nats ahead of unrelated passages; less says nothing about the question
 _COVERAGE_WEIGHT = 5.0  # nats for a passage that has every word of the question
 _BM25_WEIGHT = 0.3
 
@@ -76,7 +72,7 @@ def look_up(
 ) -> tuple[tuple[Candidate, ...], int]:
     """Candidates, best first, and the tokens the model read.
 
-    None at all when even the best passage lacks most of what the question is about.
+    None at all when neither words nor model say that a passage is about the question.
     """
     hits = index.search(question, max(PASSAGES, limit))
     if not hits or max(hit.coverage for hit in hits) < LEAST_COVERAGE:
@@ -88,46 +84,29 @@ def look_up(
         return tuple(_scored(item, _lexical(item)) for item in candidates), 0
     reader = Reader(model, question)
     read = candidates[: max(SCORED, limit)]
-    scored = [_scored(item, reader.gain(context(item))) for item in read]
-    unrelated = own_texts(index, digest("unrelated", question.encode()), UNRELATED)
-    least = max(reader.gain(text) for text in unrelated) + LEAST_LEAD
-    worth = [item for item in scored if item.score >= least]
+    scored = [_scored(item, reader.gain(context(item, question))) for item in read]
+    level = max(map(reader.gain, unrelated(index, question)))
+    plausible = max(hit.coverage for hit in hits) >= ENOUGH_COVERAGE
+    worth = [item for item in scored if _is_worth(item, item.score - level, question, plausible)]
     return tuple(sorted(worth, key=lambda item: -item.score)), reader.tokens
 
 
-def context(candidate: Candidate) -> str:
+def _is_worth(item: Candidate, lead: float, question: str, plausible: bool) -> bool:
+    """Words and model together speak for a candidate, or the model alone does so strongly."""
+    shared = share(question, context(item, question)) >= LEAST_SHARE
+    return lead >= STRONG_LEAD or (plausible and shared and lead >= LEAST_LEAD)
+
+
+def context(candidate: Candidate, question: str) -> str:
     """A candidate as the model reads it."""
     passage = candidate.hit.passage
-    return in_place(passage.title, passage.heading, plain(candidate.quote))
-
-
-def own_texts(index: DocumentIndex, seed: bytes, count: int) -> list[str]:
-    """Passages picked by `seed`: alike in kind to the findings, about other things."""
-    chosen = index.pick(seed, count)
-    return [in_place(x.title, x.heading, plain(x.text)[:_UNRELATED_TEXT]) for x in chosen]
+    return in_place(passage.title, passage.heading, core(candidate.quote, question))
 
 
 def best_window(hit: Hit, wanted: Sequence[str]) -> Candidate:
-    """The run of sentences that holds most of what is wanted, with what follows it."""
-    text = hit.passage.text
-    spans = sentences(text) or ((0, len(text)),)
-    shared = [len(stems(text[a:b]).intersection(wanted)) for a, b in spans]
-    first = last = max(range(len(spans)), key=lambda i: (shared[i], -i))
-    while True:
-        ahead = last + 1 < len(spans) and _fits(text, spans[first][0], spans[last + 1][1])
-        behind = first > 0 and _fits(text, spans[first - 1][0], spans[last][1])
-        if behind and (not ahead or shared[first - 1] > shared[last + 1]):
-            first -= 1
-        elif ahead:
-            last += 1
-        else:
-            break
-    start, end = spans[first][0], spans[last][1]
-    return Candidate(hit=hit, start=start, end=min(end, start + 2 * QUOTE))
-
-
-def _fits(text: str, start: int, end: int) -> bool:
-    return len(plain(text[start:end])) <= QUOTE
+    """The run of sentences of a passage that holds most of what is wanted."""
+    start, end = window(hit.passage.text, wanted, QUOTE)
+    return Candidate(hit=hit, start=start, end=end)
 
 
 def _lexical(candidate: Candidate) -> float:

@@ -20,7 +20,7 @@ def print_answer(result: Result, out: TextIO) -> None:
         for citation in result.citations:
             console.print(
                 f"[{citation.number}] {citation.source} (device {citation.device[:8]})\n"
-                f"    “{citation.quote}”",
+                f"    “{' '.join(citation.quote.split())}”",
                 markup=False,
             )
     for missing in result.missing:

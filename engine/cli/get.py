@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.join:
         raise BadInput("no node to ask", cure="name one with --join KEY@HOST:PORT")
-    found = asyncio.run(read_entries(args.key, args.join, args.hive))
+    found = asyncio.run(read_entries(args.key, args.join, args.hive or "home"))
     for seen in found:
         if args.json:
             print(json.dumps(seen.to_json(), ensure_ascii=False))

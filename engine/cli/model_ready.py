@@ -11,7 +11,7 @@ def ensure_model(need: ModelNeed | None, home: Path, *, quiet: bool) -> None:
     """Make the bundle when it is missing. Raises ModelError or UnknownModel."""
     if need is None or need.name == SCRIPTED:
         return
-    from pockethive.inference.shelf import find_bundle, get_model
+    from pockethive.inference import find_bundle, get_model
 
     if find_bundle(need.name, need.quantization, home) is not None:
         return

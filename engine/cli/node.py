@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="documents this device searches for the hive; only quotations leave it",
     )
     parser.add_argument("--model", default="", metavar="NAME[:QUANTIZATION]")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="for the model")
+    parser.add_argument("--threads", type=int, metavar="N", help="for the model")
     parser.add_argument(
         "--no-work", action="store_true", help="store and witness only; take no tasks"
     )
@@ -78,33 +77,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 def settings_of(args: argparse.Namespace) -> "DeviceSettings":
-    """What the command line and the settings file ask for; the command line wins."""
+    """What the settings file says, then what the command line says: the command line wins.
 
+    Raises:
+        ConfigError: faults of the file. BadInput: an address that does not parse.
+    """
+    from pockethive.configs.settings import Settings, load_settings
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
 
-    home = home_of(args)
-    name, _, quantization = args.model.partition(":")
-    settings = DeviceSettings(
+    file = load_settings(args.config) if args.config else Settings(home=home_of(args))
+    home = file.home if args.home is None else home_of(args)
+    name, _, quantization = (args.model or file.model or "").partition(":")
+    works = file.work and not args.no_work
+    return DeviceSettings(
         home=home,
         folder=args.folder or home / "node",
-        hive=args.hive,
-        join=tuple(Contact.parse(text) for text in args.join),
-        documents=tuple(args.documents),
-        works=not args.no_work,
-        verifies=not args.no_work,
-        model=ModelNeed(name=name, quantization=quantization or "int8") if name else None,
-        threads=args.threads,
-        mdns=args.mdns,
+        hive=args.hive or file.hive,
+        listen=address(args.listen) if args.listen else file.address,
+        join=tuple(Contact.parse(text) for text in (*file.join, *args.join)),
+        documents=(*file.documents, *args.documents),
+        works=works,
+        verifies=works,
+        lends=file.lend,
+        model=ModelNeed(name=name, quantization=quantization or file.quantization)
+        if name
+        else None,
+        threads=args.threads if args.threads is not None else file.threads,
+        mdns=args.mdns or file.mdns,
+        quota_bytes=file.quota_mb * 1_000_000,
     )
-    if args.config is not None:
-        from pockethive.node_settings import merge
-
-        settings = merge(settings, load_settings(args.config), args)
-    if args.listen:
-        settings = replace(settings, listen=address(args.listen))
-    return settings
 
 
 def _say_ready(device: str, contact: str, *, as_json: bool) -> None:

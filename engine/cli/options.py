@@ -30,7 +30,7 @@ def add_join(parser: argparse.ArgumentParser) -> None:
 
 def add_hive(parser: argparse.ArgumentParser) -> None:
     """`--hive NAME`."""
-    parser.add_argument("--hive", default="home", metavar="NAME", help="the hive's name")
+    parser.add_argument("--hive", metavar="NAME", help="the hive's name (default: home)")
 
 
 def home_of(args: argparse.Namespace) -> Path:

@@ -67,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
     )
     ensure_model(swarm.team.model, home, quiet=args.json)
     with swarm:
+        if not args.json:
+            for problem in swarm.skipped:
+                sys.stderr.write(f"skipped: {problem}\n")
         result = _follow(swarm, goal, quiet=args.json)
     return _print(result, as_json=args.json)
 

@@ -15,14 +15,15 @@ from pockethive.core.lease import (
     FreeLease,
     Propose,
     ReadEpoch,
+    Refusal,
     Refused,
     WitnessRequest,
 )
 from pockethive.core.polling import Poll, jitter, usable_until
 from pockethive.core.task import DeviceId, Task
 
-ATTEMPTS = 4
-BACK_OFF_SECONDS = 0.2
+ATTEMPTS = 3  # an offer that nobody took is made again, so giving up early is cheap
+BACK_OFF_SECONDS = 0.25
 MAX_BACK_OFF_SECONDS = 5.0
 
 
@@ -52,6 +53,7 @@ class Acquisition:
         self.retry_at = 0.0
         self.output: Entry | None = None  # once proposed, renewals propose it again
         self.proposed = False
+        self.failing = False  # the last renewal found no quorum; there is time to ask again
         self._attempt = 0
         self._polls = 0
         self._poll: Poll | None = None
@@ -73,6 +75,10 @@ class Acquisition:
             return self._asked(poll, now)
         if self.phase is Phase.HELD and poll.won:
             self._kept(poll)
+        self.failing = self.phase is Phase.HELD and poll.lost
+        answer = event.answer
+        if isinstance(answer, Refusal) and answer.reason is Refused.UNKNOWN:
+            return (self._join(event.witness),)
         return ()
 
     def renew(self, now: float) -> tuple[AskWitness, ...]:
@@ -103,6 +109,16 @@ class Acquisition:
         if self.output is not None:
             return Propose(task=self.task.id, epoch=self.epoch, seconds=seconds, output=self.output)
         return AskLease(task=self.task.id, epoch=self.epoch, seconds=seconds, entry=self._entry)
+
+    def _join(self, witness: DeviceId) -> AskWitness:
+        """A witness that missed the lease can still grant it; the next renewal counts it."""
+        request = AskLease(
+            task=self.task.id,
+            epoch=self.epoch,
+            seconds=self.task.lease_seconds,
+            entry=self._entry,
+        )
+        return AskWitness(ask=f"{self.task.id}#0", witness=witness, request=request)
 
     def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
         if poll.won:
@@ -136,7 +152,7 @@ class Acquisition:
             return ()
         self.phase = Phase.BACKING_OFF
         seed = f"{self._device} {self.task.id}"
-        pause = BACK_OFF_SECONDS * 2**self._attempt * (0.5 + jitter(seed, self._attempt))
+        pause = BACK_OFF_SECONDS * 2**self._attempt * (0.5 + 2 * jitter(seed, self._attempt))
         self.retry_at = now + max(wait, min(pause, MAX_BACK_OFF_SECONDS))
         return ()
 

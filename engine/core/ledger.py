@@ -31,7 +31,7 @@ from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
 from pockethive.core.ledger_work import WorkDesk
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import Made, Offer, Progress, VerifyOffer
+from pockethive.core.message import Made, Message, Progress, VerifyOffer
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.rendezvous import choose_committee
@@ -98,7 +98,7 @@ class Ledger:
                 if self._watch.answered(device, alive=alive, now=now):
                     yield from self._lost(device, now)
             case SendFailed(to=to, message=message):
-                yield from self._undelivered(to, message, now)
+                self._undelivered(to, message)
             case TimerFired(name="tick"):
                 yield from self._tick(now)
 
@@ -223,13 +223,10 @@ class Ledger:
         if known is not None and known[1].open:
             yield from self._verdicts.answered(known[1], event, now)
 
-    def _undelivered(self, to: DeviceId, message: object, now: float) -> Effects:
-        if isinstance(message, Offer | VerifyOffer):
-            known = self._by_task.get(message.task)
-            if known is not None and isinstance(message, VerifyOffer):
-                known[1].declined.add(to)
-        if self._watch.answered(to, alive=False, now=now):
-            yield from self._lost(to, now)
+    def _undelivered(self, to: DeviceId, message: Message) -> None:
+        if isinstance(message, VerifyOffer) and message.task in self._by_task:
+            self._by_task[message.task][1].declined.add(to)
+        self._watch.doubt(to)
 
     def _lost(self, device: DeviceId, now: float) -> Effects:
         for run in list(self._runs.values()):

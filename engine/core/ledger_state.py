@@ -13,6 +13,7 @@ from pockethive.core.task import DeviceId, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting
 
 MAX_STORY = 64
+FIRST_WAVE = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class TaskState:
     epoch: int = 0
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: set[DeviceId] = field(default_factory=set)
+    wave: int = FIRST_WAVE  # how many devices the next offer goes to; few contend better
     offer_at: float = 0.0  # not offered (again) before
     nobody_since: float | None = None
     patience: float | None = None  # a placed task on a lost device: until when to wait for verdicts

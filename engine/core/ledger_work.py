@@ -6,7 +6,7 @@ from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.graph import Outcome, Readiness
 from pockethive.core.ledger_desk import Desk
-from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.ledger_state import FIRST_WAVE, RunState, TaskState
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Offer, Progress
 from pockethive.core.people import workers
@@ -14,6 +14,7 @@ from pockethive.core.task import DeviceId, TaskId
 from pockethive.core.watch import Watch
 
 OFFER_AGAIN_SECONDS = 3.0
+LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
 NOBODY_SECONDS = 10.0  # how long a task waits for a device that can do or verify it
 
 Effects = Iterator[Effect]
@@ -52,11 +53,12 @@ class WorkDesk:
             return
         if now < state.offer_at or state.entry is None:
             return
-        devices = workers(task, members, self._watch.lost, state.blamed)
+        devices = workers(task, members, self._watch.lost, state.blamed)[: state.wave]
         if not devices:
             yield from self._nobody(run, state, now)
             return
         state.nobody_since = None
+        state.wave += FIRST_WAVE
         state.offer_at = now + OFFER_AGAIN_SECONDS
         inputs = committed_inputs(run, state)
         for place, device in enumerate(devices):
@@ -115,7 +117,7 @@ class WorkDesk:
             yield from self.desk.close(run, state, Move.FAIL, told, now)
             return
         state.move(Move.RETRY, now, f"attempt {state.failures} failed: {reason}")
-        state.offer_at = now
+        state.offer_at = now + LET_GO_SECONDS
 
     def device_lost(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> Effects:
         """A device stopped answering: what that means for one task."""

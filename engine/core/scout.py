@@ -22,6 +22,7 @@ from pockethive.core.events import (
     EntryArrived,
     Event,
     MessageArrived,
+    SendFailed,
     SkillDone,
     SkillFailed,
     TaskRead,
@@ -39,6 +40,7 @@ from pockethive.core.task import DeviceId, Task, TaskId
 
 STAGGER_SECONDS = 0.3
 MAX_JOBS = 64
+AGAIN_SECONDS = 1.0  # after a message or a renewal that reached too few
 MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
 
 Effects = Iterator[Effect]
@@ -65,7 +67,7 @@ class Scout:
         """Take one event; return what is to be done."""
         return tuple(self._handle(event, now))
 
-    def _handle(self, event: Event, now: float) -> Effects:
+    def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
         match event:
             case MessageArrived(sender=sender, message=Offer() as offer):
                 yield from self._offered(sender, offer, now)
@@ -85,6 +87,10 @@ class Scout:
                 yield from self._failed(task, epoch, reason, now)
             case EntryArrived(entry=entry):
                 yield from self._signed(entry, now)
+            case SendFailed(message=Made(entry=entry)):
+                job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
+                if job is not None:
+                    yield SetTimer(name=job.timer("tell"), at=now + AGAIN_SECONDS)
 
     def _offered(self, sender: DeviceId, offer: Offer, now: float) -> Effects:
         task = offer.entry.body
@@ -118,6 +124,8 @@ class Scout:
             yield from self._read_again(job, now)
         elif purpose == "renew":
             yield from self._renew(job, now)
+        elif purpose == "tell" and job.told and job.output is not None:
+            yield Send(to=job.task.owner, message=Made(entry=job.output))
 
     def _next(self, now: float) -> Effects:
         """Begin with queued jobs as long as there are free hands."""
@@ -158,6 +166,8 @@ class Scout:
             yield SetTimer(name=job.timer("retry"), at=lease.retry_at)
         elif lease.phase is Phase.HELD and not job.claimed:
             yield from self._claimed(job, now)
+        elif lease.failing:
+            yield SetTimer(name=job.timer("renew"), at=now + AGAIN_SECONDS)
         elif lease.proposed and not job.told and job.output is not None:
             job.told = True
             yield Send(to=job.task.owner, message=Made(entry=job.output))

@@ -45,4 +45,4 @@ class Job:
         return f"{purpose}:{self.task.id}"
 
 
-PURPOSES = ("start", "retry", "renew", "read")
+PURPOSES = ("start", "retry", "renew", "read", "tell")

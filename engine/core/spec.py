@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any
 
 from pockethive.core.labels import Label
-from pockethive.core.ports import ChoiceForm
 from pockethive.core.task import EdgeKind, Verification
 
 
@@ -83,7 +82,8 @@ class Method:
     """One way to achieve a kind of goal (`achieves`): sub-goals and steps, with slots.
 
     `summary` is the option text the model ranks; `examples` are the worked shots it learns from,
-    both to rank methods and to fill slots.
+    both to rank methods and to fill slots. Methods of one kind are ranked best when their examples
+    speak of the same subjects: then only the way of asking tells them apart.
     A method is applicable when every slot that is not optional could be filled.
     """
 
@@ -106,6 +106,18 @@ class Subgoal:
     after: tuple[Wait, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodForm:
+    """How a method's examples are shown to the model: `header`, then `line` for each, with {goal}.
+
+    The method is liked for how likely it makes the asked goal as the next line.
+    """
+
+    name: str
+    line: str
+    header: str = ""
+
+
 class PlannerKind(Enum):
     """How a goal becomes a graph."""
 
@@ -121,8 +133,14 @@ class PlannerSpec:
     steps: tuple[Step, ...] = ()
     root: str = ""
     methods: tuple[Method, ...] = ()
-    forms: tuple[ChoiceForm, ...] = ()
+    forms: tuple[MethodForm, ...] = ()
     fallback: str = ""  # the method taken when none is applicable; empty: planning fails
+    lead: int = 0  # natural-log units by which another method must lead the fallback
+
+    @property
+    def every_step(self) -> tuple[Step, ...]:
+        """The steps of the template and of all methods."""
+        return (*self.steps, *(step for method in self.methods for step in method.steps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

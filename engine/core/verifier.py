@@ -17,6 +17,7 @@ from pockethive.core.events import (
     Event,
     MembersChanged,
     MessageArrived,
+    SendFailed,
     TaskRead,
     TimerFired,
     WitnessAnswered,
@@ -36,6 +37,7 @@ SLOT_ATTEMPTS = 4
 SLOT_AGAIN_SECONDS = 0.4
 TELL_AGAIN_SECONDS = 5.0
 MAX_TELLS = 6
+AGAIN_SECONDS = 1.0
 MAX_JOBS = 64
 _PURPOSES = ("start", "slot", "read", "tell")
 
@@ -112,6 +114,10 @@ class Verifier:
                 yield from self._judged(event, now)
             case EntryArrived(entry=entry):
                 yield from self._signed(entry, now)
+            case SendFailed(message=Made(entry=entry)):
+                job = self._jobs.get(entry.body.task) if isinstance(entry.body, Verdict) else None
+                if job is not None:
+                    yield SetTimer(name=job.timer("tell"), at=now + AGAIN_SECONDS)
 
     def _offered(self, sender: DeviceId, offer: VerifyOffer, now: float) -> Effects:
         task, made = offer.entry.body, offer.output.body

@@ -6,6 +6,7 @@ from pockethive.core.effects import Ping
 from pockethive.core.task import DeviceId
 
 PING_SECONDS = 1.5
+MAX_DOUBTED = 64
 MISSES = 3  # with a ping's own time limit of a second, a death is noticed within six
 
 
@@ -17,12 +18,13 @@ class Watch:
         self._misses: dict[DeviceId, int] = {}
         self._pinged: dict[DeviceId, float] = {}
         self._alive: dict[DeviceId, float] = {}
+        self._doubted: set[DeviceId] = set()
         self.lost: set[DeviceId] = set()
 
     def pings(self, devices: Iterable[DeviceId], now: float) -> tuple[Ping, ...]:
         """Pings that are due, for the devices that owe something now."""
         due = []
-        for device in sorted({*devices, *self.lost}):
+        for device in sorted({*devices, *self.lost, *self._doubted}):
             if device == self._device or now < self._pinged.get(device, 0.0) + PING_SECONDS:
                 continue
             self._pinged[device] = now
@@ -33,6 +35,7 @@ class Watch:
         """Note a ping's end; True when the device counts as lost from now on."""
         if alive:
             self.lost.discard(device)
+            self._doubted.discard(device)
             self._misses.pop(device, None)
             self._alive[device] = now
             return False
@@ -40,7 +43,14 @@ class Watch:
         if self._misses[device] < MISSES or device in self.lost:
             return False
         self.lost.add(device)
+        self._doubted.discard(device)
         return True
+
+    def doubt(self, device: DeviceId) -> None:
+        """A message did not reach it: ping it soon, whether it owes something or not."""
+        if device != self._device and len(self._doubted) < MAX_DOUBTED:
+            self._doubted.add(device)
+            self._pinged.pop(device, None)
 
     def heard(self, device: DeviceId, now: float) -> None:
         """A message is as good as an answer."""
@@ -57,3 +67,4 @@ class Watch:
             for device in [device for device in notes if device not in members]:
                 del notes[device]
         self.lost &= members
+        self._doubted &= members

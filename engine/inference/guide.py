@@ -1,4 +1,4 @@
-"""Keeps a text within a grammar, by llguidance: JSON of a schema, or a quotation of a passage.
+"""Keeps a text within a grammar, by llguidance.
 
 Valid is not useful: the schema shapes the text, it does not make a small model know more.
 """
@@ -21,14 +21,6 @@ def json_grammar(schema: Mapping[str, object]) -> str:
         llguidance.LLMatcher.grammar_from_json_schema(
             json.dumps(schema), overrides={"whitespace_flexible": False}
         )
-    )
-
-
-def quoting_grammar(passage: str) -> str:
-    """A space, some consecutive words of `passage`, a line feed."""
-    words = json.dumps({"substring_words": passage})
-    return str(
-        llguidance.LLMatcher.grammar_from_lark(f'start: " " QUOTE "\\n"\nQUOTE: %regex {words}')
     )
 
 

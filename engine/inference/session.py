@@ -7,7 +7,9 @@ Not thread-safe by design: one thread at a time (the model actor sees to that). 
 early is safe.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,12 +17,13 @@ from pockethive.core.errors import BadInput, ContextOverflow, ModelError
 from pockethive.core.ports import ChoiceForm, Generation, ModelClass, Ranking, Sampling, Span
 from pockethive.inference import primitives
 from pockethive.inference.bundle import Bundle
-from pockethive.inference.guide import Guide, json_grammar, quoting_grammar
+from pockethive.inference.guide import Guide, json_grammar
 from pockethive.inference.prefixes import Prefixes
 from pockethive.inference.runtime import Floats, Runtime
 from pockethive.inference.sampling import drawer
 from pockethive.inference.tokens import Spelling, StopScanner, Tokens
 
+_SCORES_KEPT = 512
 _SCORED_AT_ONCE = 256  # positions; each costs a row of the vocabulary (200 kB)
 
 
@@ -33,6 +36,8 @@ class Session:
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
         self._runtime = Runtime(bundle.folder, threads)
         self._prefixes = Prefixes()
+        # The same null prompt and options come again with every question that is asked.
+        self._score_once = lru_cache(maxsize=_SCORES_KEPT)(self._score)
 
     @property
     def model_class(self) -> ModelClass:
@@ -57,15 +62,18 @@ class Session:
         """Continue `prompt`. Raises ContextOverflow."""
         return _drain(self._write(prompt, sampling))
 
-    def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
-        """Pieces of text as they are made; closing the iterator stops the model."""
-        yield from self._write(prompt, sampling)
+    def stream(self, prompt: str, sampling: Sampling) -> Generator[str, None, Generation]:
+        """Pieces of text as they are made; closing the iterator stops the model.
+
+        The generator's return value is what `generate` would have returned.
+        """
+        return self._write(prompt, sampling)
 
     def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
         """JSON text that satisfies a JSON schema. Raises ModelError if `max_tokens` ran out."""
         guide = Guide(self.tokens, json_grammar(schema))
         made = _drain(self._write(prompt, sampling, guide))
-        if not guide.complete:
+        if made.finish != "stop":
             raise ModelError(
                 f"the JSON text did not end within {made.generated_tokens} tokens",
                 cure="allow more tokens, or give strings and arrays in the schema a maximum length",
@@ -78,6 +86,37 @@ class Session:
         Options are tokenized on their own: begin them with the space that the prompt lacks, and
         end them with what ends an answer in the prompt, or else "1" wins over "12".
         """
+        return self._score_once(prompt, tuple(options))
+
+    def choose(
+        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
+    ) -> Ranking:
+        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
+        clean = {name: self.tokens.plain(text) for name, text in places.items()}
+        return primitives.choose(self, forms, clean, [self.tokens.plain(o) for o in options])
+
+    def extract(self, passage: str, question: str) -> Span | None:
+        """A span of `passage` that answers `question`, or None when there is none."""
+        plain = self.tokens.plain
+        span = primitives.extract(self, plain(passage), plain(question))
+        return replace(span, text=passage[span.start : span.end]) if span else None
+
+    def _encode(self, prompt: str) -> list[int]:
+        """Token ids of a prompt, after what this model wants before every prompt."""
+        ids, prefix = self.tokens.encode(prompt), list(self.bundle.card.prefix_ids)
+        return ids if ids[: len(prefix)] == prefix else prefix + ids
+
+    def _read(self, ids: Sequence[int], room: int) -> Floats:
+        """Read a prompt, its known prefix from the cache; the logits after it, as a copy."""
+        if not ids:
+            raise BadInput("the prompt is empty")
+        if len(ids) + room > self.context:
+            raise ContextOverflow(len(ids) + room, self.context)
+        known = self._prefixes.prepare(self._runtime, ids)
+        step = self._runtime.read(np.array([ids[known:]], np.int64))
+        return np.array(step.logits[0, -1])
+
+    def _score(self, prompt: str, options: tuple[str, ...]) -> tuple[float, ...]:
         encoded = [self.tokens.encode(option) for option in options]
         if not all(encoded):
             raise BadInput("an option to score is empty")
@@ -95,36 +134,6 @@ class Session:
                 self._runtime.restore(start)
             totals[group] += self._score_rests([encoded[i] for i in group])
         return tuple(float(total) for total in totals)
-
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Ranking:
-        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
-        return primitives.choose(self, forms, places, options)
-
-    def extract(self, passage: str, question: str) -> Span | None:
-        """A span of `passage` that answers `question`, or None when there is none."""
-        return primitives.extract(self, passage, question)
-
-    def quote(self, prompt: str, passage: str, max_tokens: int) -> Generation:
-        """Words of `passage` as the continuation of `prompt`, between a space and a line feed."""
-        guide = Guide(self.tokens, quoting_grammar(passage))
-        return _drain(self._write(prompt, Sampling(max_tokens=max_tokens), guide))
-
-    def _encode(self, prompt: str) -> list[int]:
-        """Token ids of a prompt, after what this model wants before every prompt."""
-        ids, prefix = self.tokens.encode(prompt), list(self.bundle.card.prefix_ids)
-        return ids if ids[: len(prefix)] == prefix else prefix + ids
-
-    def _read(self, ids: Sequence[int], room: int) -> Floats:
-        """Read a prompt, its known prefix from the cache; the logits after it, as a copy."""
-        if not ids:
-            raise BadInput("the prompt is empty")
-        if len(ids) + room > self.context:
-            raise ContextOverflow(len(ids) + room, self.context)
-        known = self._prefixes.prepare(self._runtime, ids)
-        step = self._runtime.read(np.array([ids[known:]], np.int64))
-        return np.array(step.logits[0, -1])
 
     def _score_rests(self, options: Sequence[Sequence[int]]) -> Floats:
         """Log-probability of each option after its first token, all in one pass."""

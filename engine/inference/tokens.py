@@ -14,6 +14,7 @@ import tokenizers
 
 from pockethive.core.errors import ModelError
 
+_BROKEN = "‹"  # stands for the first letter of a control token in a text from outside
 _UNFINISHED = "\ufffd"  # what a decoder shows for half a character
 
 
@@ -44,10 +45,10 @@ class Tokens:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def plain(self, text: str) -> str:
-        """`text` with control tokens broken by a space, so that they are read as letters."""
+        """`text`, of the same length, with control tokens broken: they are read as letters."""
         for control in self._control:
             if control in text:
-                text = text.replace(control, f"{control[0]} {control[1:]}")
+                text = text.replace(control, _BROKEN + control[1:])
         return text
 
     @cached_property

@@ -87,7 +87,7 @@ def test_devices_end_with_the_process_that_started_them(village: Village) -> Non
     children = [pid for pid in processes_naming(str(village.home)) if pid != process.pid]
     assert len(children) == 3
     process.kill()
-    process.wait(timeout=10)
+    process.communicate(timeout=10)
     for pid in children:
         _wait_for_end(pid)
 

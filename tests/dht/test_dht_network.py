@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from pockethive.dht import wire
 from pockethive.dht.blobs import EVERYONE, NOBODY, Audience
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
+from pockethive.dht.methods import Methods
 from pockethive.dht.node import Node
 from pockethive.dht.record import Record, sign_record
 from pockethive.dht.rules import NOTE
@@ -371,6 +374,38 @@ def test_malformed_requests_of_an_authenticated_peer_cost_one_counted_drop_each(
         assert await node.get(record.key) == (record,)
 
     play(story, 2)
+
+
+class LyingMethods(Methods):
+    """Answers every search with made-up contacts, the nearest of many to what was asked for."""
+
+    def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
+        if method not in {"find_node", "find_value"}:
+            return super().answer(asker, method, arguments)
+        goal = int.from_bytes(arguments[0], "big")
+        rng = random.Random(goal)
+        keys = [rng.randbytes(32) for _ in range(100)]
+        keys.sort(key=lambda public: int.from_bytes(node_id(public), "big") ^ goal)
+        fakes = [Contact(public, "10.13.13.13", 1 + n) for n, public in enumerate(keys[:8])]
+        packed = wire.pack_contacts(fakes)
+        return packed if method == "find_node" else [packed, bytes(16), [b"no record"]]
+
+
+def test_a_fifth_of_the_nodes_lying_slows_reads_and_does_not_spoil_them() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        records = [signed(world, nodes[0], f"place {n}", b"%d" % n) for n in range(10)]
+        for record in records:
+            await nodes[0].put(record)
+        for liar in nodes[24:]:
+            protocol = liar._protocol
+            protocol._methods = LyingMethods(protocol.router, liar._running.storage)
+        for number, record in enumerate(records):
+            reader = nodes[1 + number]
+            assert await reader.get(record.key) == (record,)
+            found = await reader._running.locate(record.key)
+            assert found.asked <= 8 * 12
+
+    play(story, 30)
 
 
 def test_blobs_travel_in_memory_with_the_same_permissions() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,15 +128,13 @@ def test_the_order_and_number_of_arrivals_do_not_matter(
     history: list[Record],
     shuffler: random.Random,
 ) -> None:
-    straight, mixed = store(), store()
     shuffled = [*history, *history]
     shuffler.shuffle(shuffled)
-    straight.join(history)
-    for record in shuffled:
-        mixed.join([record])
-    assert straight.live(key("place")) == mixed.live(key("place"))
-    straight.close()
-    mixed.close()
+    with closing(store()) as straight, closing(store()) as mixed:
+        straight.join(history)
+        for record in shuffled:
+            mixed.join([record])
+        assert straight.live(key("place")) == mixed.live(key("place"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -143,27 +142,24 @@ def test_the_order_and_number_of_arrivals_do_not_matter(
 def test_replicas_that_exchange_what_they_kept_agree_with_one_that_saw_everything(
     mine: list[Record], yours: list[Record]
 ) -> None:
-    one, two, both = store(), store(), store()
-    one.join(mine)
-    two.join(yours)
-    both.join([*mine, *yours])
-    one.join(two.live(key("place")))
-    assert one.live(key("place")) == both.live(key("place"))
-    for each in (one, two, both):
-        each.close()
+    with closing(store()) as one, closing(store()) as two, closing(store()) as both:
+        one.join(mine)
+        two.join(yours)
+        both.join([*mine, *yours])
+        one.join(two.live(key("place")))
+        assert one.live(key("place")) == both.live(key("place"))
 
 
 @settings(max_examples=40, deadline=None)
 @given(HISTORIES)
 def test_a_store_is_bounded_by_places_and_bodies(history: list[Record]) -> None:
-    kept = store()
-    kept.join(history)
-    live = kept.live(key("place"))
-    assert len({record.place for record in live}) <= 3
-    assert all(sum(r.place == record.place for r in live) <= 2 for record in live)
-    assert kept.count == len(live)
-    assert kept.bytes == sum(len(record.encode()) for record in live)
-    kept.close()
+    with closing(store()) as kept:
+        kept.join(history)
+        live = kept.live(key("place"))
+        assert len({record.place for record in live}) <= 3
+        assert all(sum(r.place == record.place for r in live) <= 2 for record in live)
+        assert kept.count == len(live)
+        assert kept.bytes == sum(len(record.encode()) for record in live)
 
 
 def test_a_second_body_in_one_place_is_kept_as_evidence_and_a_third_is_not() -> None:
@@ -272,6 +268,17 @@ def test_records_survive_reopening(tmp_path: Path) -> None:
     assert again.live(record.key) == (record,)
     assert again.count == 1
     again.close()
+
+
+def test_a_disk_that_refuses_is_reported_and_nothing_is_half_stored(tmp_path: Path) -> None:
+    kept = RecordStore(RULES, path=tmp_path / "records.sqlite", clock=Now())
+    kept._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(StorageError, match=r"the disk refuses: .*free some space"):
+        kept.add(note(AUTHORS[0]))
+    assert kept.count == kept.bytes == 0
+    kept._db.execute("PRAGMA query_only = OFF")
+    assert kept.add(note(AUTHORS[0]))
+    kept.close()
 
 
 def test_a_damaged_or_newer_database_is_reported_and_kept(tmp_path: Path) -> None:

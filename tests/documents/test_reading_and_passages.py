@@ -152,6 +152,11 @@ def test_line_ends_and_byte_order_marks_are_evened(tmp_path: Path) -> None:
     assert only(path) == "one\ntwo\nthree"
 
 
+def test_a_name_that_is_not_text_becomes_one(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("words of some kind")
+    assert [file.source for file in find([tmp_path])] == ["caf\ufffd.txt"]
+
+
 def test_no_path_and_a_missing_path_say_so(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="no documents were given"):
         find([])

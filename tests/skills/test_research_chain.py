@@ -3,12 +3,18 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pockethive.actors.documents.index import DocumentIndex, Signer
 from pockethive.actors.documents.passages import plain
+from pockethive.actors.skills import CHECKERS, SKILLS
+from pockethive.actors.skills.research import QUOTE, best_window
 from pockethive.actors.skills.synthesize import NOT_FOUND
+from pockethive.core.canonical import to_text
 from pockethive.core.errors import SkillFailure
 
 QUESTION = "When does the first ferry leave the harbour?"
@@ -69,10 +75,19 @@ def test_the_limit_bounds_the_findings(hive: Any) -> None:
     )
 
 
+def test_a_text_without_sentences_is_quoted_in_bounds_between_words(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("Numbers\n=======\n\n" + "seventeen and eighteen " * 60)
+    key = Ed25519PrivateKey.generate()
+    signer = Signer(device=to_text(key.public_key().public_bytes_raw()), sign=key.sign)
+    with DocumentIndex.build([tmp_path], ":memory:", signer) as index:
+        (hit, *_) = index.search("seventeen")
+        quote = best_window(hit, ("seventeen",)).quote
+    assert 200 < len(plain(quote)) <= QUOTE + 150
+    assert quote.split()[-1] in {"seventeen", "and", "eighteen"}
+
+
 def test_a_device_without_documents_or_model_says_so(hive: Any) -> None:
     work = hive.work("search", 0, {}, question=QUESTION)
-    from pockethive.actors.skills import CHECKERS, SKILLS
-
     bare = replace(hive.tools[0], documents=None, model=None)
     with pytest.raises(SkillFailure, match="no documents"):
         SKILLS["search"].run(work, bare)
@@ -92,6 +107,20 @@ def test_a_text_that_two_documents_share_is_cited_once_from_the_smaller(hive: An
     sources = [item["finding"]["source"] for item in ranked["candidates"]]
     assert "everything.txt" not in sources
     assert sources[0] == "ferry.txt"
+
+
+def test_a_device_that_praises_itself_does_not_crowd_out_the_others(hive: Any) -> None:
+    found = searches(hive)
+    for finding in found["search-1"]["findings"]:
+        finding["score"] = 10**9
+    liar = copy.deepcopy(found["search-1"])
+    liar["findings"] = [
+        {**finding, "quote": finding["quote"][: 60 + n]}
+        for n in range(8)
+        for finding in found["search-1"]["findings"][:1]
+    ]
+    ranked = hive.run("rank", 0, {**found, "search-1": liar}, question=QUESTION)
+    assert ranked["candidates"][0]["finding"]["source"] == "ferry.txt"
 
 
 def test_the_order_does_not_depend_on_the_names_of_the_inputs(hive: Any) -> None:

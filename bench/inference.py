@@ -1,0 +1,229 @@
+"""Speed of our session beside the libraries it could use: `make bench NAME=inference`.
+
+Prints one JSON object. Three runners in one process, interleaved, median of five rounds:
+
+- `session`: our `Session`, through its public face,
+- `openvino`: the same weights in plain OpenVINO at its defaults, fed by a bare loop,
+- `genai`: `openvino_genai.LLMPipeline` at its defaults.
+
+Every measurement reads a prompt of random tokens that none has seen before, so no prefix cache
+helps. Prefill is tokens per second until the first token of 512; decode is tokens per second after
+the first, behind 32 and 512 tokens. `--threads` (default 2), `--rounds`, `--home`, `--seed`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from pockethive.core.ports import Generation, Sampling
+from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.bundle import open_bundle
+from pockethive.inference.session import Session
+from pockethive.inference.silent_openvino import openvino as ov
+from pockethive.inference.workshop import Workshop
+
+DECODED = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One prompt read and continued. Rates are in tokens per second."""
+
+    prefill: float
+    decode: float
+
+
+Measure = Callable[[list[int]], Timing]
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
+    if folder is None:
+        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    session = Session(open_bundle(folder), threads=options.threads)
+    runners: dict[str, Measure] = {
+        "session": _session(session),
+        "openvino": _openvino(folder, options.threads),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        runners["genai"] = _genai(folder, options.home, options.threads, Path(scratch))
+        raw = _rounds(runners, options)
+    print(json.dumps(_report(raw, session, options), indent=2))
+
+
+def _rounds(runners: dict[str, Measure], options: argparse.Namespace) -> dict[str, Any]:
+    random = np.random.default_rng(options.seed)
+    names = ("prefill512", "decode32", "decode512")
+    raw: dict[str, Any] = {runner: {name: [] for name in names} for runner in runners}
+    for number in range(options.rounds + 1):
+        for runner, measure in runners.items():
+            for length in (32, 512):
+                timing = measure(random.integers(100, 40_000, length).tolist())
+                if number == 0:
+                    continue  # the first round compiles kernels for each shape
+                raw[runner][f"decode{length}"].append(round(timing.decode, 1))
+                if length == 512:
+                    raw[runner]["prefill512"].append(round(timing.prefill, 1))
+    return raw
+
+
+def _report(raw: dict[str, Any], session: Session, options: argparse.Namespace) -> dict[str, Any]:
+    medians = {
+        name: {what: statistics.median(values) for what, values in measured.items()}
+        for name, measured in raw.items()
+    }
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": [round(part, 2) for part in os.getloadavg()],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("openvino", "openvino-genai", "numpy")},
+        "model": session.model_class.sha256,
+        "threads": options.threads,
+        "seed": options.seed,
+        "tokens_per_second": medians,
+        "session_against_openvino": {
+            what: round(value / medians["openvino"][what], 3)
+            for what, value in medians["session"].items()
+        },
+        "raw": raw,
+    }
+
+
+def _session(session: Session) -> Measure:
+    """Our own, by text: random tokens become text, which has about as many tokens again."""
+
+    def measure(ids: list[int]) -> Timing:
+        prompt = session.tokens.decode(ids)
+        # Hot and free, so that the text does not end at once.
+        writer = session.stream(prompt, Sampling(max_tokens=DECODED, temperature=2.0, seed=ids[0]))
+        start = time.perf_counter()
+        next(writer)
+        first = time.perf_counter()
+        made = _drained(writer)
+        end = time.perf_counter()
+        return Timing(
+            made.prompt_tokens / (first - start), (made.generated_tokens - 1) / (end - first)
+        )
+
+    return measure
+
+
+def _drained(writer: Generator[str, None, Generation]) -> Generation:
+    while True:
+        try:
+            next(writer)
+        except StopIteration as end:
+            made: Generation = end.value
+            return made
+
+
+def _openvino(folder: Path, threads: int) -> Measure:
+    """Plain OpenVINO: the exported graph as it is, greedy, nothing around it."""
+    compiled = ov.Core().compile_model(
+        folder / "openvino_model.xml", "CPU", {"INFERENCE_NUM_THREADS": threads}
+    )
+    request = compiled.create_infer_request()
+
+    def read(ids: list[int], before: int) -> int:
+        end = before + len(ids)
+        out = request.infer(
+            {
+                "input_ids": np.array([ids]),
+                "attention_mask": np.ones((1, end), np.int64),
+                "position_ids": np.arange(before, end)[None],
+                "beam_idx": np.zeros(1, np.int32),
+            },
+            share_inputs=True,
+            share_outputs=True,
+        )
+        return int(out[0][0, -1].argmax())
+
+    def measure(ids: list[int]) -> Timing:
+        request.reset_state()
+        start = time.perf_counter()
+        token = read(ids, 0)
+        first = time.perf_counter()
+        for number in range(DECODED - 1):
+            token = read([token], len(ids) + number)
+        end = time.perf_counter()
+        return Timing(len(ids) / (first - start), (DECODED - 1) / (end - first))
+
+    return measure
+
+
+_CONVERT = """
+import sys
+sys.modules["openvino_telemetry"] = None
+from openvino import save_model
+from openvino_tokenizers import convert_tokenizer
+from transformers import PreTrainedTokenizerFast
+read = PreTrainedTokenizerFast(tokenizer_file=sys.argv[1], eos_token="<|im_end|>")
+encoder, decoder = convert_tokenizer(read, with_detokenizer=True)
+save_model(encoder, sys.argv[2] + "/openvino_tokenizer.xml")
+save_model(decoder, sys.argv[2] + "/openvino_detokenizer.xml")
+"""
+
+
+def _genai(folder: Path, home: Path, threads: int, scratch: Path) -> Measure:
+    """openvino_genai. It wants the tokenizer as a graph, which the quantizer's tools make."""
+    import openvino_genai
+
+    tool = Workshop(home).python
+    subprocess.run([tool, "-c", _CONVERT, folder / "tokenizer.json", scratch], check=True)
+    for path in folder.glob("openvino_model.*"):
+        (scratch / path.name).symlink_to(path)
+    (scratch / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    pipeline = openvino_genai.LLMPipeline(
+        scratch, openvino_genai.Tokenizer(scratch), "CPU", INFERENCE_NUM_THREADS=threads
+    )
+
+    def measure(ids: list[int]) -> Timing:
+        settings = openvino_genai.GenerationConfig()
+        settings.max_new_tokens = settings.min_new_tokens = DECODED
+        settings.ignore_eos = True
+        given = openvino_genai.TokenizedInputs(
+            ov.Tensor(np.array([ids])), ov.Tensor(np.ones((1, len(ids)), np.int64))
+        )
+        measured = pipeline.generate(given, settings).perf_metrics
+        return Timing(1000 * len(ids) / measured.get_ttft().mean, 1000 / measured.get_tpot().mean)
+
+    return measure
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def _options() -> argparse.Namespace:
+    default = os.environ.get("POCKETHIVE_HOME") or platformdirs.user_data_path("pockethive")
+    parser = argparse.ArgumentParser(description="speed of a local model, as JSON")
+    parser.add_argument("--home", type=Path, default=Path(default))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""One device's own settings, from a file or from keyword arguments.
+
+Rule guarded here: a device without a settings file listens on loopback only and lends nothing away
+that it was not asked for; every field says what it is for.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pockethive.configs.home import default_home
+from pockethive.configs.loader import in_file_order, read_file
+from pockethive.configs.reader import Reader
+from pockethive.configs.yaml_tree import Tree, read_tree
+from pockethive.core.errors import ConfigError, Problem
+
+Listen = Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")]
+Contact = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}@.+:\d{1,5}$")]
+
+
+class Settings(BaseModel):
+    """A device's settings. Paths are absolute once read from a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default_factory=default_home,
+        description="Folder for identity, database, blobs and models; one device, one home.",
+    )
+    listen: Listen = Field(
+        default="127.0.0.1:0",
+        description="Address and port for other devices, as host:port; port 0 takes a free one.",
+    )
+    join: tuple[Contact, ...] = Field(
+        default=(), description="Devices to meet first, each as key@host:port."
+    )
+    hive: str = Field(
+        default="home",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="Name of the hive; devices of other names are not joined.",
+    )
+    documents: tuple[Path, ...] = Field(
+        default=(), description="Files and folders this device may search. They stay on it."
+    )
+    model: str | None = Field(
+        default=None,
+        description="Catalogue name, hub id or folder of the model to load; none: the team's.",
+    )
+    quantization: Literal["int8", "int4", "none"] = Field(
+        default="int8", description="How the model's weights are stored."
+    )
+    threads: int = Field(
+        default=0, ge=0, le=256, description="CPU threads a model may use; 0: one per core."
+    )
+    quota_mb: int = Field(
+        default=1024, ge=16, le=10_000_000, description="Megabytes kept for others' blobs at most."
+    )
+    work: bool = Field(default=True, description="Take tasks of this device's own hive.")
+    lend: bool = Field(default=True, description="Take tasks of other owners' runs, too.")
+    mdns: bool = Field(default=False, description="Announce and find devices on the local network.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="The least serious messages that the command line shows."
+    )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, port = self.listen.rsplit(":", 1)
+        return host.strip("[]"), int(port)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: every fault at `file:line:col`.
+    """
+    tree = read_tree(read_file(path), str(path))
+    reader = Reader()
+    given = reader.value(tree, "settings")
+    if reader.problems:
+        raise ConfigError(in_file_order(reader.problems))
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        found = [_problem(tree, one["loc"], one) for one in error.errors(include_url=False)]
+        raise ConfigError(in_file_order(found)) from error
+    folder = path.absolute().parent
+    return settings.model_copy(
+        update={
+            "home": folder / settings.home.expanduser(),
+            "documents": tuple(folder / one.expanduser() for one in settings.documents),
+        }
+    )
+
+
+def _problem(tree: Tree, loc: tuple[int | str, ...], error: Mapping[str, Any]) -> Problem:
+    """A validation error in plain words, at the place in the file that `loc` leads to."""
+    found, where, name = tree, tree.where, ".".join(str(part) for part in loc)
+    for part in loc:
+        if isinstance(part, str) and part in found.entries:
+            where, found = found.keys[part], found.entries[part]
+        elif isinstance(part, int) and part < len(found.items):
+            found = found.items[part]
+        where = where if error["type"] == "extra_forbidden" else found.where
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(loc[-1]), Settings.model_fields, n=1)
+        known = ", ".join(Settings.model_fields)
+        cure = f"did you mean {near[0]!r}?" if near else f"known: {known}"
+        return Problem(where, f"there is no setting {name!r}", cure)
+    field = Settings.model_fields.get(str(loc[0])) if loc else None
+    what = f"{name} {_plain(error)}, found {repr(found.text) if found.text else found.kind}"
+    return Problem(where, what, (field.description or "") if field else "")
+
+
+def _plain(error: Mapping[str, Any]) -> str:
+    """What a value must be, without the validator's jargon."""
+    kind, limits = str(error["type"]), error.get("ctx", {})
+    if kind == "literal_error":
+        return f"must be {limits['expected']}"
+    if kind == "greater_than_equal":
+        return f"must be at least {limits['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {limits['le']}"
+    for start, words in _WORDS.items():
+        if kind.startswith(start):
+            return words
+    return "cannot be used"
+
+
+_WORDS = {
+    "int": "must be a whole number",
+    "bool": "must be yes or no",
+    "tuple": "must be a list",
+    "path": "must be a path",
+    "string_type": "must be text",
+    "string_pattern": "is not written as it should be",
+}

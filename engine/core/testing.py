@@ -1,0 +1,424 @@
+"""A table at which whole runs are played: every machine, a network and a clock, none of them real.
+
+For tests of whoever writes machines, planners or skills against the protocol. The network delays,
+loses and doubles; devices die at a given moment; agents take as long as they are told to. One seed
+gives one play, so a failure is repeated by its seed. Bytes pass through the real codecs.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
+from pockethive.core.coordinator import Coordinator
+from pockethive.core.effects import (
+    AskWitness,
+    CancelTimer,
+    CloseGraph,
+    Effect,
+    FinishRun,
+    OpenGraph,
+    Ping,
+    PlanGoal,
+    Publish,
+    ReadTask,
+    RunChecks,
+    RunSkill,
+    Send,
+    SetTimer,
+    TellCoordinator,
+)
+from pockethive.core.entry import Entry, Kind, Member, Output
+from pockethive.core.entry_codec import decode_body, encode_body
+from pockethive.core.errors import BadSignature, Failure
+from pockethive.core.events import (
+    ChecksDone,
+    EntryArrived,
+    Event,
+    GoalSubmitted,
+    GraphClosed,
+    GraphOpened,
+    GraphPlanned,
+    MembersChanged,
+    MessageArrived,
+    PingAnswered,
+    SendFailed,
+    SkillDone,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.graph import TaskGraph
+from pockethive.core.lease import Ack, Grant, WitnessAnswer, ack_bytes, grant_bytes
+from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
+from pockethive.core.ledger import Ledger, LedgerSettings
+from pockethive.core.message_codec import decode_message, encode_message
+from pockethive.core.polling import jitter
+from pockethive.core.ports import VerifySignature
+from pockethive.core.report import Outcome
+from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.spec import Limits
+from pockethive.core.task import DeviceId, RunId, Task, TaskId
+from pockethive.core.verifier import Verifier, VerifierSettings
+from pockethive.core.witness import Witness, WitnessAsked
+
+WALL = 1_900_000_000.0  # unix time at the table's second 0
+UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
+_MAX_WIRE = 8_192
+
+Sign = Callable[[DeviceId, bytes], bytes]
+"""A device's signature (64 bytes) over a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """What is played. Times are seconds; chances are from 0 to 1.
+
+    `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `durations`: how long a task's work takes, by task name.
+    """
+
+    seed: str
+    devices: tuple[DeviceId, ...]
+    owner_key: str
+    skills: tuple[str, ...]
+    checkers: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    latency: float = 0.02
+    loss: float = 0.0
+    doubled: float = 0.0
+    crashes: Mapping[DeviceId, float] = field(default_factory=dict)
+    liars: frozenset[DeviceId] = frozenset()
+    durations: Mapping[str, float] = field(default_factory=dict)
+    work_seconds: float = 1.0
+    check_seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the transcript."""
+
+    at: float
+    device: DeviceId
+    machine: str
+    event: Event
+    effects: tuple[Effect, ...]
+
+
+class _Machine:
+    """Names of a machine's timers and asks are its own."""
+
+    def __init__(self, name: str, handle: Callable[[Event, float], tuple[Effect, ...]]) -> None:
+        self.name, self.handle = name, handle
+
+
+class Table:
+    """The first device of the plan owns the run. To look at: `transcript`, `entries`, `outcome`."""
+
+    def __init__(self, plan: TablePlan, sign: Sign, verify: VerifySignature) -> None:
+        self.plan, self.now = plan, 0.0
+        self.transcript: list[Line] = []
+        self.entries: dict[TaskId, dict[str, Entry]] = {}
+        self.outcome: Outcome | None = None
+        self._sign, self._verify = sign, verify
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._cells: dict[tuple[DeviceId, TaskId], bytes] = {}
+        self._timers: dict[tuple[DeviceId, str, str], int] = {}
+        self._graph: TaskGraph | None = None
+        self._machines = {device: list(self._seat(device)) for device in plan.devices}
+
+    def run(self, graph: TaskGraph, seconds: float = 600.0) -> Outcome:
+        """Play a run of `graph` to its end.
+
+        Raises:
+            Failure: it did not end within `seconds`; names the seed.
+        """
+        self._graph = graph
+        for device in self.plan.devices:
+            self._later(0.0, device, MembersChanged(members=self._members()))
+        run = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32])
+        goal = GoalSubmitted(run=run, goal="play", wall=WALL + 0.01)
+        self._later(0.01, self.plan.devices[0], goal)
+        while self._queue and self.outcome is None and self.now <= seconds:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+        if self.outcome is None:
+            raise Failure(f"the run did not end in {seconds:g} s", where=f"seed {self.plan.seed}")
+        return self.outcome
+
+    def open_entry(self, wire: bytes) -> Entry:
+        """The entry behind its signed bytes. Raises BadSignature."""
+        value = decode_object(wire, _MAX_WIRE)
+        signature = value.pop("signature")
+        author, message = DeviceId(value["author"]), digest("record", encode(value))
+        if not self._verify(from_text(author, 32), message, from_text(signature, 64)):
+            raise BadSignature("an entry at the table")
+        kind = Kind(value["kind"])
+        return Entry(
+            kind=kind,
+            author=author,
+            expires=value["expires"],
+            body=decode_body(kind, from_text(value["body"])),
+            digest=message.hex(),
+            wire=wire,
+        )
+
+    # seats
+
+    def _seat(self, device: DeviceId) -> Iterator[_Machine]:
+        plan, verify = self.plan, self._verify
+        if device == plan.devices[0]:
+            settings = LedgerSettings(device=device, owner_key=plan.owner_key, limits=plan.limits)
+            yield _Machine("coordinator", Coordinator(device, plan.limits).handle)
+            yield _Machine("ledger", Ledger(settings, verify).handle)
+        skills = frozenset(plan.skills)
+        scout = ScoutSettings(device=device, skills=skills, has_model=True, concurrency=2)
+        yield _Machine("scout", Scout(scout, verify).handle)
+        checker = VerifierSettings(
+            device=device,
+            owner_key=plan.owner_key,
+            checkers=frozenset(plan.checkers),
+            has_model=True,
+        )
+        yield _Machine("verifier", Verifier(checker, verify).handle)
+
+    def _members(self) -> tuple[Member, ...]:
+        plan = self.plan
+        return tuple(
+            Member(
+                device=device,
+                owner_key=plan.owner_key,
+                certificate=to_text(bytes(64)),
+                host="127.0.0.1",
+                port=1,
+                skills=plan.skills,
+                checkers=plan.checkers,
+                model="0" * 64,
+                documents=0,
+                works=True,
+            )
+            for device in plan.devices
+        )
+
+    # the clock and the dice
+
+    def _at(self, at: float, action: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (at, self._count, action))
+
+    def _later(self, delay: float, device: DeviceId, event: Event, to: str | None = None) -> None:
+        self._at(self.now + delay, lambda: self.feed(device, event, to))
+
+    def _chance(self) -> float:
+        self._count += 1
+        return jitter(self.plan.seed, self._count)
+
+    def _delay(self) -> float:
+        return self.plan.latency * (0.5 + self._chance())
+
+    def _alive(self, device: DeviceId) -> bool:
+        return self.now < self.plan.crashes.get(device, float("inf"))
+
+    # the interpreter
+
+    def feed(self, device: DeviceId, event: Event, to: str | None = None) -> None:
+        """Tell a device something now: one of its machines, or all; and what follows at once."""
+        if not self._alive(device):
+            return
+        waiting: list[tuple[str | None, Event]] = [(to, event)]
+        while waiting:
+            target, current = waiting.pop(0)
+            for machine in self._machines[device]:
+                if target not in (None, machine.name):
+                    continue
+                effects = machine.handle(current, self.now)
+                line = Line(
+                    at=self.now,
+                    device=device,
+                    machine=machine.name,
+                    event=current,
+                    effects=effects,
+                )
+                self.transcript.append(line)
+                for effect in effects:
+                    forwarded = _forwarded(effect)
+                    if forwarded is None:
+                        self._perform(device, machine.name, effect)
+                    else:
+                        waiting.append((None, forwarded))
+
+    def _perform(  # noqa: C901 - one line per effect
+        self, device: DeviceId, machine: str, effect: Effect
+    ) -> None:
+        match effect:
+            case PlanGoal(run=run):
+                assert self._graph is not None
+                self._later(0.1, device, GraphPlanned(run=run, graph=self._graph))
+            case FinishRun(outcome=outcome):
+                self.outcome = outcome
+            case Publish():
+                self._publish(device, effect)
+            case ReadTask(task=task):
+                self._read(device, machine, task)
+            case AskWitness():
+                self._ask(device, machine, effect)
+            case Send():
+                self._send(device, effect)
+            case Ping(device=other):
+                alive = self._alive(other) and self._chance() >= self.plan.loss
+                pause = self._delay() if alive else UNANSWERED_SECONDS
+                self._later(pause, device, PingAnswered(device=other, alive=alive), machine)
+            case SetTimer(name=name, at=at):
+                self._set_timer(device, machine, name, at)
+            case CancelTimer(name=name):
+                self._timers.pop((device, machine, name), None)
+            case RunSkill():
+                self._work(device, effect)
+            case RunChecks():
+                self._check(device, effect)
+
+    def _set_timer(self, device: DeviceId, machine: str, name: str, at: float) -> None:
+        self._count += 1
+        number, key = self._count, (device, machine, name)
+        self._timers[key] = number
+
+        def fire() -> None:
+            if self._timers.get(key) == number:
+                del self._timers[key]
+                self.feed(device, TimerFired(name=name), machine)
+
+        self._at(max(self.now, at), fire)
+
+    # the network
+
+    def _publish(self, device: DeviceId, effect: Publish) -> None:
+        value: dict[str, object] = {
+            "author": device,
+            "kind": effect.kind.value,
+            "expires": effect.expires,
+            "body": to_text(encode_body(effect.body)),
+        }
+        signature = to_text(self._sign(device, digest("record", encode(value))))
+        entry = self.open_entry(encode({**value, "signature": signature}))
+        if self._chance() < self.plan.loss:
+            return  # the nodes nearest to the key could not be reached
+        body = entry.body
+        task = body.id if isinstance(body, Task) else getattr(body, "task", None)
+        assert task is not None
+
+        def stored() -> None:
+            self.entries.setdefault(task, {})[entry.digest] = entry
+            self.feed(device, EntryArrived(entry=entry), None)
+
+        self._at(self.now + self._delay(), stored)
+
+    def _read(self, device: DeviceId, machine: str, task: TaskId) -> None:
+        def read() -> None:
+            lost = self._chance() < self.plan.loss
+            found = () if lost else tuple(self.entries.get(task, {}).values())
+            self.feed(device, TaskRead(task=task, entries=found), machine)
+
+        self._at(self.now + self._delay(), read)
+
+    def _send(self, device: DeviceId, effect: Send) -> None:
+        data = encode_message(effect.message)
+
+        def arrive() -> None:
+            message = decode_message(data, self.open_entry)
+            self.feed(effect.to, MessageArrived(sender=device, message=message), None)
+
+        pause = self._delay()
+        if not self._alive(effect.to) or self._chance() < self.plan.loss:
+            failed = SendFailed(to=effect.to, message=effect.message)
+            self._later(UNANSWERED_SECONDS, device, failed)
+            return
+        self._at(self.now + pause, arrive)
+        if self._chance() < self.plan.doubled:
+            self._at(self.now + pause + 3 * self._delay(), arrive)
+
+    def _ask(self, device: DeviceId, machine: str, effect: AskWitness) -> None:
+        data, witness = encode_request(effect.request), effect.witness
+
+        def answered(answer: WitnessAnswer | None) -> WitnessAnswered:
+            return WitnessAnswered(ask=effect.ask, witness=witness, answer=answer)
+
+        def arrive() -> None:
+            if not self._alive(witness):
+                self._later(UNANSWERED_SECONDS, device, answered(None), machine)
+                return
+            answer = self._decide(device, witness, data)
+            if self._chance() < self.plan.loss:
+                self._later(UNANSWERED_SECONDS, device, answered(None), machine)
+            else:
+                self._later(self._delay(), device, answered(answer), machine)
+
+        if self._chance() < self.plan.loss:
+            self._later(UNANSWERED_SECONDS, device, answered(None), machine)
+            return
+        self._at(self.now + self._delay(), arrive)
+        if self._chance() < self.plan.doubled:
+            self._at(self.now + 3 * self._delay(), arrive)
+
+    def _decide(self, peer: DeviceId, witness: DeviceId, data: bytes) -> WitnessAnswer:
+        request = decode_request(data, self.open_entry)
+        key = (witness, request.task)
+        asked = WitnessAsked(peer=peer, request=request, born=WALL - 1.0)
+        cell, answer = Witness(witness).decide(self._cells.get(key), asked, WALL + self.now)
+        if cell is not None:
+            self._cells[key] = cell
+        signed = answer
+        if isinstance(answer, Grant):
+            signature = to_text(self._sign(witness, grant_bytes(answer)))
+            signed = replace(answer, signature=signature)
+        elif isinstance(answer, Ack):
+            said = ack_bytes(answer.task, answer.generation, answer.epoch, answer.output)
+            signed = replace(answer, signature=to_text(self._sign(witness, said)))
+        return decode_answer(encode_answer(signed))
+
+    # the agents
+
+    def _work(self, device: DeviceId, effect: RunSkill) -> None:
+        task = effect.task
+        lie = f" by {device}" if device in self.plan.liars else ""
+        done = SkillDone(
+            task=task.id,
+            epoch=effect.epoch,
+            output=right_output(task.name, lie),
+            size=100,
+            model="",
+            inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
+        )
+        seconds = self.plan.durations.get(task.name, self.plan.work_seconds)
+        self._later(seconds * (0.8 + 0.4 * self._chance()), device, done)
+
+    def _check(self, device: DeviceId, effect: RunChecks) -> None:
+        made = effect.output.body
+        assert isinstance(made, Output)
+        right = made.output == right_output(effect.task.name)
+        done = ChecksDone(
+            task=effect.task.id,
+            output=made.output,
+            accept=right,
+            checks=tuple(check.checker for check in effect.task.verification.checks),
+            reason="" if right else "it is wrong",
+        )
+        self._later(self.plan.check_seconds, device, done)
+
+
+def right_output(task: str, lie: str = "") -> str:
+    """The hash of what an agent at the table makes of a task."""
+    return sha256(f"output of {task}{lie}".encode()).hexdigest()
+
+
+def _forwarded(effect: Effect) -> Event | None:
+    match effect:
+        case OpenGraph(run=run, graph=graph):
+            return GraphOpened(run=run, graph=graph)
+        case CloseGraph(run=run, detail=detail):
+            return GraphClosed(run=run, detail=detail)
+        case TellCoordinator(event=event):
+            return event
+        case _:
+            return None

@@ -1,0 +1,78 @@
+"""A device's settings: defaults, places of faults, and the shipped example."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from pockethive.configs.settings import Settings, default_home, load_settings
+from pockethive.core.errors import ConfigError
+
+
+def test_the_shipped_example_states_the_defaults() -> None:
+    with resources.as_file(resources.files("pockethive.configs") / "node.yaml") as path:
+        assert load_settings(path) == Settings()
+
+
+def test_the_home_folder_follows_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("POCKETHIVE_HOME", str(tmp_path))
+    assert default_home() == tmp_path
+    monkeypatch.delenv("POCKETHIVE_HOME")
+    assert default_home().name == "pockethive"
+
+
+def test_every_field_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_nothing_listens_beyond_loopback_unless_asked() -> None:
+    assert Settings().address == ("127.0.0.1", 0)
+    assert not Settings().lend
+    assert not Settings().mdns
+    assert Settings(listen="[::1]:80").address == ("::1", 80)
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("home: here\ndocuments: [notes, /abs]\n", encoding="utf-8")
+    found = load_settings(path)
+    assert found.home == tmp_path / "here"
+    assert found.documents == (tmp_path / "notes", Path("/abs"))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("threads: lots", ":1:10: threads must be a whole number, found 'lots' (CPU threads"),
+        ("threads: 0", ":1:10: threads must be at least 1, found '0'"),
+        ("lend: maybe", ":1:7: lend must be yes or no, found 'maybe'"),
+        ("hiev: x", ":1:1: there is no setting 'hiev' (did you mean 'hive'?)"),
+        ("listen: nowhere", ":1:9: listen is not written as it should be, found 'nowhere'"),
+        ("log_level: loud", ":1:12: log_level must be 'debug', 'info', 'warning' or 'error'"),
+        ("join: [abc]", ":1:8: join.0 is not written as it should be, found 'abc'"),
+        ("documents: 5", ":1:12: documents must be a list, found '5'"),
+        ("quota_mb: 2", ":1:11: quota_mb must be at least 16, found '2'"),
+        ("hive: 3", ":1:7: hive must be text, found '3'"),
+        ("hive: a\nhive: b", ":2:1: 'hive' is given twice"),
+    ],
+)
+def test_a_fault_is_said_at_its_place(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert f"{path}{said}" in str(caught.value)
+
+
+def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("lend: 7s\nthreads: x\nquota_mb: y\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert [one.where for one in caught.value.problems] == [
+        f"{path}:1:7",
+        f"{path}:2:10",
+        f"{path}:3:11",
+    ]

@@ -1,0 +1,130 @@
+"""Messages inside datagrams: round trips, bounds, fragments, round-trip times."""
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pockethive.core.errors import BadEncoding, ProtocolError
+from pockethive.dht import wire
+from pockethive.dht.contact import Contact
+from pockethive.dht.rtt import FIRST, LONGEST, SHORTEST, RoundTrips
+from pockethive.dht.seal import MAX_DATAGRAM, Sealer
+from pockethive.dht.testing import NOW, somebody
+from pockethive.dht.transport import Message, SealedTransport
+
+ANNA, BERT = somebody("anna"), somebody("bert")
+HOSTS = st.sampled_from(["10.1.2.3", "127.0.0.1", "::1", "fe80::1", "2001:db8::7"])
+CONTACTS = st.builds(Contact, st.binary(min_size=32, max_size=32), HOSTS, st.integers(1, 65535))
+
+
+class Wire(asyncio.DatagramTransport):
+    """Keeps what is sent on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def sendto(self, data: object, addr: object = None) -> None:
+        assert isinstance(data, bytes)
+        self.sent.append(data)
+
+
+def ends() -> tuple[Wire, SealedTransport, SealedTransport]:
+    line = Wire()
+    rng = random.Random(1)
+    sealers = [Sealer(one, lambda: NOW, rng.randbytes) for one in (ANNA, BERT)]
+    return line, SealedTransport(line, sealers[0]), SealedTransport(Wire(), sealers[1])
+
+
+def message(payload: bytes, ident: int = 7) -> Message:
+    return Message(BERT.public, ("10.0.0.2", 1), wire.REQUEST, ident, payload)
+
+
+@given(st.lists(CONTACTS, max_size=8))
+def test_contacts_read_what_they_write(contacts: list[Contact]) -> None:
+    assert wire.unpack_contacts(wire.pack_contacts(contacts), 8) == contacts
+
+
+@given(st.binary(max_size=400))
+def test_noise_is_contacts_one_can_send_to_or_a_protocol_error(data: bytes) -> None:
+    try:
+        contacts = wire.unpack_contacts(data, 8)
+    except ProtocolError:
+        return
+    assert len(contacts) <= 8
+    for contact in contacts:
+        assert wire.is_address(contact.host)
+        assert contact.port > 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.251", "255.255.255.255", "::", "ff02::fb"])
+def test_contacts_that_nobody_should_be_sent_to_are_left_out(host: str) -> None:
+    good = Contact(ANNA.public, "10.0.0.1", 5)
+    bad = Contact(BERT.public, host, 5)
+    assert wire.unpack_contacts(wire.pack_contacts([bad, good]), 8) == [good]
+
+
+def test_more_contacts_than_asked_for_are_refused() -> None:
+    many = wire.pack_contacts([Contact(ANNA.public, "10.0.0.1", 5)] * 9)
+    with pytest.raises(BadEncoding):
+        wire.unpack_contacts(many, 8)
+
+
+@given(st.binary(max_size=300))
+def test_reading_noise_raises_nothing_but_protocol_errors(data: bytes) -> None:
+    for unpack in (wire.unpack_request, wire.unpack_reply):
+        with contextlib.suppress(ProtocolError):
+            unpack(data)
+
+
+@given(st.integers(0, wire.MAX_PAYLOAD), st.randoms(use_true_random=False))
+def test_messages_survive_fragments_in_any_order_sent_twice(
+    size: int, shuffler: random.Random
+) -> None:
+    line, anna, bert = ends()
+    payload = random.Random(size).randbytes(size)
+    anna.send(message(payload))
+    anna.send(message(payload))
+    shuffler.shuffle(line.sent)
+    got = [bert.receive(datagram, ("10.0.0.1", 1)) for datagram in line.sent]
+    whole = [each for each in got if each is not None]
+    assert 1 <= len(whole) <= 2
+    assert {each.payload for each in whole} == {payload}
+    assert {each.public for each in whole} == {ANNA.public}
+    assert max(map(len, line.sent)) <= MAX_DATAGRAM
+    assert len(line.sent) <= 2 * wire.MAX_FRAGMENTS
+
+
+def test_a_message_over_eight_fragments_is_not_sent() -> None:
+    with pytest.raises(BadEncoding):
+        wire.pack_request("ask", [bytes(wire.MAX_PAYLOAD)])
+    assert len(wire.pack_request("ask", ["m" * 32, bytes(wire.MAX_BODY)])) <= wire.MAX_PAYLOAD
+
+
+def test_unfinished_messages_are_bounded_per_peer() -> None:
+    line, anna, bert = ends()
+    for ident in range(100):
+        anna.send(message(bytes(5000), ident))
+    first = [data for number, data in enumerate(line.sent) if number % 5 == 0]
+    for datagram in first:
+        assert bert.receive(datagram, ("10.0.0.1", 1)) is None
+    assert [len(partials) for partials in bert._partials.values()] == [8]
+
+
+def test_waiting_adapts_to_the_peer_within_bounds() -> None:
+    trips = RoundTrips()
+    assert trips.timeout(b"new") == FIRST
+    for _ in range(50):
+        trips.sample(b"near", 0.001)
+    assert trips.timeout(b"near") == SHORTEST
+    for _ in range(50):
+        trips.sample(b"far", 0.8)
+    assert 0.8 < trips.timeout(b"far") < 1.0
+    for _ in range(50):
+        trips.sample(b"slow", 30.0)
+    assert trips.timeout(b"slow") == LONGEST
+    assert trips.timeout(b"another") == LONGEST  # the average of all, bounded

@@ -1,0 +1,73 @@
+"""What the tests of local models share."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from pockethive.core.errors import ModelError
+from pockethive.core.ports import ChoiceForm
+from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, open_bundle, write_bundle
+from pockethive.inference.session import Session
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Path:
+    """The default model's bundle on this machine."""
+    default = platformdirs.user_data_path("pockethive", appauthor=False)
+    home = Path(os.environ.get("POCKETHIVE_HOME") or default)
+    folder = find_bundle(DEFAULT_MODEL, "int8", home)
+    if folder is None:
+        raise ModelError(f"no bundle in {home}", cure="make it: `pockethive models get`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> Session:
+    """The default model, loaded once for all tests that are marked `model`."""
+    return Session(open_bundle(model_folder), threads=2)
+
+
+@pytest.fixture
+def facts_form() -> ChoiceForm:
+    """General knowledge, with three worked examples."""
+    shots = {
+        "What colour is the sky on a clear day?": "blue",
+        "How many legs does a spider have?": "eight",
+        "What do cows give us to drink?": "milk",
+    }
+    return ChoiceForm(
+        name="facts",
+        shots="".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in shots.items()),
+        template="Question: {question}\nAnswer:",
+    )
+
+
+@pytest.fixture
+def card() -> Card:
+    """A card that names no file yet."""
+    return Card(
+        name="tiny",
+        quantization="int8",
+        source="hf:owner/tiny",
+        revision="main",
+        licence="Apache-2.0",
+        parameters=1000,
+        context=64,
+        stop_ids=(2,),
+        chat="<s>{system}</s><u>{user}</u>",
+        chat_bare="<u>{user}</u>",
+        files={},
+    )
+
+
+@pytest.fixture
+def small_bundle(tmp_path: Path, card: Card) -> Bundle:
+    """A bundle with a sound card around files that no run time could load."""
+    made = tmp_path / "made"
+    made.mkdir()
+    for name in MODEL_FILES:
+        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    return write_bundle(made, card, tmp_path / "models" / "tiny-int8")
