@@ -230,7 +230,7 @@ def plant(bench: Bench, questions: dict[str, Any]) -> list[Planted]:
         ("wrong sentence", wrong, False),
         ("random", wrong, True),
     ):
-        for item, owner, hit in _one_each(bench.rng, pool):
+        for item, owner, hit in _spread(bench.rng, pool):
             asked = bench.rng.choice([q for q in questions["answerable"] if q is not item])
             question = asked["question"] if other else item["question"]
             finding = _finding(index_of(bench.tools[owner]), hit, question, item)
@@ -240,11 +240,12 @@ def plant(bench: Bench, questions: dict[str, Any]) -> list[Planted]:
     return planted
 
 
-def _one_each(rng: random.Random, pool: Sequence[Pool]) -> list[Pool]:
-    """At most one entry per question, at most PLANTED in all."""
+def _spread(rng: random.Random, pool: Sequence[Pool]) -> list[Pool]:
+    """PLANTED entries where there are so many, from as many questions as there are."""
     shuffled = rng.sample(list(pool), len(pool))
-    by_question = {entry[0]["question"]: entry for entry in shuffled}
-    return list(by_question.values())[:PLANTED]
+    first = {entry[0]["question"]: entry for entry in shuffled}
+    more = [entry for entry in shuffled if first[entry[0]["question"]] is not entry]
+    return [*first.values(), *more][:PLANTED]
 
 
 def passages_of(index: DocumentIndex, sources: Sequence[str]) -> list[Hit]:

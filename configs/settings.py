@@ -1,7 +1,7 @@
 """One device's own settings, from a file or from keyword arguments.
 
-Rule guarded here: a device without a settings file listens on loopback only and lends nothing away
-that it was not asked for; every field says what it is for.
+Rule guarded here: a device without a settings file listens on loopback only and announces itself to
+nobody; every field says what it is for.
 """
 
 import difflib

@@ -117,8 +117,9 @@ class Lookup:
         before = [each.distance for each in self._nearest(self._k)]
         candidate.answered = True
         self._offer(contacts, candidate.depth + 1)
-        # Nobody nearer came up: all that is left is to hear from the k, all at once.
-        self._settled = [each.distance for each in self._nearest(self._k)] == before
+        # Nobody nearer came up, and the nearest has been heard: all at once with the rest of the k.
+        after = list(self._nearest(self._k))
+        self._settled = after[0].answered and [each.distance for each in after] == before
 
     def _offer(self, contacts: Iterable[Contact], depth: int) -> None:
         for contact in contacts:

@@ -17,7 +17,6 @@ from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
-from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
@@ -34,7 +33,6 @@ from pockethive.core.spec import Team
 from pockethive.core.task import RunId
 from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.dht.identity import Identity, verify
-from pockethive.dht.mdns import Announcer, discover
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.home import own
 from pockethive.model_source import model_source
@@ -42,6 +40,7 @@ from pockethive.planners.context import Plan
 
 if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
+    from pockethive.dht.mdns import Announcer
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +114,8 @@ class Assembly:
         self._interpreter: Ref | None = None
         self.crew = AgentCrew(
             CrewPlan(
-                skills=SKILLS if settings.works else {},
-                checkers=CHECKERS if settings.verifies else {},
+                skills=settings.skills if settings.works else {},
+                checkers=settings.checkers if settings.verifies else {},
                 team=team,
                 tools=self._tools,
             ),
@@ -162,6 +161,8 @@ class Assembly:
     async def _meet(self) -> None:
         contacts = list(self.settings.join)
         if self.settings.mdns:
+            from pockethive.dht.mdns import Announcer, discover
+
             try:
                 contacts += await discover(self.settings.hive, MDNS_SECONDS)
                 self._announcer = Announcer(self.node.contact, self.settings.hive)
@@ -237,7 +238,7 @@ class Assembly:
             machines["scout"] = Scout(
                 ScoutSettings(
                     device=device,
-                    skills=frozenset(SKILLS),
+                    skills=frozenset(settings.skills),
                     has_model=self._model is not None,
                     concurrency=WORK_AT_ONCE,
                 ),
@@ -248,7 +249,7 @@ class Assembly:
                 VerifierSettings(
                     device=device,
                     owner_key=self.ownership.owner_key,
-                    checkers=frozenset(CHECKERS),
+                    checkers=frozenset(settings.checkers),
                     has_model=self._model is not None,
                 ),
                 verify,
@@ -263,8 +264,8 @@ class Assembly:
             certificate=self.ownership.certificate,
             host=contact.host,
             port=contact.port,
-            skills=tuple(sorted(SKILLS)) if settings.works else (),
-            checkers=tuple(sorted(CHECKERS)) if settings.verifies else (),
+            skills=tuple(sorted(settings.skills)) if settings.works else (),
+            checkers=tuple(sorted(settings.checkers)) if settings.verifies else (),
             model=self.model_class.sha256 if self.model_class else "",
             documents=self.documents.documents if self.documents else 0,
             works=settings.works,

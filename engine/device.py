@@ -11,12 +11,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pockethive.actors.skill import Checker, Skill
+from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.assembly import Assembly
 from pockethive.core.errors import Failure, NetworkError
 from pockethive.core.events import CancelRequested, GoalSubmitted
@@ -46,6 +48,8 @@ class DeviceSettings:
         model: what agents and the planner load when they first need one; None: no model at all.
         threads: of the model; 0: one per core. mdns: find and be found on the local network.
         quota_bytes: of blobs kept for others.
+        skills, checkers: what its agents can do, by name; the shipped ones unless a service that
+            embeds this device brings its own.
     """
 
     home: Path
@@ -62,6 +66,8 @@ class DeviceSettings:
     threads: int = 0
     mdns: bool = False
     quota_bytes: int = 1_000_000_000
+    skills: Mapping[str, Skill] = field(default_factory=lambda: SKILLS)
+    checkers: Mapping[str, Checker] = field(default_factory=lambda: CHECKERS)
 
 
 class Device:

@@ -13,6 +13,8 @@ from pockethive.core.ports import Model, Sampling, Span
 from pockethive.core.spec import Method
 
 _WORD = re.compile(r"\w+")
+_WORD_RUN = re.compile(r"\w[^\s,;:?!\"]*(?<!\.)")
+_OPENING = 3
 _WHOLE = 0.8  # a slot with more of the goal's words than this has taken nothing out of it
 _EDGES = " \t\n.,;:?!\"'"
 
@@ -38,6 +40,8 @@ def fill_slots(method: Method, goal: str, model: Model) -> Filled:
         made = model.generate(asked, Sampling(max_tokens=48, stop=("\n",)))
         read, written = read + made.prompt_tokens, written + made.generated_tokens
         span = find_span(goal, made.text)
+        if span is None or not is_sensible(span, goal, taken):
+            span = copy_span(model, asked, goal, taken)
         if span is not None and is_sensible(span, goal, taken):
             places[slot.name] = span.text
             taken.append(span)
@@ -56,6 +60,30 @@ def find_span(goal: str, text: str) -> Span | None:
         return None
     found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", goal, re.IGNORECASE)
     return Span(found.group(), found.start(), found.end()) if found else None
+
+
+def copy_span(model: Model, asked: str, goal: str, taken: Sequence[Span]) -> Span | None:
+    """The piece of `goal` outside `taken` that the model likes best after `asked`.
+
+    First where it begins, by the likelihood of the next three words, then where it ends.
+    """
+    words = list(_WORD_RUN.finditer(goal))
+    free = [all(w.end() <= t.start or t.end <= w.start() for t in taken) for w in words]
+    runs = [[j for j in range(i, len(words)) if all(free[i : j + 1])] for i in range(len(words))]
+    runs = [run for run in runs if run]
+    if not runs:
+        return None
+    openings = [_piece(goal, words, run[:_OPENING]) for run in runs]
+    liked = model.score(asked, [f" {opening}" for opening in openings])
+    run = runs[max(range(len(runs)), key=liked.__getitem__)]
+    ends = [_piece(goal, words, run[: n + 1]) for n in range(len(run))]
+    liked = model.score(asked, [f" {end}\n" for end in ends])
+    best = max(range(len(run)), key=liked.__getitem__)
+    return Span(ends[best], words[run[0]].start(), words[run[best]].end())
+
+
+def _piece(goal: str, words: Sequence[re.Match[str]], run: Sequence[int]) -> str:
+    return goal[words[run[0]].start() : words[run[-1]].end()]
 
 
 def is_sensible(span: Span, goal: str, taken: Sequence[Span]) -> bool:

@@ -147,6 +147,13 @@ class DocumentIndex:
             for key, source, size, place, _, title, heading, body, score in rows
         )
 
+    def known(self, question: str) -> float:
+        """The share of a question's words that stand anywhere in the documents, 0 to 1."""
+        terms = _terms(analyse(question))
+        with self._busy:
+            found = [bool(self._matching(term)) for term in terms]
+        return sum(found) / len(found) if found else 0.0
+
     def prove(self, hit: Hit) -> Proof:
         """The path of a passage under its document's signed root."""
         with self._busy:

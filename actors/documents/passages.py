@@ -22,6 +22,7 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _TABLE_EDGE = re.compile(r"\s*\+[-=+]+\+\s*$")
 _SENTENCE_END = (".", ":", ";", "?", "!", ",", "”")
 _ART = re.compile(r"(?m)^\s*\+[-=+]+\+\s*$|(?m:(?:^|(?<=\s))\|+(?:(?=\s)|$))|^\s*\|[=\-|]+\|\s*$")
+_LINE = re.compile(r"(?m)^[ \t]*([=\-~*_#])\1{3,}[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,10 @@ def split(text: str, name: str) -> tuple[Passage, ...]:
 
 
 def plain(text: str) -> str:
-    """A slice as one line to read: white space collapsed, the bars of text tables left out."""
+    """A slice as one line to read: white space once, without the lines and bars of text tables."""
     if "|" in text:
         text = _ART.sub(" ", text)
+    text = _LINE.sub(" ", text)
     return " ".join(text.split())
 
 

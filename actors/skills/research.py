@@ -22,8 +22,11 @@ from pockethive.core.ports import Model
 PASSAGES = 8  # read per question: the best by BM25
 SCORED = 6  # candidates the model reads; each costs about a hundred tokens
 QUOTE = 450  # characters of a quotation at most, white space counted once
-LEAST_COVERAGE = 0.2  # of the question's information; with less the model is not even asked
-ENOUGH_COVERAGE = 0.42  # with less, only a strong lead counts; both set on development questions
+# When a device says "nothing here"; all set on the development questions.
+LEAST_COVERAGE = 0.15  # of the question's information; with less the model is not even asked
+ENOUGH_COVERAGE = 0.42  # with less, and few shared words, only a clear lead counts
+ENOUGH_KNOWN = 0.75  # of the question's words known here: it may be asked in other words
+CLEAR_LEAD = 7.0  # nats, for questions whose words are known
 MAX_FINDINGS = 8
 LEAST_LEAD = 2.0  # nats ahead of unrelated passages; less says nothing about the question
 _COVERAGE_WEIGHT = 5.0  # nats for a passage that has every word of the question
@@ -57,6 +60,8 @@ class Search:
             raise SkillFailure(
                 "this device has no documents", where=work.name, cure="start it with --documents"
             )
+        if tools.model is None:
+            raise SkillFailure("searching needs a model", where=work.name)
         index, question = tools.documents, str(work.params["question"])
         limit = min(int(work.params.get("limit", 2)), MAX_FINDINGS)
         ranked, tokens = look_up(question, index, tools.model, limit)
@@ -68,7 +73,7 @@ class Search:
 
 
 def look_up(
-    question: str, index: DocumentIndex, model: Model | None, limit: int = SCORED
+    question: str, index: DocumentIndex, model: Model, limit: int = SCORED
 ) -> tuple[tuple[Candidate, ...], int]:
     """Candidates, best first, and the tokens the model read.
 
@@ -80,21 +85,23 @@ def look_up(
     wanted = query_stems(analyse(question))
     candidates = [best_window(hit, wanted) for hit in hits]
     candidates.sort(key=_lexical, reverse=True)
-    if model is None:
-        return tuple(_scored(item, _lexical(item)) for item in candidates), 0
     reader = Reader(model, question)
     read = candidates[: max(SCORED, limit)]
     scored = [_scored(item, reader.gain(context(item, question))) for item in read]
     level = max(map(reader.gain, unrelated(index, question)))
+    clear = CLEAR_LEAD if index.known(question) >= ENOUGH_KNOWN else STRONG_LEAD
     plausible = max(hit.coverage for hit in hits) >= ENOUGH_COVERAGE
-    worth = [item for item in scored if _is_worth(item, item.score - level, question, plausible)]
+    worth = [
+        item
+        for item in scored
+        if item.score >= level + clear
+        or (plausible and item.score >= level + LEAST_LEAD and _shares(item, question))
+    ]
     return tuple(sorted(worth, key=lambda item: -item.score)), reader.tokens
 
 
-def _is_worth(item: Candidate, lead: float, question: str, plausible: bool) -> bool:
-    """Words and model together speak for a candidate, or the model alone does so strongly."""
-    shared = share(question, context(item, question)) >= LEAST_SHARE
-    return lead >= STRONG_LEAD or (plausible and shared and lead >= LEAST_LEAD)
+def _shares(item: Candidate, question: str) -> bool:
+    return share(question, context(item, question)) >= LEAST_SHARE
 
 
 def context(candidate: Candidate, question: str) -> str:

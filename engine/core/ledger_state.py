@@ -1,6 +1,6 @@
 """What the ledger knows of its runs and tasks. Plain state; the decisions are in `ledger`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pockethive.core.effects import Publish
@@ -131,9 +131,9 @@ class RunState:
     tasks: dict[str, TaskState]
     ended_at: float | None = None
 
-    def outcomes(self) -> Mapping[str, Outcome]:
-        """How each task ended, as its dependants see it: a commit counts once it can be read."""
-        return {name: _outcome(state) for name, state in self.tasks.items()}
+    def outcomes(self, names: Iterable[str]) -> Mapping[str, Outcome]:
+        """How tasks ended, as their dependants see it: a commit counts once it can be read."""
+        return {name: _outcome(self.tasks[name]) for name in names}
 
 
 def _outcome(state: TaskState) -> Outcome:

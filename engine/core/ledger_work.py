@@ -33,7 +33,7 @@ class WorkDesk:
 
     def unlock(self, run: RunState, state: TaskState, now: float) -> Effects:
         """See whether a waiting task may start, or never will."""
-        outcomes = run.outcomes()
+        outcomes = run.outcomes(state.planned.sources)
         readiness = run.graph.readiness(state.task.name, outcomes, now - run.began)
         if readiness is Readiness.READY:
             state.move(Move.UNLOCK, now, "ready")
@@ -156,7 +156,7 @@ class WorkDesk:
 
 def committed_inputs(run: RunState, state: TaskState) -> tuple[tuple[str, TaskId], ...]:
     """The sources of a task that were committed, by name."""
-    outcomes = run.outcomes()
+    outcomes = run.outcomes(state.planned.sources)
     return tuple(
         (name, run.tasks[name].id)
         for name in state.planned.sources

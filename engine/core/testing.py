@@ -6,8 +6,8 @@ gives one play, so a failure is repeated by its seed. Bytes pass through the rea
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 
 from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
@@ -29,7 +29,7 @@ from pockethive.core.effects import (
     SetTimer,
     TellCoordinator,
 )
-from pockethive.core.entry import Entry, Kind, Member, Output
+from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadSignature, Failure
 from pockethive.core.events import (
@@ -58,7 +58,7 @@ from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
 from pockethive.core.scout import Scout, ScoutSettings
-from pockethive.core.spec import Limits
+from pockethive.core.table_plan import Line, Sign, TablePlan, plan_members, right_output
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
 from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.core.witness import Witness, WitnessAsked
@@ -66,44 +66,6 @@ from pockethive.core.witness import Witness, WitnessAsked
 WALL = 1_900_000_000.0  # unix time at the table's second 0
 UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
 _MAX_WIRE = 8_192
-
-Sign = Callable[[DeviceId, bytes], bytes]
-"""A device's signature (64 bytes) over a message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TablePlan:
-    """What is played. Times are seconds; chances are from 0 to 1.
-
-    `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
-    `durations`: how long a task's work takes, by task name.
-    """
-
-    seed: str
-    devices: tuple[DeviceId, ...]
-    owner_key: str
-    skills: tuple[str, ...]
-    checkers: tuple[str, ...]
-    limits: Limits = field(default_factory=Limits)
-    latency: float = 0.02
-    loss: float = 0.0
-    doubled: float = 0.0
-    crashes: Mapping[DeviceId, float] = field(default_factory=dict)
-    liars: frozenset[DeviceId] = frozenset()
-    durations: Mapping[str, float] = field(default_factory=dict)
-    work_seconds: float = 1.0
-    check_seconds: float = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of the transcript."""
-
-    at: float
-    device: DeviceId
-    machine: str
-    event: Event
-    effects: tuple[Effect, ...]
 
 
 class _Machine:
@@ -137,7 +99,7 @@ class Table:
         """
         self._graph = graph
         for device in self.plan.devices:
-            self._later(0.0, device, MembersChanged(members=self._members()))
+            self._later(0.0, device, MembersChanged(members=plan_members(self.plan)))
         run = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32])
         goal = GoalSubmitted(run=run, goal="play", wall=WALL + 0.01)
         self._later(0.01, self.plan.devices[0], goal)
@@ -183,24 +145,6 @@ class Table:
             has_model=True,
         )
         yield _Machine("verifier", Verifier(checker, verify).handle)
-
-    def _members(self) -> tuple[Member, ...]:
-        plan = self.plan
-        return tuple(
-            Member(
-                device=device,
-                owner_key=plan.owner_key,
-                certificate=to_text(bytes(64)),
-                host="127.0.0.1",
-                port=1,
-                skills=plan.skills,
-                checkers=plan.checkers,
-                model="0" * 64,
-                documents=0,
-                works=True,
-            )
-            for device in plan.devices
-        )
 
     # the clock and the dice
 
@@ -405,11 +349,6 @@ class Table:
             reason="" if right else "it is wrong",
         )
         self._later(self.plan.check_seconds, device, done)
-
-
-def right_output(task: str, lie: str = "") -> str:
-    """The hash of what an agent at the table makes of a task."""
-    return sha256(f"output of {task}{lie}".encode()).hexdigest()
 
 
 def _forwarded(effect: Effect) -> Event | None:

@@ -96,7 +96,7 @@ def _facts(model: Any, tokenizer: Any, from_gguf: bool) -> dict[str, Any]:
     stop_ids |= {known[end] for end in _TURN_ENDS if end in chat and end in known}
     if not stop_ids and tokenizer.eos_token_id is not None:
         stop_ids.add(tokenizer.eos_token_id)
-    prefix = [] if from_gguf else tokenizer.build_inputs_with_special_tokens([])
+    prefix = [] if from_gguf else list(tokenizer("")["input_ids"])
     return {
         "parameters": _parameters(model),
         "context": int(getattr(model.config, "max_position_embeddings", 2048)),

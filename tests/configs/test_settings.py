@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pockethive.configs.settings import Settings, default_home, load_settings
+from pockethive.configs.home import default_home
+from pockethive.configs.settings import Settings, load_settings
 from pockethive.core.errors import ConfigError
 
 
@@ -29,7 +30,6 @@ def test_every_field_is_described() -> None:
 
 def test_nothing_listens_beyond_loopback_unless_asked() -> None:
     assert Settings().address == ("127.0.0.1", 0)
-    assert not Settings().lend
     assert not Settings().mdns
     assert Settings(listen="[::1]:80").address == ("::1", 80)
 
@@ -46,7 +46,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     ("line", "said"),
     [
         ("threads: lots", ":1:10: threads must be a whole number, found 'lots' (CPU threads"),
-        ("threads: 0", ":1:10: threads must be at least 1, found '0'"),
+        ("threads: -1", ":1:10: threads must be at least 0, found '-1'"),
         ("lend: maybe", ":1:7: lend must be yes or no, found 'maybe'"),
         ("hiev: x", ":1:1: there is no setting 'hiev' (did you mean 'hive'?)"),
         ("listen: nowhere", ":1:9: listen is not written as it should be, found 'nowhere'"),

@@ -2,6 +2,7 @@
 
 import hmac
 from hashlib import sha256
+from typing import Any
 
 from pockethive.core.canonical import digest, encode, to_text
 from pockethive.core.entry import Body, Entry, Output, Verdict
@@ -127,15 +128,15 @@ def acks(task: Task, epoch: int, output_sha: str, count: int) -> tuple[tuple[Dev
     return tuple((w, to_text(sign(w, said))) for w in task.committee.witnesses[:count])
 
 
-def planned(name: str, after: tuple[Edge, ...] = (), **changes: object) -> PlannedTask:
-    parts: dict[str, object] = {
+def planned(name: str, after: tuple[Edge, ...] = (), **changes: Any) -> PlannedTask:
+    parts: dict[str, Any] = {
         "name": name,
         "role": "researcher",
         "skill": "search",
         "after": after,
         "verification": CHECKED,
     }
-    return PlannedTask(**{**parts, **changes})  # type: ignore[arg-type]  # a table of keywords
+    return PlannedTask(**{**parts, **changes})
 
 
 def edge(*sources: str, kind: EdgeKind = EdgeKind.ALL, count: int = 1, seconds: int = 0) -> Edge:

@@ -59,9 +59,10 @@ from pockethive.core.lease_codec import (
 )
 from pockethive.core.message import Ended, LetGo, Made, Message, Offer, Progress, VerifyOffer
 from pockethive.core.message_codec import decode_message, encode_message
+from pockethive.core.table_plan import TablePlan
 from pockethive.core.task import Check, Committee, EdgeKind, Policy, Task, TaskId, Verification
 from pockethive.core.task import task_id as make_id
-from pockethive.core.testing import Table, TablePlan
+from pockethive.core.testing import Table
 from tests.core.core_play import (
     DEVICES,
     OWNER_KEY,

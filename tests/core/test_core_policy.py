@@ -1,6 +1,7 @@
 """Verification policy, rendezvous order, committees."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -101,7 +102,7 @@ def test_an_output_that_stays_on_its_device_is_attested_not_verified() -> None:
         ({"verification": Verification(checks=TASK.verification.checks, verdicts=4)}, "at most 3"),
     ],
 )
-def test_plans_that_cannot_be_verified_are_refused(changes: dict[str, object], told: str) -> None:
+def test_plans_that_cannot_be_verified_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(GraphError, match=told):
         check_plan(TaskGraph((planned("a", **changes),)))
 

@@ -1,6 +1,7 @@
 """Whole runs at the table: every machine, a bad network, dying and lying devices."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,13 @@ from pockethive.core.events import CancelRequested
 from pockethive.core.fold import fold
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
-from pockethive.core.lease import Accepted
 from pockethive.core.lifecycle import Status
 from pockethive.core.polling import Poll
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
+from pockethive.core.table_plan import TablePlan, right_output
 from pockethive.core.task import DeviceId
-from pockethive.core.testing import Table, TablePlan, right_output
+from pockethive.core.testing import Table
 from tests.core.core_play import DEVICES, OWNER_KEY, planned, research, sign, verify
 
 OWNER = DEVICES[0]
@@ -178,9 +179,7 @@ def test_a_device_alone_attests_what_stays_on_it() -> None:
         ({"place": DeviceId(DEVICES[6])}, "is not here"),
     ],
 )
-def test_a_task_nobody_can_do_fails_with_a_plain_reason(
-    changes: dict[str, object], told: str
-) -> None:
+def test_a_task_nobody_can_do_fails_with_a_plain_reason(changes: dict[str, Any], told: str) -> None:
     outcome = table("nobody").run(TaskGraph((planned("only", **changes),)))
     assert outcome.status is RunStatus.FAILED
     assert told in outcome.reason
@@ -221,9 +220,3 @@ def test_the_check_has_teeth_acks_of_too_few_are_no_commit(monkeypatch: pytest.M
     played = table("mutant")
     with pytest.raises((AssertionError, Failure)):
         check(played, played.run(research(DEVICES[1:4])))
-
-
-def test_the_value_to_go_on_with_is_of_the_highest_epoch_told_by_most() -> None:
-    poll = Poll("t", 1, table("x").run(TaskGraph((planned("a"),))).tasks[0].task.committee, 0.0)
-    assert poll.accepted() is None
-    assert Accepted(2, "b").epoch == 2

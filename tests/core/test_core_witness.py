@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -264,10 +264,10 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(("lease", "lease", "commit", "commit", "free", "wait", "forget")),
         st.integers(0, 2),
-        st.integers(0, 3),
+        st.integers(0, 7),  # from 4 on: all four witnesses, one after the other
         st.integers(1, 4),
     ),
-    max_size=60,
+    max_size=40,
 )
 
 
@@ -289,14 +289,15 @@ class History:
         for action, who, where, epoch in steps:
             if not self.safe():
                 break
-            self._step(action, who, where, epoch)
+            for one in range(4) if where >= 4 else (where,):
+                self._step(action, who, one, epoch)
         return self
 
     def _step(self, action: str, who: int, where: int, epoch: int) -> None:
         desk, worker = self.desks[where], WORKERS[who]
         desk.now = self.now
         if action == "wait":
-            self.now += 4 * epoch
+            self.now += epoch
         elif action == "forget" and self.forgetful:
             desk.cell = None
         elif action == "lease":
@@ -304,8 +305,9 @@ class History:
             if isinstance(grant, Grant):
                 self.leases[who][where] = self.now + grant.seconds
         elif action == "free":
-            desk.ask(worker, FreeLease(task=TASK.id, epoch=epoch))
-            self.leases[who].pop(where, None)
+            answer = desk.ask(worker, FreeLease(task=TASK.id, epoch=epoch))
+            if isinstance(answer, EpochRead) and answer.epoch == epoch:
+                self.leases[who].pop(where, None)
         elif action == "commit":
             made = output(TASK.id, worker, epoch, f"by {who}")
             ack = desk.commit(made, (verdict(made, DEVICES[6]),), epoch)
@@ -323,7 +325,7 @@ class History:
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_never_two_committed_outputs_and_never_two_holders(steps: list[Step]) -> None:
     assert History().play(steps).safe()
 
@@ -332,7 +334,13 @@ def breaks(history: History, steps: Sequence[Step]) -> bool:
     return not history.play(steps).safe()
 
 
-SEARCH = settings(max_examples=3_000, deadline=None, derandomize=True, database=None)
+SEARCH = settings(
+    max_examples=1_000,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],  # that a history is found matters, not how short it can get
+)
 
 
 def test_the_check_has_teeth_a_quorum_of_two_of_four_breaks() -> None:

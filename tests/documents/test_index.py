@@ -90,6 +90,16 @@ def test_nothing_in_a_question_is_search_syntax(index: DocumentIndex, question: 
     index.search(question)
 
 
+def test_an_index_tells_which_words_it_knows_and_picks_other_passages(index: DocumentIndex) -> None:
+    assert index.known("does a zeppelin leave the harbour") == pytest.approx(2 / 3)
+    assert index.known("") == 0.0
+    hits = {hit.key for hit in index.search("ferry")}
+    picked = index.pick(b"seed", 2, without=hits)
+    assert picked == index.pick(b"seed", 2, without=hits)
+    assert picked
+    assert not any("ferry" in passage.text for passage in picked)
+
+
 def test_small_words_are_kept_when_there_is_nothing_else() -> None:
     assert analyse("what is in?").words == ("what", "is", "in")
     assert analyse("what does 'in' do with strings").symbols == ("in",)

@@ -51,6 +51,11 @@ def test_a_markdown_guide_splits_under_its_headings_terms_and_table_rows() -> No
     assert any("The tank is empty and has to be filled." in text for _, _, text in told)
 
 
+def test_reading_a_slice_leaves_drawn_lines_out() -> None:
+    assert plain("one\n\n======\n\ntwo -- three") == "one two -- three"
+    assert plain("| a | b |\n+---+---+\n| c | d |") == "a b c d"
+
+
 def test_a_rst_heading_is_a_title_and_a_text_without_one_is_called_by_its_file() -> None:
     rst = "Bridges\n*******\n\nA bridge carries a road over water and has stood here since 1910.\n"
     assert split(rst, "x")[0].title == "Bridges"

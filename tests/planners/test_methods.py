@@ -28,7 +28,7 @@ from pockethive.inference.testing import ScriptedModel
 from pockethive.planners.context import PlanContext
 from pockethive.planners.methods import channel, plan
 from pockethive.planners.planner import make_plan
-from pockethive.planners.slots import find_span
+from pockethive.planners.slots import copy_span, find_span, is_sensible
 
 DATA = Path(__file__).parent.parent / "data"
 WORDS = Vocabulary(
@@ -149,7 +149,7 @@ def method(name: str, *examples: str, slots: tuple[Slot, ...] = ()) -> Method:
     )
 
 
-NEEDY = method("needy", "the red fox", slots=(Slot(name="x", question="X"),))
+NEEDY = method("needy", "foxes", slots=(Slot(name="x", question="X"),))
 
 
 def ask(team: Team, goal: str) -> list[tuple[str, bool]]:
@@ -160,21 +160,21 @@ def ask(team: Team, goal: str) -> list[tuple[str, bool]]:
 def test_a_method_whose_slots_stay_empty_is_passed_over() -> None:
     made = plan(
         small(NEEDY, method("plain", "a blue cat")),
-        PlanContext(goal="the red fox"),
+        PlanContext(goal="foxes"),
         ScriptedModel(default="nothing of the kind"),
     )
     (decision,) = made.trace
     assert decision.options == ("needy", "plain")
     assert decision.passed_over == ("needy",)
     assert decision.chosen == "plain"
-    assert decision.margin == 2.0
+    assert decision.margin == 1.0
     assert made.prompt_tokens > 0
 
 
 def test_without_an_applicable_method_the_fallback_is_taken_and_said() -> None:
-    assert ask(small(NEEDY, fallback="needy"), "the red fox") == [("needy", True)]
-    with pytest.raises(GraphError, match="none of the methods needy fits the goal 'the red fox'"):
-        ask(small(NEEDY), "the red fox")
+    assert ask(small(NEEDY, fallback="needy"), "foxes") == [("needy", True)]
+    with pytest.raises(GraphError, match="none of the methods needy fits the goal 'foxes'"):
+        ask(small(NEEDY), "foxes")
 
 
 def test_others_must_lead_the_fallback() -> None:
@@ -225,6 +225,20 @@ def test_a_span_is_whole_words_of_the_goal_in_its_own_spelling() -> None:
     assert (span.text, span.start, span.end) == ("Oak", 8, 11)
     assert find_span("Compare oaks", "oak") is None
     assert find_span("Compare oaks", " ?") is None
+
+
+def test_a_copied_span_keeps_off_what_is_taken() -> None:
+    goal = "Who sang it, and who wrote it?"
+    taken = [found] if (found := find_span(goal, "Who sang it")) else []
+    assert taken
+    span = copy_span(ScriptedModel(), "Other: who wrote it\nOther:", goal, taken)
+    assert span is not None
+    assert span.start >= goal.index("and")
+    assert goal[span.start : span.end] == span.text
+    assert is_sensible(span, goal, taken)
+    everything = find_span("Who", "who")
+    assert everything is not None
+    assert copy_span(ScriptedModel(), "Other:", "Who?", [everything]) is None
 
 
 def test_planning_by_methods_needs_a_model() -> None:

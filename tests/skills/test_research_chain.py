@@ -92,6 +92,8 @@ def test_a_device_without_documents_or_model_says_so(hive: Any) -> None:
     with pytest.raises(SkillFailure, match="no documents"):
         SKILLS["search"].run(work, bare)
     with pytest.raises(SkillFailure, match="needs a model"):
+        SKILLS["search"].run(work, replace(hive.tools[0], model=None))
+    with pytest.raises(SkillFailure, match="needs a model"):
         SKILLS["rank"].run(work, bare)
     value = hive.run("search", 0, {}, question=QUESTION)
     with pytest.raises(SkillFailure, match="needs a model"):

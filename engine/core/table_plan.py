@@ -1,0 +1,74 @@
+"""What is played at the table of `pockethive.core.testing`: devices, faults, durations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from pockethive.core.canonical import to_text
+from pockethive.core.effects import Effect
+from pockethive.core.entry import Member
+from pockethive.core.events import Event
+from pockethive.core.spec import Limits
+from pockethive.core.task import DeviceId
+
+Sign = Callable[[DeviceId, bytes], bytes]
+"""A device's signature (64 bytes) over a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """What is played. Times are seconds; chances are from 0 to 1.
+
+    `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `durations`: how long a task's work takes, by task name.
+    """
+
+    seed: str
+    devices: tuple[DeviceId, ...]
+    owner_key: str
+    skills: tuple[str, ...]
+    checkers: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    latency: float = 0.02
+    loss: float = 0.0
+    doubled: float = 0.0
+    crashes: Mapping[DeviceId, float] = field(default_factory=dict)
+    liars: frozenset[DeviceId] = frozenset()
+    durations: Mapping[str, float] = field(default_factory=dict)
+    work_seconds: float = 1.0
+    check_seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the transcript."""
+
+    at: float
+    device: DeviceId
+    machine: str
+    event: Event
+    effects: tuple[Effect, ...]
+
+
+def plan_members(plan: TablePlan) -> tuple[Member, ...]:
+    """The devices as they advertise themselves: alike, and all of one owner."""
+    return tuple(
+        Member(
+            device=device,
+            owner_key=plan.owner_key,
+            certificate=to_text(bytes(64)),
+            host="127.0.0.1",
+            port=1,
+            skills=plan.skills,
+            checkers=plan.checkers,
+            model="0" * 64,
+            documents=0,
+            works=True,
+        )
+        for device in plan.devices
+    )
+
+
+def right_output(task: str, lie: str = "") -> str:
+    """The hash of what an agent at the table makes of a task."""
+    return sha256(f"output of {task}{lie}".encode()).hexdigest()

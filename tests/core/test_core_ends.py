@@ -1,0 +1,126 @@
+"""Verifier, ledger and coordinator one event at a time: what they refuse and how runs end."""
+
+from typing import Any
+
+import pytest
+
+from pockethive.core.coordinator import Coordinator
+from pockethive.core.effects import (
+    CloseGraph,
+    Effect,
+    FinishRun,
+    OpenGraph,
+    PlanGoal,
+)
+from pockethive.core.errors import ProtocolError
+from pockethive.core.events import (
+    GoalSubmitted,
+    GraphOpened,
+    GraphPlanned,
+    MessageArrived,
+    PlanningFailed,
+    TimerFired,
+)
+from pockethive.core.graph import TaskGraph
+from pockethive.core.ledger import Ledger, LedgerSettings
+from pockethive.core.message import Made, Progress, VerifyOffer
+from pockethive.core.report import RunStatus
+from pockethive.core.spec import Limits
+from pockethive.core.task import RunId
+from pockethive.core.verifier import Verifier, VerifierSettings
+from tests.core.core_play import (
+    DEVICES,
+    OWNER_KEY,
+    RUN,
+    edge,
+    entry,
+    make_task,
+    output,
+    planned,
+    verify,
+)
+
+TASK = make_task()
+OWNER, WORKER, OTHER = DEVICES[:3]
+SIGNED = entry(OWNER, TASK)
+
+
+def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+class TestVerifier:
+    def test_it_never_judges_its_own_output_and_only_what_it_can_check(self) -> None:
+        for author, checkers, asked in (
+            (OTHER, {"quotation"}, 1),
+            (WORKER, {"quotation"}, 0),
+            (OTHER, {"arithmetic"}, 0),
+        ):
+            settings = VerifierSettings(
+                device=WORKER,
+                owner_key=OWNER_KEY,
+                checkers=frozenset(checkers),
+                has_model=False,
+            )
+            offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, author))
+            effects = Verifier(settings, verify).handle(
+                MessageArrived(sender=OWNER, message=offer), 0.0
+            )
+            assert len(effects) == asked
+
+
+class TestLedgerAndCoordinator:
+    def test_a_run_whose_goal_never_came_is_a_fault_of_the_shell(self) -> None:
+        settings = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits())
+        event = GraphOpened(run=RUN, graph=TaskGraph((planned("a"),)))
+        with pytest.raises(ProtocolError, match="its goal never came"):
+            Ledger(settings, verify).handle(event, 0.0)
+
+    def test_progress_and_outputs_of_unknown_tasks_are_ignored(self) -> None:
+        settings = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits())
+        ledger = Ledger(settings, verify)
+        for message in (
+            Made(entry=output(TASK.id, WORKER)),
+            Progress(task=TASK.id, epoch=1, state="claimed", reason=""),
+        ):
+            assert ledger.handle(MessageArrived(sender=WORKER, message=message), 0.0) == ()
+
+    def test_a_plan_is_opened_and_a_bad_one_ends_the_run_with_its_reason(self) -> None:
+        good, bad = (
+            TaskGraph((planned("a"),)),
+            TaskGraph(tuple(planned(f"a-{n}") for n in range(3))),
+        )
+        for graph, opened in ((good, 1), (bad, 0)):
+            coordinator = Coordinator(OWNER, Limits(max_tasks=2))
+            begun = coordinator.handle(GoalSubmitted(run=RUN, goal="why?", wall=0.0), 0.0)
+            assert of(PlanGoal, begun) == [PlanGoal(run=RUN, goal="why?")]
+            effects = coordinator.handle(GraphPlanned(run=RUN, graph=graph), 1.0)
+            assert len(of(OpenGraph, effects)) == opened
+            assert len(of(FinishRun, effects)) == 1 - opened
+
+    def test_a_planner_that_fails_ends_the_run(self) -> None:
+        coordinator = Coordinator(OWNER, Limits())
+        coordinator.handle(GoalSubmitted(run=RUN, goal="why?", wall=0.0), 0.0)
+        effects = coordinator.handle(PlanningFailed(run=RUN, reason="no method fits"), 2.0)
+        (finish,) = of(FinishRun, effects)
+        assert finish.outcome.status is RunStatus.FAILED
+        assert "no method fits" in finish.outcome.reason
+
+    def test_a_run_whose_tasks_never_report_ends_all_the_same(self) -> None:
+        coordinator = Coordinator(OWNER, Limits(timeout_seconds=5))
+        coordinator.handle(GoalSubmitted(run=RUN, goal="why?", wall=0.0), 0.0)
+        graph = TaskGraph((planned("a"), planned("b", (edge("a"),))))
+        coordinator.handle(GraphPlanned(run=RUN, graph=graph), 1.0)
+        assert of(CloseGraph, coordinator.handle(TimerFired(name=f"limit:{RUN}"), 5.0))
+        (finish,) = of(FinishRun, coordinator.handle(TimerFired(name=f"closing:{RUN}"), 8.0))
+        assert finish.outcome.status is RunStatus.TIMED_OUT
+        assert {name for name, _ in finish.outcome.missing} == {"a", "b"}
+
+    def test_runs_are_kept_apart(self) -> None:
+        coordinator, other = Coordinator(OWNER, Limits()), RunId("cd" * 16)
+        for run in (RUN, other):
+            coordinator.handle(GoalSubmitted(run=run, goal="why?", wall=0.0), 0.0)
+        effects = coordinator.handle(PlanningFailed(run=other, reason="no"), 1.0)
+        assert [finish.outcome.run for finish in of(FinishRun, effects)] == [other]
+        graph = TaskGraph((planned("a"),))
+        assert of(OpenGraph, coordinator.handle(GraphPlanned(run=RUN, graph=graph), 1.0))

@@ -1,0 +1,308 @@
+"""Machines one event at a time: what they refuse, what they repeat, what they give up."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pockethive.core.acquisition import ATTEMPTS, Acquisition, Phase
+from pockethive.core.effects import (
+    AskWitness,
+    Effect,
+    Publish,
+    RunSkill,
+    Send,
+    SetTimer,
+    StopSkill,
+)
+from pockethive.core.entry import Close, CloseReason, Entry
+from pockethive.core.events import (
+    EntryArrived,
+    Event,
+    MessageArrived,
+    SkillDone,
+    SkillFailed,
+    TaskRead,
+    TimerFired,
+    WitnessAnswered,
+)
+from pockethive.core.labels import Label
+from pockethive.core.lease import (
+    DRIFT,
+    Accepted,
+    AskLease,
+    EpochRead,
+    FreeLease,
+    Grant,
+    Propose,
+    Refusal,
+    Refused,
+    WitnessAnswer,
+)
+from pockethive.core.message import Ended, LetGo, Made, Offer
+from pockethive.core.polling import Poll
+from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.task import DeviceId
+from tests.core.core_play import (
+    DEVICES,
+    entry,
+    make_task,
+    output,
+    sha,
+    verify,
+)
+
+TASK = make_task()
+OWNER, WORKER, OTHER = DEVICES[:3]
+SIGNED = entry(OWNER, TASK)
+OFFER = Offer(
+    task=TASK.id,
+    skill="search",
+    needs_model=False,
+    label=Label.HIVE,
+    place=None,
+    rank=0,
+    entry=SIGNED,
+)
+
+
+def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def grant(epoch: int, accepted: Accepted | None = None) -> Grant:
+    return Grant(
+        task=TASK.id, generation=1, epoch=epoch, holder=WORKER, seconds=15, accepted=accepted
+    )
+
+
+def refusal(why: Refused = Refused.BUSY, epoch: int = 1, wait: int = 0) -> Refusal:
+    return Refusal(task=TASK.id, reason=why, epoch=epoch, wait_seconds=wait, accepted=None)
+
+
+def read(epoch: int) -> EpochRead:
+    return EpochRead(task=TASK.id, epoch=epoch, accepted=None)
+
+
+def answers(
+    asks: tuple[Effect, ...] | tuple[AskWitness, ...], *given: WitnessAnswer | None
+) -> list[WitnessAnswered]:
+    questions = [ask for ask in asks if isinstance(ask, AskWitness)]
+    return [
+        WitnessAnswered(ask=ask.ask, witness=ask.witness, answer=answer)
+        for ask, answer in zip(questions, given, strict=False)
+    ]
+
+
+class TestAcquisition:
+    def test_the_second_highest_epoch_counts_where_one_witness_may_lie(self) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(0.0)
+        asked: tuple[AskWitness, ...] = ()
+        for event in answers(asks, read(900), read(4), read(3)):
+            asked = lease.answered(event, 0.1)
+        assert {ask.request.epoch for ask in asked if isinstance(ask.request, AskLease)} == {5}
+
+    def held(self, accepted: Accepted | None = None) -> Acquisition:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(10.0)
+        for event in answers(asks, read(0), read(0), read(0)):
+            asks = lease.answered(event, 10.5)
+        for event in answers(asks, grant(1), grant(1, accepted), grant(1)):
+            lease.answered(event, 11.0)
+        assert lease.phase is Phase.HELD
+        return lease
+
+    def test_a_lease_is_counted_from_when_it_was_asked_less_the_drift(self) -> None:
+        assert self.held().until == pytest.approx(10.5 + 15 * (1 - DRIFT) / (1 + DRIFT))
+
+    def test_a_lease_not_renewed_in_time_is_given_up(self) -> None:
+        kept, lapsed = self.held(), self.held()
+        assert kept.renew(15.5)
+        assert kept.phase is Phase.HELD
+        assert lapsed.renew(24.2) == ()
+        assert lapsed.phase is Phase.GIVEN_UP
+
+    def test_too_few_grants_are_all_freed_and_it_backs_off_until_it_gives_up(self) -> None:
+        lease, now = Acquisition(SIGNED, WORKER), 0.0
+        for attempt in range(ATTEMPTS):
+            asks = lease.begin(now)
+            for event in answers(asks, read(attempt), read(attempt), read(attempt)):
+                asks = lease.answered(event, now)
+            freed: tuple[AskWitness, ...] = ()
+            for event in answers(asks, grant(attempt + 1), refusal(), refusal()):
+                freed = lease.answered(event, now)
+            assert len(freed) == len(TASK.committee.witnesses)
+            assert all(isinstance(ask.request, FreeLease) for ask in freed)
+            now = lease.retry_at
+        assert lease.phase is Phase.GIVEN_UP
+
+    def test_it_waits_as_long_as_a_warming_witness_says(self) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(0.0)
+        for event in answers(asks, read(0), read(0), read(0)):
+            asks = lease.answered(event, 0.0)
+        for event in answers(asks, refusal(Refused.WARMING, wait=9), refusal(), None):
+            lease.answered(event, 0.0)
+        assert lease.phase is Phase.BACKING_OFF
+        assert lease.retry_at >= 9
+
+    def test_a_witness_that_missed_the_lease_is_asked_for_it_again(self) -> None:
+        lease = self.held()
+        asks = lease.propose(output(TASK.id, WORKER), 12.0)
+        again: tuple[AskWitness, ...] = ()
+        for event in answers(asks, refusal(Refused.UNKNOWN)):
+            again = lease.answered(event, 12.1)
+        assert [type(ask.request) for ask in again] == [AskLease]
+
+    def test_answers_to_older_questions_and_of_strangers_count_nothing(self) -> None:
+        poll = Poll("t", 2, TASK.committee, 0.0)
+        stray = WitnessAnswered(ask="t#1", witness=DEVICES[0], answer=grant(1))
+        assert not poll.take(stray)
+        assert not poll.take(replace(stray, ask="t#2", witness=DEVICES[6]))
+        assert poll.take(replace(stray, ask="t#2"))
+        assert not poll.take(replace(stray, ask="t#2"))
+        assert poll.yes == 1
+
+    def test_the_accepted_value_of_the_highest_epoch_told_by_most_is_gone_on_with(self) -> None:
+        poll = Poll("t", 1, TASK.committee, 0.0)
+        told = (Accepted(1, sha("a")), Accepted(2, sha("b")), Accepted(2, sha("c")))
+        values = (*told, Accepted(2, sha("b")))
+        for witness, value in zip(TASK.committee.witnesses, values, strict=True):
+            poll.take(WitnessAnswered(ask="t#1", witness=witness, answer=grant(3, value)))
+        assert poll.accepted() == Accepted(2, sha("b"))
+
+
+class TestScout:
+    def scout(self, **changes: Any) -> Scout:
+        parts: dict[str, Any] = {
+            "device": WORKER,
+            "skills": frozenset({"search"}),
+            "has_model": False,
+            "concurrency": 1,
+        }
+        return Scout(ScoutSettings(**{**parts, **changes}), verify)
+
+    def offered(self, scout: Scout, offer: Offer = OFFER, sender: DeviceId = OWNER) -> Any:
+        return scout.handle(MessageArrived(sender=sender, message=offer), 0.0)
+
+    def to_lease(
+        self, scout: Scout, offer: Offer = OFFER, accepted: Accepted | None = None
+    ) -> tuple[Effect, ...]:
+        """From the offer to the lease; what the last grant caused."""
+        self.offered(scout, offer)
+        effects = scout.handle(TimerFired(name=f"start:{offer.task}"), 0.0)
+        for event in answers(effects, read(0), read(0), read(0)):
+            effects = scout.handle(event, 0.1)
+        for event in answers(effects, grant(1, accepted), grant(1), grant(1)):
+            effects = scout.handle(event, 0.2)
+        return effects
+
+    def test_it_takes_its_turn(self) -> None:
+        effects = self.offered(self.scout(), replace(OFFER, rank=2))
+        assert effects == (SetTimer(name=f"start:{TASK.id}", at=0.6),)
+
+    @pytest.mark.parametrize(
+        "offer",
+        [
+            replace(OFFER, entry=entry(OWNER, replace(TASK, needs_model=True))),
+            replace(OFFER, entry=entry(OWNER, replace(TASK, skill="juggle"))),
+            replace(OFFER, entry=entry(OWNER, make_task(place=OTHER))),
+            replace(OFFER, entry=output(TASK.id, OWNER)),
+            replace(OFFER, task=make_task("other").id),
+        ],
+        ids=["no model", "no skill", "placed elsewhere", "no task", "another task"],
+    )
+    def test_offers_that_do_not_fit_are_left(self, offer: Offer) -> None:
+        assert self.offered(self.scout(), offer) == ()
+
+    def test_only_the_owner_offers(self) -> None:
+        assert self.offered(self.scout(), sender=OTHER) == ()
+
+    def test_with_the_lease_it_tells_the_owner_and_works(self) -> None:
+        effects = self.to_lease(self.scout())
+        assert [send.message.state for send in of(Send, effects)] == ["claimed"]
+        assert of(RunSkill, effects) == [RunSkill(task=TASK, epoch=1, inputs=())]
+
+    def test_it_does_no_work_when_witnesses_hold_an_accepted_value(self) -> None:
+        effects = self.to_lease(self.scout(), accepted=Accepted(1, sha("right")))
+        assert of(RunSkill, effects) == []
+        assert [(s.message.state, s.message.reason) for s in of(Send, effects)] == [
+            ("accepted", sha("right"))
+        ]
+
+    def test_beyond_its_hands_it_queues_and_goes_on_when_one_is_free(self) -> None:
+        scout = self.scout()
+        self.to_lease(scout)
+        other = make_task("other")
+        self.offered(scout, replace(OFFER, task=other.id, entry=entry(OWNER, other)))
+        assert scout.handle(TimerFired(name=f"start:{other.id}"), 1.0) == ()
+        effects = scout.handle(SkillFailed(task=TASK.id, epoch=1, reason="no idea"), 2.0)
+        asked = {ask.request.task for ask in of(AskWitness, effects)}
+        assert asked == {TASK.id, other.id}, "one is freed, the other begun"
+        assert [send.message.state for send in of(Send, effects)] == ["failed"]
+
+    def test_it_signs_proposes_and_announces_its_output(self) -> None:
+        scout = self.scout()
+        self.to_lease(scout)
+        done = SkillDone(task=TASK.id, epoch=1, output=sha("right"), size=5, model="", inputs=())
+        effects = scout.handle(done, 1.0)
+        (publish,) = of(Publish, effects)
+        made = output(TASK.id, WORKER)
+        assert publish.body == made.body
+        effects = scout.handle(EntryArrived(entry=made), 1.1)
+        assert {type(ask.request) for ask in of(AskWitness, effects)} == {Propose}
+        for event in answers(effects, grant(1), grant(1), grant(1)):
+            effects = scout.handle(event, 1.2)
+        assert of(Send, effects) == [Send(to=OWNER, message=Made(entry=made))]
+        assert scout.handle(done, 1.3) == ()
+
+    @pytest.mark.parametrize(
+        ("sender", "epoch", "stops"), [(OWNER, 1, 1), (OTHER, 1, 0), (OWNER, 2, 0)]
+    )
+    def test_it_lets_go_when_the_owner_says_so(
+        self, sender: DeviceId, epoch: int, stops: int
+    ) -> None:
+        scout = self.scout()
+        self.to_lease(scout)
+        letter = LetGo(task=TASK.id, epoch=epoch, reason="")
+        effects = scout.handle(MessageArrived(sender=sender, message=letter), 1.0)
+        assert len(of(StopSkill, effects)) == stops
+        assert bool(of(AskWitness, effects)) is bool(stops)
+
+    def test_it_stops_for_the_owners_close_and_not_for_a_strangers(self) -> None:
+        scout = self.scout()
+        self.to_lease(scout)
+
+        def ended(author: DeviceId) -> Event:
+            close = Close(task=TASK.id, reason=CloseReason.CANCELLED, detail="")
+            signed: Entry = entry(author, close)
+            return MessageArrived(sender=author, message=Ended(task=TASK.id, entry=signed))
+
+        assert scout.handle(ended(OTHER), 1.0) == ()
+        assert of(StopSkill, scout.handle(ended(OWNER), 1.0))
+
+    def test_work_stops_when_the_lease_is_gone(self) -> None:
+        scout = self.scout()
+        self.to_lease(scout)
+        effects = scout.handle(TimerFired(name=f"renew:{TASK.id}"), 14.0)
+        assert of(StopSkill, effects)
+        assert [send.message.state for send in of(Send, effects)] == ["failed"]
+
+    def test_inputs_that_cannot_be_proven_end_the_attempt(self) -> None:
+        scout = self.scout()
+        source = make_task("source")
+        offer = replace(OFFER, inputs=(("source", source.id),))
+        assert of(RunSkill, self.to_lease(scout, offer)) == []
+        effects: tuple[Effect, ...] = ()
+        for attempt in range(8):
+            unproven = TaskRead(
+                task=source.id, entries=(entry(OWNER, source), output(source.id, OTHER))
+            )
+            assert of(RunSkill, scout.handle(unproven, 1.0)) == []
+            effects = scout.handle(TimerFired(name=f"read:{TASK.id}"), 1.0 + attempt / 2)
+            if of(Send, effects):
+                break
+        (send,) = of(Send, effects)
+        assert send.message.state == "failed"
+        assert "inputs" in send.message.reason

@@ -1,0 +1,59 @@
+"""The package's face: short, frozen and light."""
+
+import subprocess
+import sys
+
+import pytest
+
+import pockethive
+
+HEAVY = (
+    "asyncio",
+    "kademlia",
+    "pykka",
+    "openvino",
+    "numpy",
+    "pydantic",
+    "torch",
+    "transformers",
+    "rich",
+)
+
+
+def loaded_after(code: str) -> set[str]:
+    """Modules in a fresh interpreter after `code`."""
+    probe = f"import sys\n{code}\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_public_names_are_these() -> None:
+    assert pockethive.__all__ == [
+        "Citation",
+        "Happening",
+        "PocketHiveError",
+        "Result",
+        "Swarm",
+        "SwarmOptions",
+    ]
+    for name in pockethive.__all__:
+        assert getattr(pockethive, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Swram'"):
+        _ = pockethive.Swram
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_after("import pockethive") & set(HEAVY) == set()
+
+
+def test_the_help_loads_nothing_heavy() -> None:
+    code = "from pockethive.cli.main import parser; parser().format_help()"
+    assert loaded_after(code) & set(HEAVY) == set()
+
+
+def test_the_dht_loads_neither_actors_nor_models() -> None:
+    assert loaded_after("import pockethive.dht.node") & {"pykka", "openvino", "pydantic"} == set()
+
+
+def test_a_device_without_work_for_a_model_loads_no_runtime() -> None:
+    assert loaded_after("import pockethive.device") & {"openvino", "torch", "transformers"} == set()
