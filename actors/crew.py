@@ -23,7 +23,7 @@ from pockethive.actors.agent import (
 )
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.bridge import ask_async
-from pockethive.actors.planner_actor import PlanAsked, PlannerActor
+from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
 from pockethive.actors.skill import Checker, Skill, Tools, Work
 from pockethive.actors.supervisor import ChildSpec, Supervisor
 from pockethive.actors.workbench import Workbench
@@ -81,6 +81,11 @@ class AgentCrew:
             self._hire(VERIFIER, lambda: self._agent(None))
         if self._plan.team is not None:
             self._hire(PLANNER, self._planner)
+
+    def warm_up(self) -> None:
+        """Have the planner, where there is one, prepare for its first goal."""
+        if self._plan.team is not None:
+            self._supervisor.ref(PLANNER).tell(WarmUp())
 
     def do(self, effect: RunSkill, work: Work) -> None:
         """Order an output. Answered by SkillDone or SkillFailed."""

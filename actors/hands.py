@@ -211,11 +211,8 @@ class NodeHands:
         )
 
     async def _send(self, effect: Send) -> None:
-        data = encode_message(effect.message)
-        if effect.to == self._around.entries.device:
-            await self.message_arrived(from_text(effect.to), data)
-            return
         try:
+            data = encode_message(effect.message)
             await _retried(
                 lambda: self._around.node.request(self._reach(effect.to), MESSAGE_METHOD, data)
             )

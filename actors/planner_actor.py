@@ -1,13 +1,18 @@
 """The planner's actor: plans on its own thread, with the device's model."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from pockethive.actors.base import BaseActor
+from pockethive.core.errors import PocketHiveError
 from pockethive.core.ports import Model
 from pockethive.core.spec import Team
 from pockethive.planners.context import PlanContext
+from pockethive.planners.methods import warm
 from pockethive.planners.planner import make_plan
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,11 @@ class PlanAsked:
     """Plan a goal over the devices that hold documents now. Answered by a Plan."""
 
     context: PlanContext
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Load the model and let it read the methods' examples, before the first goal comes."""
 
 
 class PlannerActor(BaseActor):
@@ -29,5 +39,15 @@ class PlannerActor(BaseActor):
         match message:
             case PlanAsked(context=context):
                 return make_plan(self._team, context, self._model)
+            case WarmUp():
+                return self._warm_up()
             case _:
                 return super().on_receive(message)
+
+    def _warm_up(self) -> None:
+        if self._model is None:
+            return
+        try:
+            warm(self._team, self._model)
+        except PocketHiveError as error:  # the first goal will say the same to somebody who asks
+            _log.warning("the planner's model could not be warmed up: %s", error)

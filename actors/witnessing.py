@@ -34,10 +34,13 @@ _LIMITS = {
 
 
 class HiveRules:
-    """What a node of a hive stores, and how it witnesses. Called on the node's threads."""
+    """What a node of a hive stores, and how it witnesses. Called on the node's threads.
 
-    def __init__(self, identity: Identity, entries: Entries) -> None:
-        self._identity, self._entries = identity, entries
+    `booted` is when this process began to witness, unix seconds: leases granted before count anew.
+    """
+
+    def __init__(self, identity: Identity, entries: Entries, booted: float) -> None:
+        self._identity, self._entries, self._booted = identity, entries, booted
         self._witness = Witness(entries.device)
 
     def limit(self, kind: str) -> KindLimit:
@@ -58,7 +61,9 @@ class HiveRules:
     def decide(self, ask: Ask) -> Decision:
         """One step of the witness's machine, signed."""
         request = decode_request(ask.request, self._entries.open)
-        asked = WitnessAsked(peer=DeviceId(to_text(ask.peer)), request=request, born=ask.born)
+        asked = WitnessAsked(
+            peer=DeviceId(to_text(ask.peer)), request=request, born=ask.born, booted=self._booted
+        )
         cell, answer = self._witness.decide(ask.cell, asked, ask.now)
         return Decision(cell=cell, reply=encode_answer(self._signed(answer)))
 

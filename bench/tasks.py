@@ -44,7 +44,7 @@ def team(shape: str, tasks: int) -> Team:
     for before, name in pairwise(names):
         after[name] = (before,) if shape == "chain" else ()
     if shape == "fan":
-        after[names[-1]] = tuple(names[:-1][:60])  # a task reads at most 64 sources
+        after[names[-1]] = tuple(names[:-1][:16])  # what one output entry can name
     role = Role(
         name="idler",
         skill="nothing",

@@ -12,7 +12,7 @@ from pockethive.actors.entries import Entries
 from pockethive.actors.hands import MESSAGE_METHOD, PING_METHOD, NodeHands, Surroundings
 from pockethive.actors.interpreter import Interpreter, Machine
 from pockethive.actors.interpreter_actor import InterpreterActor, Post
-from pockethive.actors.model_actor import ModelActor
+from pockethive.actors.model_actor import Describe, ModelActor
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
@@ -87,7 +87,7 @@ class Assembly:
                 blob_bytes=settings.quota_bytes,
             ),
             self.identity,
-            HiveRules(self.identity, self.entries),
+            HiveRules(self.identity, self.entries, wall_clock()),
         )
         self.met = threading.Event()  # set whenever the roster changed
         self.roster = Roster(
@@ -208,6 +208,8 @@ class Assembly:
 
     def _start_agents(self, interpreter: Interpreter) -> Ref:
         self.crew.start(self.workbench)
+        if self.settings.eager:
+            self._warm_up()
         return self.supervisor.start(
             ChildSpec(
                 name=INTERPRETER,
@@ -224,6 +226,12 @@ class Assembly:
         ref = self.supervisor.start(ChildSpec(name=MODEL, factory=lambda: ModelActor(source.load)))
         return ModelProxy(ref, MODEL_SECONDS)
 
+    def _warm_up(self) -> None:
+        """Load the model while there is nothing else to do; nobody waits for it."""
+        if self._model is not None:
+            self.supervisor.ref(MODEL).tell(Describe())
+        self.crew.warm_up()
+
     def _machines(self) -> dict[str, Machine]:
         device, settings = self.entries.device, self.settings
         machines: dict[str, Machine] = {}
@@ -238,6 +246,7 @@ class Assembly:
             machines["scout"] = Scout(
                 ScoutSettings(
                     device=device,
+                    owner_key=None if settings.lends else self.ownership.owner_key,
                     skills=frozenset(settings.skills),
                     has_model=self._model is not None,
                     concurrency=WORK_AT_ONCE,
@@ -249,6 +258,7 @@ class Assembly:
                 VerifierSettings(
                     device=device,
                     owner_key=self.ownership.owner_key,
+                    lends=settings.lends,
                     checkers=frozenset(settings.checkers),
                     has_model=self._model is not None,
                 ),

@@ -45,6 +45,7 @@ class DeviceSettings:
     Attributes:
         home: the person's home folder (owner key, models). folder: this device's own, below it.
         works: take tasks of the hive. verifies: give verdicts. lends: both also for other owners.
+        eager: load the model at once instead of when it is first needed.
         model: what agents and the planner load when they first need one; None: no model at all.
         threads: of the model; 0: one per core. mdns: find and be found on the local network.
         quota_bytes: of blobs kept for others.
@@ -62,6 +63,7 @@ class DeviceSettings:
     works: bool = True
     verifies: bool = True
     lends: bool = True
+    eager: bool = False
     model: ModelNeed | None = None
     threads: int = 0
     mdns: bool = False

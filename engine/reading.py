@@ -54,7 +54,7 @@ async def read_entries(key: str, join: Sequence[str], hive: str) -> tuple[SeenEn
     with tempfile.TemporaryDirectory(prefix="pockethive-get-") as folder:
         identity = Identity.load_or_create(Path(folder))
         entries = Entries(identity, hive)
-        node = Node(NodeSettings(), identity, HiveRules(identity, entries))
+        node = Node(NodeSettings(), identity, HiveRules(identity, entries, time.time()))
         async with node:
             await node.join(contacts)
             records = await node.get(where)

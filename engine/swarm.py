@@ -128,6 +128,7 @@ class Swarm:
                     documents=() if options.devices else options.documents,
                     works=options.devices == 0,
                     verifies=options.devices < 2,
+                    eager=True,
                     model=self.team.model,
                     threads=options.threads,
                     mdns=options.mdns,

@@ -101,6 +101,7 @@ def settings_of(args: argparse.Namespace) -> "DeviceSettings":
         works=works,
         verifies=works,
         lends=file.lend,
+        eager=args.follow,
         model=ModelNeed(name=name, quantization=quantization or file.quantization)
         if name
         else None,

@@ -48,12 +48,16 @@ Effects = Iterator[Effect]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoutSettings:
-    """What this device can do. `concurrency`: tasks worked on at once."""
+    """What this device can do. `concurrency`: tasks worked on at once.
+
+    `owner_key`: work for this owner's runs alone; None lends the device to everybody.
+    """
 
     device: DeviceId
     skills: frozenset[str]
     has_model: bool
     concurrency: int
+    owner_key: str | None = None
 
 
 class Scout:
@@ -108,6 +112,7 @@ class Scout:
             task.skill in settings.skills
             and (settings.has_model or not task.needs_model)
             and task.place in (None, settings.device)
+            and settings.owner_key in (None, task.owner_key)
         )
 
     def _fired(self, name: str, now: float) -> Effects:

@@ -46,12 +46,13 @@ Effects = Iterator[Effect]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """What this device can check, and who owns it."""
+    """What this device can check, and who owns it. `lends`: also for other owners' runs."""
 
     device: DeviceId
     owner_key: str
     checkers: frozenset[str]
     has_model: bool
+    lends: bool = True
 
 
 class _Stage(Enum):
@@ -140,6 +141,8 @@ class Verifier:
     def _may(self, task: Task, output: Entry) -> bool:
         settings = self._settings
         if output.author == settings.device or task.label is Label.DEVICE:
+            return False
+        if not settings.lends and task.owner_key != settings.owner_key:
             return False
         own = self._members.get(settings.device)
         if own is not None and not independent(

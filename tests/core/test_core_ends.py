@@ -51,16 +51,18 @@ def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
 
 class TestVerifier:
     def test_it_never_judges_its_own_output_and_only_what_it_can_check(self) -> None:
-        for author, checkers, asked in (
-            (OTHER, {"quotation"}, 1),
-            (WORKER, {"quotation"}, 0),
-            (OTHER, {"arithmetic"}, 0),
+        for author, checkers, owner_key, asked in (
+            (OTHER, {"quotation"}, OWNER_KEY, 1),
+            (WORKER, {"quotation"}, OWNER_KEY, 0),
+            (OTHER, {"arithmetic"}, OWNER_KEY, 0),
+            (OTHER, {"quotation"}, OTHER, 0),
         ):
             settings = VerifierSettings(
                 device=WORKER,
-                owner_key=OWNER_KEY,
+                owner_key=owner_key,
                 checkers=frozenset(checkers),
                 has_model=False,
+                lends=False,
             )
             offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, author))
             effects = Verifier(settings, verify).handle(

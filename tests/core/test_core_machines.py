@@ -216,6 +216,10 @@ class TestScout:
     def test_offers_that_do_not_fit_are_left(self, offer: Offer) -> None:
         assert self.offered(self.scout(), offer) == ()
 
+    def test_a_device_that_does_not_lend_itself_works_for_its_owner_alone(self) -> None:
+        assert self.offered(self.scout(owner_key=TASK.owner_key))
+        assert self.offered(self.scout(owner_key=OTHER)) == ()
+
     def test_only_the_owner_offers(self) -> None:
         assert self.offered(self.scout(), sender=OTHER) == ()
 
