@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pockethive.actors.agent import (
     AgentActor,
@@ -25,7 +25,7 @@ from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.bridge import ask_async
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
 from pockethive.actors.skill import Checker, Skill, Tools, Work
-from pockethive.actors.supervisor import ChildSpec, Supervisor
+from pockethive.actors.supervisor import ChildSpec
 from pockethive.actors.workbench import Workbench
 from pockethive.core import events
 from pockethive.core.effects import RunChecks, RunSkill
@@ -54,17 +54,27 @@ class CrewPlan:
     tools: Callable[[], Tools]
 
 
+class Staff(Protocol):
+    """Who runs actors: a `Supervisor` with its threads, or a virtual loop."""
+
+    def start(self, spec: ChildSpec) -> Ref:
+        """Start a child. Raises ActorFailure."""
+
+    def ref(self, name: str) -> Ref:
+        """The address of a child. Raises ActorFailure for unknown names."""
+
+
 class AgentCrew:
-    """Starts agents under `supervisor` and carries orders and reports. Safe on any thread."""
+    """Starts agents with `staff` and carries orders and reports. Safe on any thread."""
 
     def __init__(
         self,
         plan: CrewPlan,
-        supervisor: Supervisor,
+        staff: Staff,
         post: Callable[[Event], None],
         members: Callable[[], tuple[Member, ...]],
     ) -> None:
-        self._plan, self._supervisor = plan, supervisor
+        self._plan, self._staff = plan, staff
         self._post, self._members = post, members
         self._orders: dict[str, tuple[str, RunSkill | RunChecks]] = {}
         self._called_off = CalledOff()
@@ -85,7 +95,7 @@ class AgentCrew:
     def warm_up(self) -> None:
         """Have the planner, where there is one, prepare for its first goal."""
         if self._plan.team is not None:
-            self._supervisor.ref(PLANNER).tell(WarmUp())
+            self._staff.ref(PLANNER).tell(WarmUp())
 
     def do(self, effect: RunSkill, work: Work) -> None:
         """Order an output. Answered by SkillDone or SkillFailed."""
@@ -123,7 +133,7 @@ class AgentCrew:
         holders = sorted(m.device for m in self._members() if m.documents and m.works)
         context = PlanContext(goal=goal, document_devices=tuple(holders))
         plan: Plan = await ask_async(
-            self._supervisor.ref(PLANNER), PlanAsked(context), timeout=PLAN_SECONDS
+            self._staff.ref(PLANNER), PlanAsked(context), timeout=PLAN_SECONDS
         )
         return plan
 
@@ -135,7 +145,7 @@ class AgentCrew:
             self._reported(WorkFailed(token=token, reason=f"{agent} crashed: {error}"))
 
     def _hire(self, name: str, factory: Callable[[], BaseActor]) -> Ref:
-        return self._supervisor.start(ChildSpec(name=name, factory=factory))
+        return self._staff.start(ChildSpec(name=name, factory=factory))
 
     def _agent(self, skill: Skill | None) -> AgentActor:
         checkers = self._plan.checkers if skill is None else {}
@@ -162,7 +172,7 @@ class AgentCrew:
 
     def _order(self, agent: str, order: DoWork | DoChecks, token: str) -> None:
         try:
-            self._supervisor.ref(agent).tell(order)
+            self._staff.ref(agent).tell(order)
         except PocketHiveError as error:
             self._reported(WorkFailed(token=token, reason=str(error)))
 

@@ -6,17 +6,13 @@ Nothing here decides anything about the protocol.
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.entries import Entries
@@ -118,6 +114,8 @@ class NodeHands:
         self._around, self._loop = around, loop
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._bridge = LoopBridge(loop)
+        seed = around.node.settings.randbytes(16)
+        self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._ways: dict[type, Callable[[Any], Awaitable[None]]] = {
             PlanGoal: self._plan,
             Publish: self._publish,
@@ -180,7 +178,7 @@ class NodeHands:
 
     async def _publish(self, effect: Publish) -> None:
         record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
-        await _retried(lambda: self._around.node.put(record))
+        await self._retried(lambda: self._around.node.put(record))
         self._around.post(EntryArrived(entry=entry), None)
 
     async def _read(self, task: TaskId) -> tuple[Entry, ...]:
@@ -213,7 +211,7 @@ class NodeHands:
     async def _send(self, effect: Send) -> None:
         try:
             data = encode_message(effect.message)
-            await _retried(
+            await self._retried(
                 lambda: self._around.node.request(self._reach(effect.to), MESSAGE_METHOD, data)
             )
         except PocketHiveError as error:
@@ -291,15 +289,18 @@ class NodeHands:
         elif error is not None:
             _log.error("%s failed: %s", name, error, exc_info=error)
 
+    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask the network again twice, a little later each time, before giving up."""
+        async for attempt in AsyncRetrying(
+            stop=stop_after_attempt(3),
+            wait=self._pause,
+            retry=retry_if_exception_type(NetworkError),
+            reraise=True,
+        ):
+            with attempt:
+                return await call()
+        raise AssertionError("tenacity re-raises the last error")
 
-async def _retried(call: Callable[[], Awaitable[T]]) -> T:
-    """Ask the network again twice, a little later each time, before giving up."""
-    async for attempt in AsyncRetrying(
-        stop=stop_after_attempt(3),
-        wait=wait_random_exponential(multiplier=0.1, max=1.0),
-        retry=retry_if_exception_type(NetworkError),
-        reraise=True,
-    ):
-        with attempt:
-            return await call()
-    raise AssertionError("tenacity re-raises the last error")
+    def _pause(self, state: RetryCallState) -> float:
+        """Exponential with full jitter; the node's own chance, so that a simulation repeats it."""
+        return self._random.uniform(0, 0.1 * 2 ** (state.attempt_number - 1))

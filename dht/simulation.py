@@ -235,7 +235,15 @@ class World:
         return EPOCH + self.loop.time()
 
     def node(self, rules: Rules, settings: NodeSettings | None = None) -> Node:
-        """The next node: identity, address and randomness follow from the seed and its number."""
+        """The next node."""
+        own, identity = self.newcomer(settings)
+        return Node(own, identity, rules)
+
+    def newcomer(self, settings: NodeSettings | None = None) -> tuple[NodeSettings, Identity]:
+        """What the next node is made of, for whoever needs its key before its rules.
+
+        Identity, address and randomness follow from the seed and the node's number.
+        """
         self._made += 1
         number = self._made
         source = random.Random(f"node {self.seed} {number}")  # noqa: S311 - repeats itself
@@ -249,7 +257,7 @@ class World:
             randbytes=source.randbytes,
             carrier=lambda owner: VirtualCarrier(self.net, owner),
         )
-        return Node(own, identity, rules)
+        return own, identity
 
     def run(self, story: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine to its end in virtual time."""

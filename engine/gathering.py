@@ -5,15 +5,15 @@ import logging
 from concurrent.futures import Future
 from typing import Any
 
-from pockethive.assembly import Assembly
 from pockethive.core.errors import PocketHiveError
 from pockethive.core.report import Outcome, TaskReport
+from pockethive.parts import Parts
 from pockethive.result import Gathered, ModelUsed, Result, make_result
 
 _log = logging.getLogger(__name__)
 
 
-async def gather_result(ended: "Future[Outcome]", parts: Assembly) -> Result:
+async def gather_result(ended: "Future[Outcome]", parts: Parts) -> Result:
     """Wait for a run's end and read what it made. Runs on the device's loop."""
     outcome = await asyncio.wrap_future(ended)
     committed = [report for report in outcome.tasks if report.output is not None]
@@ -38,7 +38,7 @@ async def gather_result(ended: "Future[Outcome]", parts: Assembly) -> Result:
     return make_result(outcome, gathered)
 
 
-async def _output(parts: Assembly, report: TaskReport) -> dict[str, Any] | None:
+async def _output(parts: Parts, report: TaskReport) -> dict[str, Any] | None:
     assert report.output is not None
     try:
         return await parts.workbench.output(report.output, report.holders, report.task.label)
@@ -52,7 +52,7 @@ def _tokens(blob: dict[str, Any], kind: str) -> int:
     return count if isinstance(count, int) else 0
 
 
-def _model(parts: Assembly) -> ModelUsed:
+def _model(parts: Parts) -> ModelUsed:
     used = parts.model_class
     if used is None:
         return ModelUsed()

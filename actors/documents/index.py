@@ -44,10 +44,14 @@ CREATE VIRTUAL TABLE search USING fts5(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """Who vouches for an index: a device id and its Ed25519 signing function."""
+    """Who vouches for an index: a device id and its Ed25519 signing function.
+
+    `randbytes` makes the salts that hide the passages which are not quoted.
+    """
 
     device: str
     sign: Callable[[bytes], bytes]
+    randbytes: Callable[[int], bytes] = os.urandom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +249,7 @@ class DocumentIndex:
             raise DocumentError(
                 f"more than {MAX_PASSAGES} passages", where=source, cure="index fewer documents"
             )
-        salts = [os.urandom(merkle.SALT_SIZE) for _ in passages]
+        salts = [signer.randbytes(merkle.SALT_SIZE) for _ in passages]
         leaves = [passage_leaf(salt, item) for salt, item in zip(salts, passages, strict=True)]
         root = merkle.root(leaves)
         signature = signer.sign(statement(signer.device, source, len(passages), root))

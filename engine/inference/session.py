@@ -24,6 +24,7 @@ from pockethive.inference.sampling import drawer
 from pockethive.inference.tokens import Spelling, StopScanner, Tokens
 
 _SCORES_KEPT = 512
+_FORKED_AT_ONCE = 4096  # tokens of state; each option reads a copy of the prompt (46 kB a token)
 _SCORED_AT_ONCE = 256  # positions; each costs a row of the vocabulary (200 kB)
 
 
@@ -127,7 +128,7 @@ class Session:
         first = _log_softmax(self._read(ids, longest))
         totals = np.array([first[option[0]] for option in encoded], np.float64)
         rests = [i for i, option in enumerate(encoded) if len(option) > 1]
-        groups = _groups(rests, encoded)
+        groups = _groups(rests, encoded, len(ids))
         start = self._runtime.snapshot(len(ids)) if len(groups) > 1 else None
         for number, group in enumerate(groups):
             if number and start is not None:
@@ -191,12 +192,16 @@ def _drain(pieces: Generator[str, None, Generation]) -> Generation:
             return made
 
 
-def _groups(rests: Sequence[int], options: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Split options into passes of at most so many positions, like lengths together."""
+def _groups(
+    rests: Sequence[int], options: Sequence[Sequence[int]], prompt_tokens: int
+) -> list[list[int]]:
+    """Split options into passes that fit in memory, like lengths together."""
+    most_rows = max(1, _FORKED_AT_ONCE // prompt_tokens)
     groups: list[list[int]] = []
     for index in sorted(rests, key=lambda i: len(options[i])):
         width = len(options[index]) - 1
-        if groups and (len(groups[-1]) + 1) * width <= _SCORED_AT_ONCE:
+        rows = len(groups[-1]) + 1 if groups else 0
+        if 0 < rows <= most_rows and rows * width <= _SCORED_AT_ONCE:
             groups[-1].append(index)
         else:
             groups.append([index])

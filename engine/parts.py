@@ -1,0 +1,259 @@
+"""The parts of a device that are the same on a real network and in simulation, and their wiring.
+
+Rule guarded here: two worlds, one code. What differs between them is handed in (`Ground`) or left
+to the two subclasses: which model there is, and who drives the interpreter.
+"""
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
+from pockethive.actors.documents.index import DocumentIndex, Signer
+from pockethive.actors.entries import Entries
+from pockethive.actors.hands import MESSAGE_METHOD, PING_METHOD, NodeHands, Surroundings
+from pockethive.actors.interpreter import Interpreter, Machine
+from pockethive.actors.roster import Roster
+from pockethive.actors.shelf import Shelf
+from pockethive.actors.skill import Tools
+from pockethive.actors.witnessing import HiveRules
+from pockethive.actors.workbench import Workbench
+from pockethive.core.coordinator import Coordinator
+from pockethive.core.entry import Member
+from pockethive.core.events import Event, MembersChanged
+from pockethive.core.ledger import Ledger, LedgerSettings
+from pockethive.core.ports import Model, ModelClass
+from pockethive.core.report import Happening, Outcome
+from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.spec import Team
+from pockethive.core.task import RunId
+from pockethive.core.verifier import Verifier, VerifierSettings
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity, verify
+from pockethive.dht.node import Node, NodeSettings
+from pockethive.home import Ownership
+from pockethive.planners.context import Plan
+
+if TYPE_CHECKING:
+    from pockethive.device import DeviceSettings
+
+WORK_AT_ONCE = 2
+
+
+class Listener(Protocol):
+    """Who is told what becomes of runs. Called on any thread; must not block."""
+
+    def happened(self, happening: Happening) -> None:
+        """Something users may watch."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """A run has ended."""
+
+    def broken(self, error: BaseException) -> None:
+        """The machines crashed: no run of this device will end by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a device stands on. Wall time and random bytes are the node's.
+
+    Attributes:
+        lease_clock: seconds that never jump. index: where the index of its documents is kept.
+        staff: who starts its agents and brings them their letters.
+    """
+
+    identity: Identity
+    ownership: Ownership
+    node: NodeSettings
+    lease_clock: Callable[[], float]
+    index: Path | str
+    staff: Staff
+
+
+class Parts(ABC):
+    """The parts of one device. Built on any thread; `start` and `leave` run on its loop."""
+
+    def __init__(
+        self,
+        settings: "DeviceSettings",
+        team: Team | None,
+        ground: Ground,
+        listener: Listener,
+    ) -> None:
+        self.settings, self.team, self._ground = settings, team, ground
+        self.identity, self.ownership = ground.identity, ground.ownership
+        wall_clock = ground.node.clock
+        self.entries = Entries(self.identity, settings.hive)
+        rules = HiveRules(self.identity, self.entries, wall_clock())
+        self.node = Node(ground.node, self.identity, rules)
+        self.met = threading.Event()  # set whenever the roster changed
+        self.roster = Roster(
+            self.node, self.entries, settings.hive, wall_clock, self._members_changed
+        )
+        self.shelf = Shelf(lambda: self.node.blobs, self.roster.member)
+        self.workbench = Workbench(
+            self.entries.device, self.shelf, self.roster, self.node.fetch_from
+        )
+        self.documents = self._index()
+        self._happened, self._finished = listener.happened, listener.finished
+        self._broken = listener.broken
+        self._hands: NodeHands | None = None
+        self.crew = AgentCrew(
+            CrewPlan(
+                skills=settings.skills if settings.works else {},
+                checkers=settings.checkers if settings.verifies else {},
+                team=team,
+                tools=self._tools,
+            ),
+            ground.staff,
+            self.post,
+            lambda: self.roster.members,
+        )
+        self.planned_tokens: dict[RunId, int] = {}
+
+    @property
+    @abstractmethod
+    def model_class(self) -> ModelClass | None:
+        """The class of this device's model, loaded or not."""
+
+    @abstractmethod
+    def post(self, event: Event, to: str | None = None) -> None:
+        """Hand an event to the machines; any thread, never blocks."""
+
+    @abstractmethod
+    def _model_in_use(self) -> Model | None:
+        """What skills and checkers ask."""
+
+    @abstractmethod
+    async def _begin(self, interpreter: Interpreter) -> None:
+        """Start the agents, and whoever drives the interpreter. Raises ActorFailure."""
+
+    async def start(self) -> None:
+        """Open the node, start the machines and the agents, meet the hive.
+
+        Raises:
+            NetworkError: the port is taken, or none of the devices to join answered.
+            ActorFailure: an agent could not start.
+        """
+        await self.node.start()
+        self.node.allow_blobs(self.shelf.may_fetch)
+        self._hands = NodeHands(self._surroundings(), asyncio.get_running_loop())
+        self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
+        self.node.serve(PING_METHOD, lambda _peer, _body: b"")
+        await self._begin(Interpreter(self._machines(), self._hands, self._ground.lease_clock))
+        if contacts := await self._contacts():
+            await self.node.join(contacts)
+            await self.roster.read()
+        await self.roster.start(self._member())
+
+    async def leave(self) -> None:
+        """Stop asking and telling others; what the machines still want is not done."""
+        await self.roster.stop()
+        if self._hands is not None:
+            await self._hands.close()
+
+    async def close(self) -> None:
+        """Close the node, after `leave` and once no agent works."""
+        await self.node.stop()
+
+    async def _contacts(self) -> list[Contact]:
+        """The devices to join through."""
+        return list(self.settings.join)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            node=self.node,
+            entries=self.entries,
+            roster=self.roster,
+            shelf=self.shelf,
+            workbench=self.workbench,
+            crew=self.crew,
+            post=self.post,
+            planned=self._planned,
+            finished=self._finished,
+            told=self._happened,
+            clock=self._ground.lease_clock,
+        )
+
+    def _machines(self) -> dict[str, Machine]:
+        device, settings = self.entries.device, self.settings
+        has_model = self._model_in_use() is not None
+        machines: dict[str, Machine] = {}
+        if self.team is not None:
+            limits = self.team.limits
+            machines["coordinator"] = Coordinator(device, limits)
+            machines["ledger"] = Ledger(
+                LedgerSettings(device=device, owner_key=self.ownership.owner_key, limits=limits),
+                verify,
+            )
+        if settings.works:
+            machines["scout"] = Scout(
+                ScoutSettings(
+                    device=device,
+                    owner_key=None if settings.lends else self.ownership.owner_key,
+                    skills=frozenset(settings.skills),
+                    has_model=has_model,
+                    concurrency=WORK_AT_ONCE,
+                ),
+                verify,
+            )
+        if settings.verifies:
+            machines["verifier"] = Verifier(
+                VerifierSettings(
+                    device=device,
+                    owner_key=self.ownership.owner_key,
+                    lends=settings.lends,
+                    checkers=frozenset(settings.checkers),
+                    has_model=has_model,
+                ),
+                verify,
+            )
+        return machines
+
+    def _member(self) -> Member:
+        contact, settings = self.node.contact, self.settings
+        return Member(
+            device=self.entries.device,
+            owner_key=self.ownership.owner_key,
+            certificate=self.ownership.certificate,
+            host=contact.host,
+            port=contact.port,
+            skills=tuple(sorted(settings.skills)) if settings.works else (),
+            checkers=tuple(sorted(settings.checkers)) if settings.verifies else (),
+            model=self.model_class.sha256 if self.model_class else "",
+            documents=self.documents.documents if self.documents else 0,
+            works=settings.works,
+        )
+
+    def _index(self) -> DocumentIndex | None:
+        if not self.settings.documents:
+            return None
+        signer = Signer(
+            device=self.entries.device,
+            sign=self.identity.sign,
+            randbytes=self._ground.node.randbytes,
+        )
+        return DocumentIndex.build(self.settings.documents, self._ground.index, signer)
+
+    def _tools(self) -> Tools:
+        return Tools(
+            model=self._model_in_use(),
+            documents=self.documents,
+            sign=self.identity.sign,
+            verify=verify,
+        )
+
+    def _members_changed(self, members: tuple[Member, ...]) -> None:
+        self.met.set()
+        self.post(MembersChanged(members=members))
+
+    def _planned(self, run: RunId, plan: Plan) -> None:
+        self.planned_tokens[run] = plan.prompt_tokens
+        for choice in plan.trace:
+            if len(choice.options) > 1:
+                detail = f"{choice.chosen} for “{choice.goal}”"
+                self._happened(Happening(what="chose", run=run, detail=detail))
