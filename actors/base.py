@@ -208,7 +208,7 @@ class BaseActor(ThreadingActor):
             except Empty:
                 error = self.__idle()
             else:
-                error = self.__handle(envelope)
+                error = self.handle(envelope)
             if error is not None:
                 return error
         return None
@@ -220,8 +220,8 @@ class BaseActor(ThreadingActor):
             return error
         return None
 
-    def __handle(self, envelope: Envelope[Any]) -> BaseException | None:
-        """Handle one letter; returns the error when it is a crash."""
+    def handle(self, envelope: Envelope[Any]) -> BaseException | None:
+        """Handle one letter; returns the error when it is a crash. On the actor's thread."""
         message, reply = envelope.message, envelope.reply_to
         if isinstance(message, _ActorStop):
             self.__stop_reply = reply

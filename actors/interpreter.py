@@ -27,6 +27,9 @@ from pockethive.core.events import (
     WitnessAnswered,
 )
 
+Journal = Callable[[str, Event, float, tuple[Effect, ...]], None]
+"""Sees (machine, event, time, effects) of every step."""
+
 SEPARATOR = "|"
 """Between a machine's name and its own name for a timer or a question."""
 
@@ -56,7 +59,7 @@ class Interpreter:
         machines: Mapping[str, Machine],
         hands: Hands,
         clock: Callable[[], float],
-        journal: Callable[[str, Event, float, tuple[Effect, ...]], None] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._machines = dict(machines)
         self._hands = hands

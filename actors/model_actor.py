@@ -122,6 +122,13 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """Answered by how many tokens that took."""
+
+    beginning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Constrain:
     """Answered by a Generation whose text is JSON."""
 
@@ -147,7 +154,9 @@ class Extract:
     question: str
 
 
-Request = Describe | Count | Generate | Stream | Chat | Score | Constrain | Choose | Extract
+Request = (
+    Describe | Count | Generate | Stream | Chat | Score | Remember | Constrain | Choose | Extract
+)
 
 
 class ModelActor(BaseActor):
@@ -190,7 +199,7 @@ class ModelActor(BaseActor):
         self._model = None
 
 
-def _serve(model: Model, request: Request) -> object:
+def _serve(model: Model, request: Request) -> object:  # noqa: C901 - one line per request
     match request:
         case Describe():
             return model.model_class, model.context
@@ -205,6 +214,8 @@ def _serve(model: Model, request: Request) -> object:
             return model.chat(system, user)
         case Score(prompt, options):
             return model.score(prompt, options)
+        case Remember(beginning):
+            return model.remember(beginning)
         case Constrain(prompt, schema, sampling):
             return model.constrain(prompt, schema, sampling)
         case Choose(forms, places, options):

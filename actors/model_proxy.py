@@ -17,6 +17,7 @@ from pockethive.actors.model_actor import (
     Extract,
     Generate,
     Pieces,
+    Remember,
     Request,
     Score,
     Stream,
@@ -78,6 +79,10 @@ class ModelProxy:
     def score(self, prompt: str, options: Sequence[str]) -> tuple[float, ...]:
         """Summed log-probability (natural) of each option as the continuation of `prompt`."""
         return self._ask(Score(prompt, tuple(options)), tuple)
+
+    def remember(self, beginning: str) -> int:
+        """See `Model`."""
+        return self._ask(Remember(beginning), int)
 
     def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
         """JSON text that satisfies a JSON schema."""

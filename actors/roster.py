@@ -1,7 +1,9 @@
 """The roster: which devices of the hive this one knows, and telling them of itself.
 
 A device advertises itself under the hive's DHT key and greets the devices it meets directly, so
-that a new device is known within one round trip. Runs on the node's event loop.
+that a new device is known within one round trip. Who does not answer a greeting, and never spoke to
+this device or missed two in a row, is no member until it advertises anew: advertisements outlive
+their devices, and a run that picked the dead as witnesses would never end. Runs on the node's loop.
 """
 
 import asyncio
@@ -23,6 +25,8 @@ METHOD = "hello"
 TTL_SECONDS = 180
 REFRESH_SECONDS = 30.0
 MAX_MEMBERS = 512
+MAX_TTL_SECONDS = TTL_SECONDS + 60  # clocks differ; who claims to stay longer is not believed
+SILENT_GREETINGS = 2  # of a device that has spoken to this one before
 _MAX_GREETING = 8_000
 _MAX_TOLD = 4  # members named in one answer (a message holds 8 kB); the DHT knows the rest
 
@@ -42,6 +46,8 @@ class Roster:
         self._key = hive_key(hive)
         self._changed = changed
         self._known: dict[DeviceId, Entry] = {}
+        self._silent: dict[DeviceId, int] = {}  # greetings in a row without an answer
+        self._gone: dict[DeviceId, int] = {}  # expiry of the advertisement that nobody stood behind
         self._own: Member | None = None
         self._task: asyncio.Task[None] | None = None
         node.serve(METHOD, self._greeted)
@@ -89,6 +95,7 @@ class Roster:
                 public = from_text(member.device, 32)
                 contacts.setdefault(public, Contact(public, member.host, member.port))
         await asyncio.gather(*(self._greet(contact, record) for contact in contacts.values()))
+        self._drop_expired()
 
     async def read(self) -> None:
         """Learn the members that the DHT knows."""
@@ -108,11 +115,13 @@ class Roster:
     async def _greet(self, contact: Contact, record: Record) -> None:
         try:
             answer = await self._node.request(contact, METHOD, record.encode())
+            self._silent[DeviceId(to_text(contact.public))] = 0
             told = decode_object(answer, _MAX_GREETING).get("members", [])
             for text in told[:_MAX_TOLD] if isinstance(told, list) else []:
                 self._meet(self._entries.open(from_text(text)))
         except NetworkError as error:
             _log.debug("no answer to a greeting: %s", error)
+            self._missed(DeviceId(to_text(contact.public)))
         except (ProtocolError, TypeError) as error:
             _log.warning("a strange answer to a greeting: %s", error)
 
@@ -121,7 +130,9 @@ class Roster:
         if entry.author != to_text(peer):
             raise ProtocolError("a greeting that describes another device")
         self._meet(entry)
-        others = [e.wire for d, e in self._known.items() if d != entry.author]
+        self._silent[entry.author] = 0
+        now = self._clock()
+        others = [e.wire for d, e in self._known.items() if d != entry.author and e.expires > now]
         return encode({"members": [to_text(wire) for wire in others[-_MAX_TOLD:]]})
 
     def _meet_record(self, record: Record) -> None:
@@ -132,14 +143,42 @@ class Roster:
         except ProtocolError as error:
             _log.warning("a member entry was dropped: %s", error)
 
+    def _missed(self, device: DeviceId) -> None:
+        """A greeting was not answered: by a device that never spoke to us, or by one that did."""
+        misses = self._silent.get(device, SILENT_GREETINGS - 1) + 1
+        self._silent[device] = misses
+        if misses < SILENT_GREETINGS:
+            return
+        self._silent.pop(device)
+        entry = self._known.pop(device, None)
+        if entry is not None:
+            self._gone[device] = entry.expires
+            self._changed(self.members)
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        expired = [device for device, entry in self._known.items() if entry.expires <= now]
+        for device in expired:
+            del self._known[device]
+        self._gone = {device: at for device, at in self._gone.items() if at > now}
+        self._silent = {d: n for d, n in self._silent.items() if d in self._known}
+        if expired:
+            self._changed(self.members)
+
     def _meet(self, entry: Entry) -> None:
-        if entry.kind is not Kind.MEMBER or entry.expires <= self._clock():
+        now = self._clock()
+        if entry.kind is not Kind.MEMBER or not now < entry.expires <= now + MAX_TTL_SECONDS:
+            return
+        if entry.expires <= self._gone.get(entry.author, 0):
             return
         known = self._known.get(entry.author)
         if known is not None and known.expires >= entry.expires:
             return
         if known is None and len(self._known) >= MAX_MEMBERS:
-            return
+            self._drop_expired()
+            if len(self._known) >= MAX_MEMBERS:
+                return
+        self._gone.pop(entry.author, None)
         self._known[entry.author] = entry
         if known is None or known.body != entry.body:
             self._changed(self.members)

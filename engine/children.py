@@ -101,14 +101,13 @@ async def start_child(spec: ChildSpec) -> Child:
 
 def _command(spec: ChildSpec) -> list[str]:
     command = [sys.executable, "-m", "pockethive", "node", "--follow"]
-    command += ["--home", str(spec.home), "--folder", str(spec.folder), "--hive", spec.hive]
-    command += ["--threads", str(spec.threads)]
+    # `=` because keys and paths may begin with a hyphen
+    command += [f"--home={spec.home}", f"--folder={spec.folder}", f"--hive={spec.hive}"]
+    command += [f"--threads={spec.threads}"]
     if spec.model:
-        command += ["--model", spec.model]
-    for contact in spec.join:
-        command += ["--join", str(contact)]
-    for path in spec.documents:
-        command += ["--documents", str(path)]
+        command += [f"--model={spec.model}"]
+    command += [f"--join={contact}" for contact in spec.join]
+    command += [f"--documents={path}" for path in spec.documents]
     return command
 
 

@@ -16,7 +16,7 @@ from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
 from pockethive.actors.documents.index import DocumentIndex, Signer
 from pockethive.actors.entries import Entries
 from pockethive.actors.hands import MESSAGE_METHOD, PING_METHOD, NodeHands, Surroundings
-from pockethive.actors.interpreter import Interpreter, Machine
+from pockethive.actors.interpreter import Interpreter, Journal, Machine
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
@@ -64,6 +64,7 @@ class Ground:
     Attributes:
         lease_clock: seconds that never jump. index: where the index of its documents is kept.
         staff: who starts its agents and brings them their letters.
+        journal: sees every step of the machines.
     """
 
     identity: Identity
@@ -72,6 +73,7 @@ class Ground:
     lease_clock: Callable[[], float]
     index: Path | str
     staff: Staff
+    journal: Journal | None = None
 
 
 class Parts(ABC):
@@ -144,7 +146,9 @@ class Parts(ABC):
         self._hands = NodeHands(self._surroundings(), asyncio.get_running_loop())
         self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
         self.node.serve(PING_METHOD, lambda _peer, _body: b"")
-        await self._begin(Interpreter(self._machines(), self._hands, self._ground.lease_clock))
+        ground = self._ground
+        machines = self._machines()
+        await self._begin(Interpreter(machines, self._hands, ground.lease_clock, ground.journal))
         if contacts := await self._contacts():
             await self.node.join(contacts)
             await self.roster.read()

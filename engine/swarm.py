@@ -26,6 +26,7 @@ from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.contact import Contact
 from pockethive.home import FolderLock, free_swarm_folder, own
+from pockethive.inference import usable_cores
 from pockethive.result import Result
 from pockethive.vocabulary import vocabulary
 
@@ -46,7 +47,7 @@ class SwarmOptions:
     devices: int = 3
     join: tuple[Contact, ...] = ()
     hive: str = "home"
-    threads: int = 0  # per device; 0: as many as there are cores
+    threads: int = 0  # of each device's model; 0: the cores are shared out among the devices
     mdns: bool = False
 
 
@@ -253,7 +254,7 @@ class Swarm:
             hive=self.options.hive,
             documents=share,
             model=f"{model.name}:{model.quantization}" if model is not None else "",
-            threads=self.options.threads,
+            threads=self.options.threads or max(1, usable_cores() // self.options.devices),
         )
 
 

@@ -50,16 +50,11 @@ def plan(team: Team, context: PlanContext, model: Model) -> Plan:
 
 
 def warm(team: Team, model: Model) -> None:
-    """Let `model` read all examples ahead, so that a goal costs its own words only.
-
-    Twice each, because a session keeps the beginnings of prompts that came twice in a row.
-    """
+    """Let `model` read all examples ahead, so that a goal costs its own words only."""
     for form in team.planner.forms:
         for method in team.planner.methods:
             if method.examples:
-                prompt, line = channel(form, method, method.examples[0].goal)
-                for _ in range(2):
-                    model.score(prompt, [line])
+                model.remember(channel(form, method, "")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

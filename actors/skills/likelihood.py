@@ -31,7 +31,7 @@ class Reader:
         self.question = question
         self._option = f" {' '.join(question.split())}\n"
         self._nothing: dict[str, float] = {}
-        self.tokens = 0
+        self.tokens = model.remember(SHOWN)
 
     def gain(self, text: str, form: str = SHOWN) -> float:
         """Nats by which `text` makes the question likelier than no text does."""

@@ -20,7 +20,7 @@ from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 
 PASSAGES = 8  # read per question: the best by BM25
-SCORED = 6  # candidates the model reads; each costs about a hundred tokens
+SCORED = 5  # candidates the model reads; each costs about a hundred tokens
 QUOTE = 450  # characters of a quotation at most, white space counted once
 # When a device says "nothing here"; all set on the development questions.
 LEAST_COVERAGE = 0.15  # of the question's information; with less the model is not even asked

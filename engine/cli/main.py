@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Errors on purpose become one message and an exit code."""
-    args = parser().parse_args(argv)
+    args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
     except PocketHiveError as error:
@@ -45,3 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--join -KEY@HOST:PORT` as one word: keys may begin with a hyphen, options do so too."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--join" and word.startswith("-") and "@" in word:
+            words[-1] = f"--join={word}"
+        else:
+            words.append(word)
+    return words

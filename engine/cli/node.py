@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,31 +83,53 @@ def settings_of(args: argparse.Namespace) -> "DeviceSettings":
     Raises:
         ConfigError: faults of the file. BadInput: an address that does not parse.
     """
-    from pockethive.configs.settings import Settings, load_settings
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
 
-    file = load_settings(args.config) if args.config else Settings(home=home_of(args))
-    home = file.home if args.home is None else home_of(args)
-    name, _, quantization = (args.model or file.model or "").partition(":")
-    works = file.work and not args.no_work
-    return DeviceSettings(
+    settings = _from_file(args) or DeviceSettings(home=home_of(args), folder=Path())
+    home = settings.home if args.home is None else home_of(args)
+    works = settings.works and not args.no_work
+    name, _, quantization = args.model.partition(":")
+    return replace(
+        settings,
         home=home,
         folder=args.folder or home / "node",
-        hive=args.hive or file.hive,
-        listen=address(args.listen) if args.listen else file.address,
-        join=tuple(Contact.parse(text) for text in (*file.join, *args.join)),
-        documents=(*file.documents, *args.documents),
+        hive=args.hive or settings.hive,
+        listen=address(args.listen) if args.listen else settings.listen,
+        join=(*settings.join, *map(Contact.parse, args.join)),
+        documents=(*settings.documents, *args.documents),
         works=works,
         verifies=works,
-        lends=file.lend,
         eager=args.follow,
-        model=ModelNeed(name=name, quantization=quantization or file.quantization)
-        if name
-        else None,
-        threads=args.threads if args.threads is not None else file.threads,
-        mdns=args.mdns or file.mdns,
+        model=ModelNeed(name=name, quantization=quantization or "int8") if name else settings.model,
+        threads=settings.threads if args.threads is None else args.threads,
+        mdns=args.mdns or settings.mdns,
+    )
+
+
+def _from_file(args: argparse.Namespace) -> "DeviceSettings | None":
+    """The settings file, where one is named; its validation is loaded only then."""
+    if args.config is None:
+        return None
+    from pockethive.configs.settings import load_settings
+    from pockethive.core.spec import ModelNeed
+    from pockethive.device import DeviceSettings
+    from pockethive.dht.contact import Contact
+
+    file = load_settings(args.config)
+    return DeviceSettings(
+        home=file.home,
+        folder=file.home / "node",
+        hive=file.hive,
+        listen=file.address,
+        join=tuple(map(Contact.parse, file.join)),
+        documents=file.documents,
+        works=file.work,
+        lends=file.lend,
+        model=ModelNeed(name=file.model, quantization=file.quantization) if file.model else None,
+        threads=file.threads,
+        mdns=file.mdns,
         quota_bytes=file.quota_mb * 1_000_000,
     )
 

@@ -120,6 +120,9 @@ class Model(Protocol):
     def score(self, prompt: str, options: Sequence[str]) -> tuple[float, ...]:
         """Summed log-probability (natural) of each option as the continuation of `prompt`."""
 
+    def remember(self, beginning: str) -> int:
+        """Read the beginning of prompts to come, once for all; returns the tokens that took."""
+
     def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
         """JSON text that satisfies a JSON schema. Raises ModelError if `max_tokens` ran out."""
 

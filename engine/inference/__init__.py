@@ -46,6 +46,9 @@ _HOMES = {
     "remove": "shelf",
 }
 
+CACHE = "cache"
+"""The folder of a home that may be deleted at any time: compiled graphs, remembered prompts."""
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
@@ -78,7 +81,8 @@ def open_model(
             f"the run time for models is not installed: {error.name}",
             cure="pip install 'pockethive[models]'",
         ) from error
-    return Session(open_bundle(folder), threads=threads or usable_cores())
+    bundle = open_bundle(folder)
+    return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE)
 
 
 def usable_cores() -> int:

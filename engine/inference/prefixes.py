@@ -8,7 +8,10 @@ recently used snapshot goes first.
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
+
 from pockethive.inference.runtime import Runtime, Snapshot
+from pockethive.inference.snapshots import SnapshotFiles
 
 _WORTH_KEEPING = 16  # tokens; below this, reading again is as fast as restoring
 
@@ -16,7 +19,8 @@ _WORTH_KEEPING = 16  # tokens; below this, reading again is as fast as restoring
 class Prefixes:
     """Snapshots by token prefix, for one runtime."""
 
-    def __init__(self, most_bytes: int = 256 << 20) -> None:
+    def __init__(self, files: SnapshotFiles | None = None, most_bytes: int = 256 << 20) -> None:
+        self._files = files
         self._most_bytes = most_bytes
         self._kept: OrderedDict[tuple[int, ...], Snapshot] = OrderedDict()
         self._size = 0
@@ -41,6 +45,26 @@ class Prefixes:
         else:
             runtime.reset()
         return len(known)
+
+    def remember(self, runtime: Runtime, ids: Sequence[int]) -> int:
+        """Know the beginning `ids` from now on; returns how many tokens had to be read for it.
+
+        Kept on disk, too, where there are files: another process then reads nothing.
+        """
+        known = tuple(ids)
+        if known in self._kept or not known:
+            return 0
+        snapshot = self._files.load(known) if self._files else None
+        read = 0
+        if snapshot is None:
+            start = self.prepare(runtime, known)
+            runtime.read(np.array([known[start:]], np.int64))
+            snapshot = runtime.snapshot(len(known))
+            read = len(known) - start
+            if self._files:
+                self._files.save(known, snapshot)
+        self._keep(known, snapshot)
+        return read
 
     def forget(self) -> None:
         """Drop every snapshot."""

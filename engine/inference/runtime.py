@@ -7,6 +7,9 @@ scores alike whether its prefix was cached or read anew.
 Knows token ids only. Not thread-safe: one thread at a time.
 """
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +57,15 @@ class Step:
 class Runtime:
     """A causal language model of Optimum's OpenVINO export (`input_ids`, `beam_idx`, …)."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        """Load `openvino_model.xml` of `folder`; raises ModelError when it is no such model."""
+    def __init__(self, folder: Path, threads: int, cache: Path | None = None) -> None:
+        """Load `openvino_model.xml` of `folder`; raises ModelError when it is no such model.
+
+        With `cache`, the compiled graph is kept there and mapped by the next process (0.25 s of CPU
+        instead of 2). One process at a time compiles: others would read a half-written file.
+        """
         core = ov.Core()
+        if cache is not None:
+            core.set_property({"CACHE_DIR": str(cache)})
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",
@@ -67,7 +76,9 @@ class Runtime:
         try:
             graph = core.read_model(folder / "openvino_model.xml")
             _add_rows_and_targets(graph)
-            self._request = core.compile_model(graph, "CPU", options).create_infer_request()
+            with _alone(cache):
+                compiled = core.compile_model(graph, "CPU", options)
+            self._request = compiled.create_infer_request()
         except (RuntimeError, ValueError) as error:
             raise ModelError(
                 f"OpenVINO cannot load the model: {str(error).splitlines()[0]}",
@@ -117,6 +128,18 @@ class Runtime:
         for state, array in zip(self._request.query_state(), snapshot.arrays, strict=True):
             state.state = ov.Tensor(array)
         self.length = snapshot.tokens
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """Hold a folder's lock for a while, against other processes."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _add_rows_and_targets(graph: Any) -> None:

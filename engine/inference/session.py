@@ -10,6 +10,7 @@ early is safe.
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from pockethive.inference.guide import Guide, json_grammar
 from pockethive.inference.prefixes import Prefixes
 from pockethive.inference.runtime import Floats, Runtime
 from pockethive.inference.sampling import drawer
+from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Spelling, StopScanner, Tokens
 
 _SCORES_KEPT = 512
@@ -31,12 +33,17 @@ _SCORED_AT_ONCE = 256  # positions; each costs a row of the vocabulary (200 kB)
 class Session:
     """Implements `pockethive.core.ports.Model` over a bundle."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 2) -> None:
-        """Load `bundle`: about two seconds and 500 MB for the default model."""
+    def __init__(self, bundle: Bundle, *, threads: int = 2, cache: Path | None = None) -> None:
+        """Load `bundle`: about two seconds and 500 MB for the default model.
+
+        `cache` is a folder where compiled graphs and remembered prompts are kept for the next
+        process; the first one pays, the others load in a fraction of a second.
+        """
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
-        self._runtime = Runtime(bundle.folder, threads)
-        self._prefixes = Prefixes()
+        self._runtime = Runtime(bundle.folder, threads, cache and cache / "compiled")
+        named = f"{bundle.model_class.sha256} {bundle.model_class.runtime} f32"
+        self._prefixes = Prefixes(SnapshotFiles(cache / "prompts", named) if cache else None)
         # The same null prompt and options come again with every question that is asked.
         self._score_once = lru_cache(maxsize=_SCORES_KEPT)(self._score)
 
@@ -89,6 +96,16 @@ class Session:
         """
         return self._score_once(prompt, tuple(options))
 
+    def remember(self, beginning: str) -> int:
+        """Read the beginning of prompts to come, once for all; returns the tokens that took.
+
+        Its last two tokens are left out: what follows may be cut into tokens with them.
+        """
+        ids = self._encode(beginning)
+        if len(ids) > self.context:
+            raise ContextOverflow(len(ids), self.context)
+        return self._prefixes.remember(self._runtime, ids[:-2])
+
     def choose(
         self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
     ) -> Ranking:
@@ -107,13 +124,17 @@ class Session:
         ids, prefix = self.tokens.encode(prompt), list(self.bundle.card.prefix_ids)
         return ids if ids[: len(prefix)] == prefix else prefix + ids
 
-    def _read(self, ids: Sequence[int], room: int) -> Floats:
-        """Read a prompt, its known prefix from the cache; the logits after it, as a copy."""
+    def _begin(self, ids: Sequence[int], room: int) -> int:
+        """Bring the runtime to the known prefix of a prompt; returns its length in tokens."""
         if not ids:
             raise BadInput("the prompt is empty")
         if len(ids) + room > self.context:
             raise ContextOverflow(len(ids) + room, self.context)
-        known = self._prefixes.prepare(self._runtime, ids)
+        return self._prefixes.prepare(self._runtime, ids)
+
+    def _read(self, ids: Sequence[int], room: int) -> Floats:
+        """Read a prompt, its known prefix from the cache; the logits after it, as a copy."""
+        known = self._begin(ids, room)
         step = self._runtime.read(np.array([ids[known:]], np.int64))
         return np.array(step.logits[0, -1])
 
@@ -124,6 +145,8 @@ class Session:
         if not encoded:
             return ()
         ids = self._encode(prompt)
+        if len(encoded) == 1:
+            return (self._score_one(ids, encoded[0]),)
         longest = max(map(len, encoded))
         first = _log_softmax(self._read(ids, longest))
         totals = np.array([first[option[0]] for option in encoded], np.float64)
@@ -135,6 +158,14 @@ class Session:
                 self._runtime.restore(start)
             totals[group] += self._score_rests([encoded[i] for i in group])
         return tuple(float(total) for total in totals)
+
+    def _score_one(self, ids: Sequence[int], option: Sequence[int]) -> float:
+        """Prompt and option in one pass: a second one for a few tokens costs as much as thirty."""
+        known = self._begin(ids, len(option))
+        read = np.array([[*ids[known:], *option[:-1]]], np.int64)
+        rows = np.arange(len(ids) - 1 - known, read.shape[1])
+        step = self._runtime.read(read, rows=rows, targets=np.array([option], np.int64))
+        return float(step.logprobs[0].sum(dtype=np.float64))
 
     def _score_rests(self, options: Sequence[Sequence[int]]) -> Floats:
         """Log-probability of each option after its first token, all in one pass."""

@@ -100,6 +100,11 @@ class ScriptedModel:
             raise ModelError(f"the JSON text did not end within {sampling.max_tokens} tokens")
         return made
 
+    def remember(self, beginning: str) -> int:
+        """Nothing is gained by remembering what costs nothing."""
+        self._enter("remember", beginning)
+        return 0
+
     def choose(
         self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
     ) -> Ranking:

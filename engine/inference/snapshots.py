@@ -1,0 +1,72 @@
+"""Snapshots of remembered beginnings on disk, so that a new process need not read them again.
+
+One file per beginning: a numpy array `[variables, heads, tokens, width]` of float32 (46 kB a token
+for the default model), named by a hash of model, run time and token ids. Rules guarded here: files
+are written whole or not at all, bounded in bytes (the longest unused go first), and one that does
+not read is deleted and made again. Numbers are those of the model, bit by bit.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pockethive.inference.runtime import Snapshot
+
+_log = logging.getLogger(__name__)
+
+VERSION = 1
+MOST_BYTES = 256 << 20
+
+
+class SnapshotFiles:
+    """Snapshots of one model in `folder`. `model` names weights, run time and precision."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self._folder, self._model = folder, model
+
+    def load(self, ids: Sequence[int]) -> Snapshot | None:
+        """The snapshot after these token ids, if it is here."""
+        path = self._path(ids)
+        try:
+            arrays = np.load(path, allow_pickle=False)
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError) as error:
+            _log.warning("a damaged snapshot is made again: %s", error)
+            path.unlink(missing_ok=True)
+            return None
+        if arrays.ndim != 4 or arrays.dtype != np.float32 or arrays.shape[2] != len(ids):
+            path.unlink(missing_ok=True)
+            return None
+        return Snapshot(tuple(array[None] for array in arrays))
+
+    def save(self, ids: Sequence[int], snapshot: Snapshot) -> None:
+        """Keep a snapshot. A disk that refuses costs time at the next start, nothing else."""
+        path = self._path(ids)
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                np.save(file, np.concatenate(snapshot.arrays), allow_pickle=False)
+            draft.replace(path)
+            self._trim()
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            _log.warning("a snapshot could not be kept: %s", error)
+
+    def _path(self, ids: Sequence[int]) -> Path:
+        named = f"{VERSION}\n{self._model}\n{','.join(map(str, ids))}"
+        return self._folder / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.npy"
+
+    def _trim(self) -> None:
+        files = sorted(self._folder.glob("*.npy"), key=lambda path: -path.stat().st_mtime)
+        size = 0
+        for path in files:
+            size += path.stat().st_size
+            if size > MOST_BYTES:
+                path.unlink(missing_ok=True)

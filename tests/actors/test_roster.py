@@ -1,0 +1,136 @@
+"""The roster: who counts as a member, and who does not any more."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from pockethive.actors.entries import Entries
+from pockethive.actors.roster import MAX_TTL_SECONDS, TTL_SECONDS, Roster
+from pockethive.core.canonical import encode, to_text
+from pockethive.core.entry import Kind, Member
+from pockethive.core.errors import NetworkError
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity, OwnerKey, certify
+from pockethive.dht.record import Record
+
+NOW = 1_000_000.0
+DOOR = Contact(bytes(range(32)), "127.0.0.1", 1)
+
+
+class Wire:
+    """What a roster asks of its node; `deaf` devices do not answer greetings."""
+
+    def __init__(self) -> None:
+        self.deaf: set[bytes] = set()
+        self.stored: list[Record] = []
+        self.hello: Any = None
+
+    def serve(self, _method: str, handler: Any) -> None:
+        self.hello = handler
+
+    def contacts(self) -> tuple[Contact, ...]:
+        return ()
+
+    async def put(self, record: Record) -> None:
+        self.stored.append(record)
+
+    async def get(self, _key: bytes) -> tuple[Record, ...]:
+        return tuple(self.stored)
+
+    async def request(self, contact: Contact, _method: str, _body: bytes) -> bytes:
+        if contact.public in self.deaf:
+            raise NetworkError("no answer")
+        return encode({"members": []})
+
+
+class Device:
+    """Somebody who can introduce itself."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.identity, owner = Identity.load_or_create(folder), OwnerKey.load_or_create(folder)
+        self.entries = Entries(self.identity, "home")
+        self.member = Member(
+            device=self.entries.device,
+            owner_key=to_text(owner.public),
+            certificate=to_text(certify(owner, self.identity.public)),
+            host="127.0.0.1",
+            port=7,
+            skills=(),
+            checkers=(),
+            model="",
+            documents=0,
+            works=True,
+        )
+
+    def says(self, ttl: float) -> Record:
+        return self.entries.sign(Kind.MEMBER, self.member, int(NOW + ttl))[0]
+
+
+class Hive:
+    """One roster under test, and the devices around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wire, self.now, self.told = Wire(), NOW, 0
+        self.me, self.other = Device(folder / "me"), Device(folder / "other")
+        node: Any = self.wire
+        self.roster = Roster(node, self.me.entries, "home", lambda: self.now, self.changed)
+
+    def changed(self, _members: tuple[Member, ...]) -> None:
+        self.told += 1
+
+    @property
+    def others(self) -> set[str]:
+        return {m.device for m in self.roster.members} - {self.me.member.device}
+
+    async def greeted(self, ttl: float) -> None:
+        await self.wire.hello(self.other.identity.public, self.says(ttl))
+
+    def says(self, ttl: float) -> bytes:
+        return self.other.says(ttl).encode()
+
+
+def test_an_advertisement_nobody_stands_behind_makes_no_member(tmp_path: Path) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        hive.wire.stored.append(hive.other.says(100))
+        await hive.roster.read()
+        assert hive.others == {hive.other.member.device}
+        hive.wire.deaf.add(hive.other.identity.public)
+        told = hive.told
+        await hive.roster.advertise(hive.me.member)
+        assert hive.others == set()
+        assert hive.told > told
+        await hive.roster.read()  # the DHT still has it
+        assert hive.others == set()
+        await hive.greeted(101)  # it is back
+        assert hive.others == {hive.other.member.device}
+
+    asyncio.run(play())
+
+
+def test_a_device_that_has_spoken_may_miss_one_greeting(tmp_path: Path) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.greeted(100)
+        hive.wire.deaf.add(hive.other.identity.public)
+        await hive.roster.advertise(hive.me.member)
+        assert hive.others == {hive.other.member.device}
+        await hive.roster.advertise(hive.me.member)
+        assert hive.others == set()
+
+    asyncio.run(play())
+
+
+def test_what_has_expired_is_forgotten_and_nobody_stays_for_ever(tmp_path: Path) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.greeted(MAX_TTL_SECONDS + 10)
+        assert hive.others == set()
+        await hive.greeted(TTL_SECONDS)
+        assert hive.others == {hive.other.member.device}
+        hive.now += TTL_SECONDS
+        await hive.roster.advertise(hive.me.member)
+        assert hive.roster.member(hive.other.member.device) is None
+
+    asyncio.run(play())
