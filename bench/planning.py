@@ -1,15 +1,13 @@
 """How often the methods planner draws the right shape, with the model a team would use.
 
-    python bench/planning.py FOLDER [--goals tests/data/planning_goals.json] [--json OUT]
+    python -m bench.planning [--model NAME] [--goals tests/data/planning_goals.json] [--json OUT]
 
-FOLDER is a model bundle. Prints a table and, with --json, everything raw. Greedy throughout, so
+Prints a table and, with --json, everything raw. Greedy throughout, so
 there is nothing to seed.
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -18,35 +16,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.machine import machine
+from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
-from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.ports import Model
 from pockethive.core.spec import Team
 from pockethive.core.task import DeviceId
-from pockethive.inference import open_model
+from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.planners.context import PlanContext
 from pockethive.planners.methods import warm
 from pockethive.planners.planner import make_plan
+from pockethive.vocabulary import vocabulary
 
 GOALS = Path(__file__).parent.parent / "tests/data/planning_goals.json"
-VOCABULARY = Vocabulary(
-    skills={name: SkillInfo(needs_model=True) for name in ("search", "rank", "synthesize")},
-    checkers=frozenset({"quotation", "fit", "ranking", "citations"}),
-)
 DEVICES = tuple(DeviceId(letter * 43) for letter in "abc")
 
 
 def main() -> int:
     """Measure, print, and return 0 when at least three quarters are right."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("folder", help="a model bundle")
+    asked.add_argument("--model", default=DEFAULT_MODEL)
     asked.add_argument("--goals", type=Path, default=GOALS)
-    asked.add_argument("--home", type=Path, default=Path.cwd())
+    asked.add_argument("--home", type=Path, default=default_home())
     asked.add_argument("--threads", type=int, default=2)
     asked.add_argument("--json", type=Path)
     given = asked.parse_args()
-    team = load_team("research", VOCABULARY)
-    model = open_model(given.folder, given.home, threads=given.threads)
+    team = load_team("research", vocabulary())
+    model = open_model(given.model, given.home, threads=given.threads)
     warm(team, model)
     goals = json.loads(given.goals.read_text(encoding="utf-8"))["goals"]
     rows = [measure(team, model, one["goal"], one["method"]) for one in goals]
@@ -94,9 +90,7 @@ def report(rows: list[dict[str, Any]]) -> int:
 def about(model: Model) -> dict[str, Any]:
     """What a figure is worth nothing without."""
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "python": platform.python_version(),
-        "load": os.getloadavg(),
+        "machine": machine("openvino"),
         "model": asdict(model.model_class),
         "sampling": "greedy",
     }

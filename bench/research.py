@@ -10,8 +10,6 @@ used to set a constant (those were set on language_reference_dev.json).
 
 import argparse
 import json
-import os
-import platform
 import random
 import re
 import sys
@@ -25,6 +23,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from bench.machine import machine
+from bench.texts import level
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.corpus import write_corpus
 from pockethive.actors.documents.index import DocumentIndex, Hit, Signer
@@ -33,13 +33,13 @@ from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Tools, Work
 from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.actors.skills.research import best_window
+from pockethive.configs.home import default_home
 from pockethive.core.canonical import to_text
 from pockethive.core.ports import Model
 from pockethive.inference import DEFAULT_MODEL, open_model
 
 QUESTIONS = Path(__file__).parent.parent / "tests" / "data" / "language_reference.json"
 PLANTED = 20  # wrong quotations of each kind
-_MARKS = re.compile(r"[“”\"'`’‘*]")
 
 Answer = dict[str, Any]
 Pool = tuple[dict[str, Any], int, Hit]  # question, number of the device, passage
@@ -196,11 +196,6 @@ def _count_quotations(bench: Bench, answer: Answer, tally: Tally) -> None:
         tally.quotations_in_source += citation["quote"] in bench.texts[citation["source"]]
 
 
-def level(text: str) -> str:
-    """Text for comparing: small letters, single spaces, no quotation marks or asterisks."""
-    return " ".join(_MARKS.sub("", plain(text)).lower().split())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
     """A quotation whose worth is known. `owner` is the number of the device that quotes it."""
@@ -306,7 +301,7 @@ def show(name: str, tally: Tally) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and return 0 when the figures this project promises were reached."""
     parser = argparse.ArgumentParser(description="Measure answers about documents.")
-    parser.add_argument("--home", type=Path, required=True, help="folder with the model")
+    parser.add_argument("--home", type=Path, default=default_home(), help="has the model")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--questions", type=Path, default=QUESTIONS)
     parser.add_argument("--seed", type=int, default=7)
@@ -325,10 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chain = measure(bench, questions, answer_by_chain, show=True)
         verdicts = judge(bench, plant(bench, questions))
     about = {
-        "cores": os.cpu_count(),
-        "machine": platform.processor() or platform.machine(),
+        **machine("openvino"),
         "model": f"{model.model_class.name} {model.model_class.quantization}",
-        "python": platform.python_version(),
         "runtime": model.model_class.runtime,
         "seed": options.seed,
     }

@@ -2,10 +2,10 @@
 
     python -m bench.simulation [--devices N] [--seed N] [--loss SHARE] [--latency SECONDS]
 
-The first device owns the run, plans and verifies; the others have a scripted model, the first
-twelve of them a document each. An agent takes one virtual second for an output, 0.3 for a
-judgement. `run` counts from the submission to the result; `meeting` is what came before. Prints
-JSON; the same arguments print the same trace.
+The shipped team `minimal`. The first device owns the run, plans and verifies; the others have a
+scripted model, the first twelve of them a document each. An agent takes one virtual second for an
+output, 0.3 for a judgement. `run` counts from the submission to the result; `meeting` is what came
+before. Prints JSON; the same arguments print the same trace.
 """
 
 import argparse
@@ -18,26 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import machine
-from pockethive.configs.loader import load_team_text
+from pockethive.configs.loader import load_team
 from pockethive.dht.simulation import Link
 from pockethive.inference.testing import ScriptedModel
 from pockethive.result import Result
 from pockethive.simulation import Seat, SimulatedHive
 from pockethive.vocabulary import vocabulary
 
-TEAM = """
-team: simulated
-model: scripted
-roles:
-  researcher: {skill: search, verify: {check: quotation}}
-  reasoner: {skill: rank, verify: {recompute: ranking}}
-  synthesizer: {skill: synthesize, verify: {check: citations}}
-planner:
-  steps:
-    research: {role: researcher, each: devices, params: {question: "{goal}"}}
-    rank: {role: reasoner, after: {research: {arrived_by: 45s}}, params: {question: "{goal}"}}
-    answer: {role: synthesizer, after: rank, params: {question: "{goal}"}}
-"""
 GOAL = "What is kept in the green boathouse of village number 1?"
 HOLDERS = 12  # what one output can name as its sources bounds the fan-out
 MAX_DEVICES = 200
@@ -79,7 +66,7 @@ class Mark:
 
 def seats(count: int, folder: Path) -> list[Seat]:
     """The owner's device and `count - 1` others."""
-    team = load_team_text(TEAM, "simulated.yaml", vocabulary())
+    team = load_team("minimal", vocabulary())
     made = [Seat(team=team, works=False)]
     for number in range(1, count):
         path = folder / f"village-{number}.txt"

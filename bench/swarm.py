@@ -3,8 +3,8 @@
     python -m bench.swarm [--questions FILE] [--devices N] [--limit N] [--out FILE]
 
 Prints one line per question and the figures that count; `--out` keeps every raw value as JSON.
-Sources are judged by file name, key phrases by what the answer says, quotations by searching them
-in the source they name (white space apart).
+Sources are judged by file name, key phrases by what the answer says (white space, case and marks
+apart), quotations by searching them in the source they name (white space apart).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import machine
+from bench.texts import level
 from pockethive.actors.documents.corpus import write_corpus
 from pockethive.configs.home import default_home
 from pockethive.result import Result
@@ -42,11 +43,12 @@ class Asked:
     verified_by_another: int
     plan_seconds: float
     seconds: float
+    answer: str
 
 
-def level(text: str) -> str:
-    """Text without differences of white space and case."""
-    return " ".join(text.split()).lower()
+def unspaced(text: str) -> str:
+    """Text without differences of white space."""
+    return " ".join(text.split())
 
 
 def judge(result: Result, item: dict[str, Any], texts: dict[str, str]) -> Asked:
@@ -62,7 +64,8 @@ def judge(result: Result, item: dict[str, Any], texts: dict[str, str]) -> Asked:
         key_phrase=any(level(phrase) in level(result.answer) for phrase in item["phrases"]),
         quotations=len(cited),
         quotations_in_source=sum(
-            level(citation.quote) in level(texts.get(citation.source, "")) for citation in cited
+            unspaced(citation.quote) in unspaced(texts.get(citation.source, ""))
+            for citation in cited
         ),
         tasks=len(committed),
         verified_by_another=sum(
@@ -72,6 +75,7 @@ def judge(result: Result, item: dict[str, Any], texts: dict[str, str]) -> Asked:
         ),
         plan_seconds=round(result.plan_seconds, 3),
         seconds=round(result.seconds, 3),
+        answer=result.answer,
     )
 
 

@@ -205,7 +205,7 @@ class Device:
         for watcher in watchers:
             try:
                 watcher(happening)
-            except Exception:  # noqa: BLE001 - a watcher's fault is its own
+            except BaseException:  # noqa: BLE001 - a watcher's fault, even an exit, is its own
                 _log.exception("a watcher of happenings failed")
 
     def finished(self, outcome: Outcome) -> None:

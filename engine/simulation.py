@@ -62,7 +62,7 @@ class Seat:
 
     team: Team | None = None
     model: Model | None = None
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     documents: tuple[Path, ...] = ()
     owner: str = "us"
     works: bool = True
@@ -146,7 +146,8 @@ class SimulatedDevice(Parts):
     async def pursue(self, goal: str) -> Result:
         """Run a goal to its end. Raises Failure when the machines crash."""
         run = self._hive.next_run()
-        self._runs[run] = ended = Future()
+        ended: Future[Outcome] = Future()
+        self._runs[run] = ended
         self.post(GoalSubmitted(run=run, goal=goal, wall=self._hive.world.clock()))
         return await gather_result(ended, self)
 
@@ -235,12 +236,13 @@ class SimulatedHive:
         return self.world.trace
 
     def start(self, seats: Sequence[Seat]) -> tuple[SimulatedDevice, ...]:
-        """Start devices, one after the other, joined through the hive's first; all know all then.
+        """Start devices, joined through the hive's first; all know all then.
 
         Raises:
             Failure: they did not meet within `MEET_SECONDS`.
+            NetworkError: the first device did not answer one of them.
         """
-        return self.play(self._start(seats), MEET_SECONDS * (1 + len(seats)))
+        return self.play(self._start(seats), 2 * MEET_SECONDS)
 
     def run(self, device: SimulatedDevice, goal: str, seconds: float = 900.0) -> Result:
         """Run a goal on a device with a team. Raises Failure when it has not ended by then."""
@@ -319,9 +321,11 @@ class SimulatedHive:
         for seat in seats:
             join = (self.devices[0].node.contact,) if self.devices else ()
             device = SimulatedDevice(self, seat, join)
-            await device.start()
             self.devices.append(device)
             begun.append(device)
+            if not join:
+                await device.start()
+        await asyncio.gather(*(device.start() for device in begun if device.settings.join))
         deadline = self.now + MEET_SECONDS
         living = {device.id for device in self.devices if device.alive}
         while any(living - {m.device for m in device.roster.members} for device in begun):

@@ -111,6 +111,10 @@ class Swarm:
         """The process id of a device this swarm started. Raises KeyError for others."""
         return {child.device: child.pid for child in self._children}[device]
 
+    def check(self) -> None:
+        """Raise what `start` would say of the documents; nothing is started or made."""
+        self._deal()
+
     def start(self) -> None:
         """Start this process's device and the others. Raises PocketHiveError; leaves nothing."""
         if self._device is not None:
@@ -159,11 +163,22 @@ class Swarm:
                 self._lock = None
 
     def submit(self, goal: str) -> "Future[Result]":
-        """Begin a run. Cancelling the future cancels the run. Raises BadInput for an empty goal."""
+        """Begin a run. Cancelling the future cancels the run.
+
+        Raises:
+            BadInput: an empty goal, or one that is no text.
+        """
         if not goal.strip():
             raise BadInput(
                 "the goal is empty", cure='say what you want: pockethive run TEAM "goal"'
             )
+        try:
+            goal.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"the goal is not UTF-8 text (at character {error.start + 1})",
+                cure="write it in UTF-8",
+            ) from error
         return self.device.submit(goal.strip())
 
     def run_sync(self, goal: str) -> Result:

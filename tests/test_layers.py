@@ -75,7 +75,10 @@ def test_a_room_imports_only_downwards(room: str, path: Path) -> None:
         ("core", "def f():\n    from pockethive.dht.node import Node"),
         ("core", "import numpy"),
         ("dht", "from pockethive.core.task import Task"),
-        ("dht", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pockethive.actors"),
+        (
+            "dht",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pockethive.actors",
+        ),
         ("planners", "from pockethive.inference.session import Session"),
         ("configs", "from pockethive.planners import template"),
         ("inference", "from pockethive.actors.skill import Skill"),

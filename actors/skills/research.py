@@ -24,6 +24,7 @@ SCORED = 5  # candidates the model reads; each costs about a hundred tokens
 QUOTE = 450  # characters of a quotation at most, white space counted once
 # When a device says "nothing here"; all set on the development questions.
 LEAST_COVERAGE = 0.15  # of the question's information; with less the model is not even asked
+LEAST_KNOWN = 0.5  # of the question's words; who knows no more of them has nothing to say
 ENOUGH_COVERAGE = 0.42  # with less, and few shared words, only a clear lead counts
 ENOUGH_KNOWN = 0.75  # of the question's words known here: it may be asked in other words
 CLEAR_LEAD = 7.0  # nats, for questions whose words are known
@@ -79,6 +80,9 @@ def look_up(
 
     None at all when neither words nor model say that a passage is about the question.
     """
+    known = index.known(question)
+    if known <= LEAST_KNOWN:
+        return (), 0
     hits = index.search(question, max(PASSAGES, limit))
     if not hits or max(hit.coverage for hit in hits) < LEAST_COVERAGE:
         return (), 0
@@ -89,7 +93,7 @@ def look_up(
     read = candidates[: max(SCORED, limit)]
     scored = [_scored(item, reader.gain(context(item, question))) for item in read]
     level = max(map(reader.gain, unrelated(index, question)))
-    clear = CLEAR_LEAD if index.known(question) >= ENOUGH_KNOWN else STRONG_LEAD
+    clear = CLEAR_LEAD if known >= ENOUGH_KNOWN else STRONG_LEAD
     plausible = max(hit.coverage for hit in hits) >= ENOUGH_COVERAGE
     worth = [
         item

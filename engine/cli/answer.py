@@ -2,16 +2,16 @@
 
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pockethive.cli.console import PipedConsole
 from pockethive.result import Result, TaskSeen
 
 
 def print_answer(result: Result, out: TextIO) -> None:
     """Print `result`; plain text when `out` is not a terminal."""
-    console = Console(file=out, highlight=False, soft_wrap=True)
+    console = PipedConsole(file=out, highlight=False, soft_wrap=True)
     console.print()
     if result.answer:
         console.print(result.answer, markup=False)

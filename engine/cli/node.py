@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -62,15 +63,16 @@ def run(args: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended, ready = threading.Event(), threading.Event()
     device = Device(settings_of(args))
-    device.start()
+    if args.follow:
+        threading.Thread(target=_until_closed, args=(ended, ready), daemon=True).start()
+    device.start()  # until it is ready an interrupt ends it like any command
     try:
+        ready.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
         _say_ready(device.id, str(device.contact), as_json=args.follow)
-        if args.follow:
-            threading.Thread(target=_until_closed, args=(ended,), daemon=True).start()
         ended.wait()
     finally:
         device.stop()
@@ -141,8 +143,14 @@ def _say_ready(device: str, contact: str, *, as_json: bool) -> None:
         print(f"device {device[:12]} is ready; others meet it with\n  --join {contact}", flush=True)
 
 
-def _until_closed(ended: threading.Event) -> None:
-    """The parent holds the other end of standard input; when it is gone, so are we."""
+def _until_closed(ended: threading.Event, ready: threading.Event) -> None:
+    """The parent holds the other end of standard input; when it is gone, so are we.
+
+    A device that is not ready yet waits for a parent that cannot answer any more, and would keep
+    its folder from the next run: it leaves at once, with nothing half written (SQLite, renames).
+    """
     while sys.stdin.buffer.read(4096):
         pass
     ended.set()
+    if not ready.is_set():
+        os._exit(1)

@@ -6,11 +6,11 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from pockethive.cli.console import PipedConsole
 from pockethive.core.report import Happening
 
 _STYLE = {
@@ -39,7 +39,8 @@ class Progress:
     """Shows happenings until it is left. `saw` may be called from any thread."""
 
     def __init__(self, out: TextIO) -> None:
-        self._console = Console(file=out, highlight=False)
+        self._console = PipedConsole(file=out, highlight=False)
+        self._gone = False  # nobody reads on
         self._began = time.monotonic()
         self._lines: dict[str, _Line] = {}
         self._lock = Lock()
@@ -67,8 +68,11 @@ class Progress:
             self._note(happening)
             if self._live is not None:
                 self._live.update(self._tree())
-            else:
-                self._print(happening)
+            elif not self._gone:
+                try:
+                    self._print(happening)
+                except BrokenPipeError:
+                    self._gone = True
 
     def _note(self, happening: Happening) -> None:
         if not happening.task:

@@ -49,6 +49,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     """Run the goal; the exit code says how it ended."""
     from pockethive.cli.model_ready import ensure_model
+    from pockethive.home import make_private
     from pockethive.swarm import Swarm
 
     goal = args.goal if args.goal is not None else _read_goal()
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         home=home,
         timeout=args.timeout,
     )
+    swarm.check()  # before minutes are spent on a model
+    make_private(home)
     ensure_model(swarm.team.model, home, quiet=args.json)
     with swarm:
         if not args.json:

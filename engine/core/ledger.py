@@ -187,6 +187,8 @@ class Ledger:
             return
         run, state = known
         self._watch.heard(sender, now)
+        if state.status is Status.WAITING:  # it was offered to nobody
+            return
         if not state.open:
             yield from self._work.desk.tell_end(state, sender)
         elif isinstance(body, Output):
@@ -202,6 +204,8 @@ class Ledger:
             return
         run, state = known
         self._watch.heard(sender, now)
+        if state.status is Status.WAITING:  # it was offered to nobody
+            return
         if not state.open:
             yield from self._work.desk.tell_end(state, sender)
             return

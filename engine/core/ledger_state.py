@@ -32,6 +32,7 @@ class TaskState:
     epoch: int = 0
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: set[DeviceId] = field(default_factory=set)
+    least_inputs: frozenset[str] = frozenset()  # committed when it was first offered
     wave: int = FIRST_WAVE  # how many devices the next offer goes to; few contend better
     offer_at: float = 0.0  # not offered (again) before
     nobody_since: float | None = None

@@ -57,14 +57,17 @@ class VerdictDesk:
             for name, source in run.tasks.items()
             if source.output is not None and isinstance(source.output.body, Output)
         }
+        read = {name for name, _ in made.inputs}
         if not set(made.inputs) <= known:
             yield from self._work.retry(run, state, "it read something that is no input", now)
+        elif not state.least_inputs <= read:
+            yield from self._work.retry(run, state, "it left out an input", now)
 
     def judged(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
-        """A verifier's verdict."""
+        """A verifier's verdict. Of one that was not asked, or says the same again, it is none."""
         said = entry.body
         assert isinstance(said, Verdict)
-        if entry.digest in state.verdicts or state.output is None:
+        if state.output is None or entry.author not in state.asked or _repeats(state, entry):
             return
         state.verdicts[entry.digest] = entry
         if entry not in state.verdicts_on(state.output):
@@ -137,6 +140,9 @@ class VerdictDesk:
         task, output = state.task, state.output
         assert output is not None
         assert state.entry is not None
+        # Other sources may have been committed since: the verifier reads what the worker read.
+        read = {name for name, _ in state.made.inputs}
+        inputs = tuple(each for each in committed_inputs(run, state) if each[0] in read)
         fit = verifiers(task, members, self._work.lost, output)
         said = {entry.author for entry in state.verdicts_on(output)}
         busy = state.verifiers() & set(fit)
@@ -159,7 +165,7 @@ class VerdictDesk:
                 rank=place if slow else 0,
                 entry=state.entry,
                 output=output,
-                inputs=committed_inputs(run, state),
+                inputs=inputs,
             )
             yield Send(to=device, message=offer)
 
@@ -230,3 +236,15 @@ class VerdictDesk:
                 if isinstance(made, Output) and made.output == sha:
                     state.output, state.epoch, state.commit_poll = entry, epoch, None
                     return
+
+
+def _repeats(state: TaskState, entry: Entry) -> bool:
+    """Whether its author said as much before; reasons may differ without end."""
+    said = entry.body
+    assert isinstance(said, Verdict)
+    return any(
+        isinstance(known.body, Verdict)
+        and (known.author, known.body.epoch, known.body.output, known.body.accept)
+        == (entry.author, said.epoch, said.output, said.accept)
+        for known in state.verdicts.values()
+    )

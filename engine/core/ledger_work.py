@@ -61,6 +61,8 @@ class WorkDesk:
         state.wave += FIRST_WAVE
         state.offer_at = now + OFFER_AGAIN_SECONDS
         inputs = committed_inputs(run, state)
+        if not state.offered:
+            state.least_inputs = frozenset(name for name, _ in inputs)
         for place, device in enumerate(devices):
             offer = Offer(
                 task=task.id,

@@ -21,6 +21,7 @@ from pockethive.core.entry import Close, Commit, Entry, Kind, Output
 from pockethive.core.events import (
     EntryArrived,
     Event,
+    MembersChanged,
     MessageArrived,
     SendFailed,
     SkillDone,
@@ -66,6 +67,7 @@ class Scout:
     def __init__(self, settings: ScoutSettings, verify: VerifySignature) -> None:
         self._settings, self._verify = settings, verify
         self._jobs: dict[TaskId, Job] = {}
+        self._owners: dict[DeviceId, str] = {}  # of members, who are certified by them
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Take one event; return what is to be done."""
@@ -73,6 +75,8 @@ class Scout:
 
     def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
         match event:
+            case MembersChanged(members=members):
+                self._owners = {member.device: member.owner_key for member in members}
             case MessageArrived(sender=sender, message=Offer() as offer):
                 yield from self._offered(sender, offer, now)
             case MessageArrived(sender=sender, message=LetGo() as message):
@@ -112,8 +116,13 @@ class Scout:
             task.skill in settings.skills
             and (settings.has_model or not task.needs_model)
             and task.place in (None, settings.device)
-            and settings.owner_key in (None, task.owner_key)
+            and self._may_work_for(task)
         )
+
+    def _may_work_for(self, task: Task) -> bool:
+        """A task says itself whose it is; only the certificate of its owner's device proves it."""
+        wanted = self._settings.owner_key
+        return wanted is None or wanted == task.owner_key == self._owners.get(task.owner)
 
     def _fired(self, name: str, now: float) -> Effects:
         purpose, _, task = name.partition(":")

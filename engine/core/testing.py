@@ -31,7 +31,7 @@ from pockethive.core.effects import (
 )
 from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.entry_codec import decode_body, encode_body
-from pockethive.core.errors import BadSignature, Failure
+from pockethive.core.errors import BadEncoding, BadSignature, Failure
 from pockethive.core.events import (
     ChecksDone,
     EntryArrived,
@@ -113,6 +113,8 @@ class Table:
     def open_entry(self, wire: bytes) -> Entry:
         """The entry behind its signed bytes. Raises BadSignature."""
         value = decode_object(wire, _MAX_WIRE)
+        if value.keys() != {"author", "kind", "expires", "body", "signature"}:
+            raise BadEncoding("not an entry of the table")
         signature = value.pop("signature")
         author, message = DeviceId(value["author"]), digest("record", encode(value))
         if not self._verify(from_text(author, 32), message, from_text(signature, 64)):

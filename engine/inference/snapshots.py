@@ -6,6 +6,7 @@ are written whole or not at all, bounded in bytes (the longest unused go first),
 not read is deleted and made again. Numbers are those of the model, bit by bit.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -38,10 +39,10 @@ class SnapshotFiles:
             return None
         except (OSError, ValueError, EOFError) as error:
             _log.warning("a damaged snapshot is made again: %s", error)
-            path.unlink(missing_ok=True)
+            _discard(path)
             return None
         if arrays.ndim != 4 or arrays.dtype != np.float32 or arrays.shape[2] != len(ids):
-            path.unlink(missing_ok=True)
+            _discard(path)
             return None
         return Snapshot(tuple(array[None] for array in arrays))
 
@@ -56,7 +57,7 @@ class SnapshotFiles:
             draft.replace(path)
             self._trim()
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            _discard(draft)
             _log.warning("a snapshot could not be kept: %s", error)
 
     def _path(self, ids: Sequence[int]) -> Path:
@@ -69,4 +70,9 @@ class SnapshotFiles:
         for path in files:
             size += path.stat().st_size
             if size > MOST_BYTES:
-                path.unlink(missing_ok=True)
+                _discard(path)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(OSError):  # what cannot be deleted is written over or never read
+        path.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ async def test_two_swarms_live_in_one_service_and_touch_nothing_of_it(village: V
 
     async with swarm_of(village) as first:
         async with swarm_of(village) as second:
-            results = await asyncio.gather(first.run(GOAL), second.run(GOAL))
+            results = list(await asyncio.gather(first.run(GOAL), second.run(GOAL)))
         assert foreign.ask("still there", timeout=5) == "still there"
         results.append(await first.run(GOAL))
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from pockethive.core.canonical import digest, encode, to_text
-from pockethive.core.entry import Body, Entry, Output, Verdict
+from pockethive.core.entry import Body, Entry, Member, Output, Verdict
 from pockethive.core.entry_codec import encode_body, kind_of
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
@@ -102,6 +102,22 @@ def make_task(
 
 def sha(text: str) -> str:
     return sha256(text.encode()).hexdigest()
+
+
+def member(who: DeviceId, owner: str = OWNER_KEY, model: str = "") -> Member:
+    """A member that works and checks quotations."""
+    return Member(
+        device=who,
+        owner_key=owner,
+        certificate=to_text(bytes(64)),
+        host="192.0.2.1",
+        port=1,
+        skills=("search",),
+        checkers=("quotation",),
+        model=model,
+        documents=0,
+        works=True,
+    )
 
 
 def output(task: TaskId, author: DeviceId, epoch: int = 1, text: str = "right") -> Entry:

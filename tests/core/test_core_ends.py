@@ -11,12 +11,17 @@ from pockethive.core.effects import (
     FinishRun,
     OpenGraph,
     PlanGoal,
+    Publish,
+    Send,
+    Tell,
 )
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
+    EntryArrived,
     GoalSubmitted,
     GraphOpened,
     GraphPlanned,
+    MembersChanged,
     MessageArrived,
     PlanningFailed,
     TimerFired,
@@ -35,6 +40,7 @@ from tests.core.core_play import (
     edge,
     entry,
     make_task,
+    member,
     output,
     planned,
     verify,
@@ -65,13 +71,46 @@ class TestVerifier:
                 lends=False,
             )
             offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, author))
-            effects = Verifier(settings, verify).handle(
-                MessageArrived(sender=OWNER, message=offer), 0.0
-            )
+            verifier = Verifier(settings, verify)
+            verifier.handle(MembersChanged(members=(member(OWNER),)), 0.0)
+            effects = verifier.handle(MessageArrived(sender=OWNER, message=offer), 0.0)
             assert len(effects) == asked
+
+    def test_a_device_that_does_not_lend_itself_believes_certificates_not_tasks(self) -> None:
+        settings = VerifierSettings(
+            device=WORKER,
+            owner_key=OWNER_KEY,
+            checkers=frozenset({"quotation"}),
+            has_model=False,
+            lends=False,
+        )
+        offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, OTHER))
+        for members in ((), (member(OWNER, OTHER),)):
+            verifier = Verifier(settings, verify)
+            verifier.handle(MembersChanged(members=members), 0.0)
+            assert verifier.handle(MessageArrived(sender=OWNER, message=offer), 0.0) == ()
 
 
 class TestLedgerAndCoordinator:
+    def test_nobody_can_claim_or_make_a_task_that_waits_for_its_inputs(self) -> None:
+        ledger = Ledger(LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits()), verify)
+        ledger.handle(GoalSubmitted(run=RUN, goal="why?", wall=1_000.0), 0.0)
+        effects = ledger.handle(GraphOpened(run=RUN, graph=TaskGraph((planned("a"),))), 0.0)
+        (publish,) = of(Publish, effects)
+        task = publish.body
+        for message in (
+            Made(entry=output(task.id, WORKER, epoch=2**30)),
+            Progress(task=task.id, epoch=2**30, state="claimed", reason=""),
+            Progress(task=task.id, epoch=2**30, state="accepted", reason=""),
+        ):
+            assert ledger.handle(MessageArrived(sender=WORKER, message=message), 0.1) == ()
+        ledger.handle(MembersChanged(members=(member(WORKER),)), 0.2)
+        effects = ledger.handle(EntryArrived(entry=entry(OWNER, task)), 0.3)
+        assert [send.to for send in of(Send, effects)] == [WORKER]
+        claim = Progress(task=task.id, epoch=1, state="claimed", reason="")
+        told = ledger.handle(MessageArrived(sender=WORKER, message=claim), 0.4)
+        assert [tell.happening.what for tell in of(Tell, told)] == ["claimed"]
+
     def test_a_run_whose_goal_never_came_is_a_fault_of_the_shell(self) -> None:
         settings = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits())
         event = GraphOpened(run=RUN, graph=TaskGraph((planned("a"),)))

@@ -19,6 +19,7 @@ from pockethive.core.entry import Close, CloseReason, Entry
 from pockethive.core.events import (
     EntryArrived,
     Event,
+    MembersChanged,
     MessageArrived,
     SkillDone,
     SkillFailed,
@@ -45,8 +46,10 @@ from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.task import DeviceId
 from tests.core.core_play import (
     DEVICES,
+    OWNER_KEY,
     entry,
     make_task,
+    member,
     output,
     sha,
     verify,
@@ -217,8 +220,15 @@ class TestScout:
         assert self.offered(self.scout(), offer) == ()
 
     def test_a_device_that_does_not_lend_itself_works_for_its_owner_alone(self) -> None:
-        assert self.offered(self.scout(owner_key=TASK.owner_key))
-        assert self.offered(self.scout(owner_key=OTHER)) == ()
+        for settled, members, taken in (
+            (OWNER_KEY, (member(OWNER),), True),
+            (OWNER_KEY, (), False),  # the task alone proves nothing
+            (OWNER_KEY, (member(OWNER, OTHER),), False),
+            (OTHER, (member(OWNER),), False),
+        ):
+            scout = self.scout(owner_key=settled)
+            scout.handle(MembersChanged(members=members), 0.0)
+            assert bool(self.offered(scout)) == taken
 
     def test_only_the_owner_offers(self) -> None:
         assert self.offered(self.scout(), sender=OTHER) == ()

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.canonical import to_text
-from pockethive.core.entry import Member
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
 from pockethive.core.people import verifiers, workers
 from pockethive.core.rendezvous import choose_committee, rank
-from pockethive.core.task import Check, DeviceId, PlannedTask, Policy, Verification
+from pockethive.core.task import Check, PlannedTask, Policy, Verification
 from pockethive.core.verification import check_plan, independent, rejected, satisfied
 from tests.core.core_play import (
     DEVICES,
@@ -22,6 +21,7 @@ from tests.core.core_play import (
     device,
     edge,
     make_task,
+    member,
     output,
     planned,
     sha,
@@ -32,21 +32,6 @@ TASK = make_task()
 WORKER = DEVICES[1]
 MADE = output(TASK.id, WORKER)
 STRANGER = to_text(bytes(32))
-
-
-def member(who: DeviceId, owner: str = OWNER_KEY, model: str = "") -> Member:
-    return Member(
-        device=who,
-        owner_key=owner,
-        certificate=to_text(bytes(64)),
-        host="192.0.2.1",
-        port=1,
-        skills=("search",),
-        checkers=("quotation",),
-        model=model,
-        documents=0,
-        works=True,
-    )
 
 
 @pytest.mark.parametrize(

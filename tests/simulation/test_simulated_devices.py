@@ -3,17 +3,21 @@
 import os
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pockethive.actors.skill import Product, Tools, Work
 from pockethive.actors.skills import SKILLS
+from pockethive.core.effects import Effect
+from pockethive.core.entry import Commit
 from pockethive.core.errors import Failure
+from pockethive.core.events import Event, GoalSubmitted
 from pockethive.core.report import Happening
 from pockethive.dht.simulation import Link
-from pockethive.inference.testing import ScriptedModel
-from pockethive.simulation import Seat, SimulatedHive
+from pockethive.simulation import NOWHERE, Seat, SimulatedHive
 from pockethive.virtual_staff import Pace
 from tests.simulation.virtual_village import (
     GOAL,
@@ -21,6 +25,7 @@ from tests.simulation.virtual_village import (
     assert_verified_by_others,
     by_id,
     play,
+    team,
     village_seats,
 )
 
@@ -92,37 +97,149 @@ def test_a_researcher_killed_at_work_leaves_a_partial_answer_and_is_named(
         assert result.seconds < 60
 
 
-@pytest.mark.parametrize("seconds", [2.0, 12.0])
-def test_a_partition_that_heals_delays_and_does_not_break(seconds: float, tmp_path: Path) -> None:
-    with SimulatedHive(seed=3) as hive:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_partition_that_heals_delays_and_does_not_break(seed: int, tmp_path: Path) -> None:
+    with SimulatedHive(seed) as hive:
         owner, *_ = hive.start(village_seats(tmp_path))
-        alone = hive.run(owner, GOAL)
-    with SimulatedHive(seed=3) as hive:
+        undisturbed = hive.run(owner, GOAL)
+    with SimulatedHive(seed) as hive:
         owner, *others = hive.start(village_seats(tmp_path))
+        healed: list[float] = []
+
+        def heal() -> None:
+            hive.heal()
+            healed.append(hive.now)
+            # Two of four witnesses are no quorum: nothing was committed meanwhile.
+            assert [line for line in hive.transcript if line.seen.what == "committed"] == []
 
         def part(_: Happening) -> None:
             hive.part(others[:2])
-            hive.at(hive.now + seconds, hive.heal)
+            hive.at(hive.now + 4.0, heal)  # less than it takes to count a device as lost
 
-        hive.when("committed", part)  # the first of the researchers is through
+        hive.when("claimed", part)
         result = hive.run(owner, GOAL)
-        assert_verified_by_others(result)
-        assert result.status in ("completed", "partial"), result.reason
-        assert "Maria Lindqvist" in result.answer
-        assert result.seconds > alone.seconds + seconds / 2
-        if seconds < 5:  # shorter than it takes to count a device as lost
-            assert_answered(result)
+        assert healed
+        assert_answered(result)
+        assert result.seconds > undisturbed.seconds + 1
 
 
 def test_three_of_four_witnesses_are_enough_to_commit(tmp_path: Path) -> None:
     with SimulatedHive(seed=4) as hive:
-        witness = Seat(works=False, verifies=False)  # four devices beside the owner's witness
-        owner, idle, *_ = hive.start([village_seats(tmp_path)[0], witness, *rest(tmp_path)])
+        # The four devices beside the owner's are the witnesses; one of them does nothing else.
+        owner, *_, idle = hive.start([*village_seats(tmp_path), Seat(works=False, verifies=False)])
         hive.when("planned", lambda _: hive.kill(idle))
         result = hive.run(owner, GOAL)
         assert_answered(result)
         assert result.to_json()["witnesses"] == {"K": 4, "q": 3, "f": 1}
+        commits = [
+            body
+            for entry in map(owner.entries.open, result.receipts)
+            if isinstance(body := entry.body, Commit)
+        ]
+        assert len(commits) == len(result.tasks) == 5
+        for commit in commits:
+            assert len(commit.acks) == 3
+            assert idle.id not in {witness for witness, _ in commit.acks}
 
 
-def rest(folder: Path) -> list[Seat]:
-    return village_seats(folder)[1:]
+class Moody:
+    """The shipped skill, but the first time it is used anywhere it crashes."""
+
+    name = "rank"
+    needs_model = True
+
+    def __init__(self) -> None:
+        self.crashes = 0
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        if not self.crashes:
+            self.crashes += 1
+            raise RuntimeError("not today")
+        return SKILLS["rank"].run(work, tools)
+
+
+def test_an_agent_that_crashes_is_replaced_and_its_task_done_again(tmp_path: Path) -> None:
+    moody = Moody()
+    owner_seat, *others = village_seats(tmp_path)
+    seats = [replace(seat, skills={**SKILLS, "rank": moody}) for seat in others]
+    with SimulatedHive(seed=6) as hive:
+        owner, *_ = hive.start([owner_seat, *seats])
+        result = hive.run(owner, GOAL)
+        assert_answered(result)
+        (ranked,) = [task for task in result.tasks if task.name == "rank"]
+        assert moody.crashes == 1
+        assert ranked.attempts == 2
+        assert "crashed: RuntimeError" in "".join(ranked.story)
+
+
+def test_slow_agents_take_virtual_time_and_keep_their_leases(tmp_path: Path) -> None:
+    owner_seat, *others = village_seats(tmp_path)
+    slow = [replace(seat, pace=Pace(work=25.0)) for seat in others]  # more than a lease
+    with SimulatedHive(seed=7) as hive:
+        owner, *_ = hive.start([owner_seat, *slow])
+        result = hive.run(owner, GOAL)
+        assert_answered(result)
+        assert 75 < result.seconds < 100  # research, rank, answer
+        assert {task.attempts for task in result.tasks} == {1}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_came_too_late_for_the_worker_is_not_asked_of_its_output(
+    seed: int, tmp_path: Path
+) -> None:
+    owner_seat, *others = village_seats(tmp_path)
+    # Beyond `arrived_by`: the ranking begins with the first output. The only finding comes last,
+    # while the ranking is made: a verifier that read it, too, would have to reject the ranking.
+    late = [replace(seat, pace=Pace(work=50.0 - 5 * number)) for number, seat in enumerate(others)]
+    with SimulatedHive(seed) as hive:
+        owner, *_ = hive.start([owner_seat, *late])
+        result = hive.run(owner, GOAL)
+        assert result.status == "completed", result.reason
+        seen = [(line.seen.what, line.seen.task) for line in hive.transcript]
+        claimed, made = seen.index(("claimed", "rank")), seen.index(("made", "rank"))
+        while_ranking = [task for what, task in seen[claimed:made] if what == "committed"]
+        assert len(while_ranking) == 2
+        assert "rejected" not in dict(seen)
+        assert {task.attempts for task in result.tasks} == {1}
+        assert_verified_by_others(result)
+
+
+def test_what_fails_names_its_seed_and_the_last_happenings(tmp_path: Path) -> None:
+    def too_short() -> None:
+        with SimulatedHive(seed=8, link=Link(loss=0.02)) as hive:
+            owner, *_ = hive.start(village_seats(tmp_path))
+            hive.run(owner, GOAL, seconds=2.0)
+
+    with pytest.raises(Failure, match="no end within 2 virtual seconds") as told:
+        too_short()
+    (note,) = told.value.__notes__
+    assert "seed 8, 4 devices" in note
+    assert "loss 0.02" in note
+    assert "SimulatedHive(seed=8" in note
+    assert "planned" in note
+
+
+def test_machines_that_crash_fail_the_play(tmp_path: Path) -> None:
+    class Broken:
+        def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+            match event:
+                case GoalSubmitted():
+                    raise ArithmeticError("a fault of ours")
+            return ()
+
+    with SimulatedHive(seed=9) as hive:
+        (owner,) = hive.start([Seat(team=team())])
+        assert owner._interpreter is not None
+        owner._interpreter._machines["ledger"] = Broken()
+        with pytest.raises(ArithmeticError, match="a fault of ours"):
+            hive.run(owner, GOAL)
+
+
+def test_nothing_is_written_and_no_thread_is_started(tmp_path: Path) -> None:
+    seats = village_seats(tmp_path)
+    before = sorted(tmp_path.rglob("*")), threading.active_count()
+    with SimulatedHive(seed=1) as hive:
+        owner, *_ = hive.start(seats)
+        hive.run(owner, GOAL)
+        assert (sorted(tmp_path.rglob("*")), threading.active_count()) == before
+        assert not NOWHERE.exists()
