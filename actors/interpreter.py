@@ -4,6 +4,7 @@ Rule guarded here: no protocol decision is made outside the machines. The same c
 device (driven by a mailbox) and in simulation (driven by a virtual loop).
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pockethive.core.effects import (
     SetTimer,
     TellCoordinator,
 )
+from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     Event,
     GraphClosed,
@@ -29,6 +31,8 @@ from pockethive.core.events import (
 
 Journal = Callable[[str, Event, float, tuple[Effect, ...]], None]
 """Sees (machine, event, time, effects) of every step."""
+
+_log = logging.getLogger(__name__)
 
 SEPARATOR = "|"
 """Between a machine's name and its own name for a timer or a question."""
@@ -77,7 +81,11 @@ class Interpreter:
 
     def _step(self, name: str, event: Event) -> None:
         now = self._clock()
-        effects = self._machines[name].handle(event, now)
+        try:
+            effects = self._machines[name].handle(event, now)
+        except ProtocolError as error:  # a peer's doing; the other machines go on with the event
+            _log.warning("%s was dropped by the %s: %s", type(event).__name__, name, error)
+            return
         if self._journal is not None:
             self._journal(name, event, now, effects)
         for effect in effects:

@@ -64,7 +64,7 @@ class Record:
             BadEncoding: any other spelling, an unknown version or field, or over a bound.
         """
         value = decode_object(data, MAX_RECORD)
-        if value.get("v") != VERSION or value.keys() != _FIELDS:
+        if value.get("v") != VERSION or value["v"] is True or value.keys() != _FIELDS:
             raise BadEncoding("not a record of version 1")
         for name in _FIELDS - {"v", "expires"}:
             if not isinstance(value[name], str):

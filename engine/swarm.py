@@ -27,6 +27,7 @@ from pockethive.device import Device, DeviceSettings
 from pockethive.dht.contact import Contact
 from pockethive.home import FolderLock, free_swarm_folder, own
 from pockethive.inference import usable_cores
+from pockethive.planners.context import PlanContext
 from pockethive.result import Result
 from pockethive.vocabulary import vocabulary
 
@@ -111,9 +112,20 @@ class Swarm:
         """The process id of a device this swarm started. Raises KeyError for others."""
         return {child.device: child.pid for child in self._children}[device]
 
-    def check(self) -> None:
-        """Raise what `start` would say of the documents; nothing is started or made."""
+    def check(self, goal: str) -> None:
+        """Raise what `start` and `submit` would say of the documents and the goal.
+
+        Nothing is started or made. Raises BadInput.
+        """
+        PlanContext(goal=goal)
         self._deal()
+        options = self.options
+        verified = any(role.verification.checks for role in self.team.roles)
+        if verified and not (options.devices or options.join or options.mdns):
+            raise BadInput(
+                "one device alone has nobody to verify its outputs",
+                cure="start more with --devices, or --join others",
+            )
 
     def start(self) -> None:
         """Start this process's device and the others. Raises PocketHiveError; leaves nothing."""
@@ -163,22 +175,8 @@ class Swarm:
                 self._lock = None
 
     def submit(self, goal: str) -> "Future[Result]":
-        """Begin a run. Cancelling the future cancels the run.
-
-        Raises:
-            BadInput: an empty goal, or one that is no text.
-        """
-        if not goal.strip():
-            raise BadInput(
-                "the goal is empty", cure='say what you want: pockethive run TEAM "goal"'
-            )
-        try:
-            goal.encode()
-        except UnicodeEncodeError as error:
-            raise BadInput(
-                f"the goal is not UTF-8 text (at character {error.start + 1})",
-                cure="write it in UTF-8",
-            ) from error
+        """Begin a run; cancelling the future cancels it. Raises BadInput: see `PlanContext`."""
+        PlanContext(goal=goal)
         return self.device.submit(goal.strip())
 
     def run_sync(self, goal: str) -> Result:

@@ -14,7 +14,7 @@ class PlanContext:
     """The goal and the devices that hold documents, in a stable order.
 
     Raises:
-        BadInput: the goal is empty or too long.
+        BadInput: the goal is empty, too long or no text.
     """
 
     goal: str
@@ -28,6 +28,13 @@ class PlanContext:
                 f"the goal has {len(self.goal)} characters, at most {MAX_GOAL} are read",
                 cure="put long texts into documents",
             )
+        try:
+            self.goal.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"the goal is not UTF-8 text (at character {error.start + 1})",
+                cure="write it in UTF-8",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,13 +48,16 @@ def faults(room: str, source: str) -> list[str]:
         if top in {"engine", "dht", "actors", "planners", "configs"}:
             found.append(f"line {line}: {name} loads a room a second time; say pockethive.…")
         elif top == "pockethive":
-            allowed = MAY_IMPORT[room]
-            if rest and not any(rest == a or rest.startswith(f"{a}.") for a in allowed):
-                if not any(a.startswith(f"{rest}.") or a == rest for a in allowed):
-                    found.append(f"line {line}: {room} may not import {name}")
+            if rest and not any(_within(rest, allowed) for allowed in MAY_IMPORT[room]):
+                found.append(f"line {line}: {room} may not import {name}")
         elif room == "core" and (top in IMPURE or top not in sys.stdlib_module_names | PURE):
             found.append(f"line {line}: the core is pure and may not import {name}")
     return found
+
+
+def _within(name: str, allowed: str) -> bool:
+    """Whether `name` is the allowed module, something in it, or a package on the way to it."""
+    return name == allowed or name.startswith(f"{allowed}.") or allowed.startswith(f"{name}.")
 
 
 def files() -> list[tuple[str, Path]]:

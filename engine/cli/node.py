@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pockethive.cli.options import add_hive, add_home, add_join, address, home_of
 
 if TYPE_CHECKING:
+    from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
 
 
@@ -40,8 +41,13 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="PATH",
         help="documents this device searches for the hive; only quotations leave it",
     )
-    parser.add_argument("--model", default="", metavar="NAME[:QUANTIZATION]")
-    parser.add_argument("--threads", type=int, metavar="N", help="for the model")
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="NAME[:QUANTIZATION]",
+        help="(default: the default model, if it is here)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model")
     parser.add_argument(
         "--no-work", action="store_true", help="store and witness only; take no tasks"
     )
@@ -108,6 +114,17 @@ def settings_of(args: argparse.Namespace) -> "DeviceSettings":
         threads=settings.threads if args.threads is None else args.threads,
         mdns=args.mdns or settings.mdns,
     )
+
+
+def _installed(args: argparse.Namespace, home: Path) -> "ModelNeed | None":
+    """The default model, where it has been made: most tasks of the hive need one."""
+    if args.follow or args.no_work:
+        return None
+    from pockethive.core.spec import ModelNeed
+    from pockethive.inference import DEFAULT_MODEL, find_bundle
+
+    here = find_bundle(DEFAULT_MODEL, "int8", home)
+    return ModelNeed(name=DEFAULT_MODEL) if here is not None else None
 
 
 def _from_file(args: argparse.Namespace) -> "DeviceSettings | None":

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from pockethive.cli.console import PipedConsole
+from pockethive.cli.console import PipedConsole, plain
 from pockethive.core.report import Happening
 
 _STYLE = {
@@ -78,7 +78,7 @@ class Progress:
         if not happening.task:
             return
         line = self._lines.setdefault(happening.task, _Line())
-        line.state, line.detail = happening.what, happening.detail
+        line.state, line.detail = happening.what, plain(happening.detail)
         if happening.what == "verified" and happening.device:
             line.verifiers.append(happening.device[:8])
         elif happening.device and happening.what in {"claimed", "made"}:

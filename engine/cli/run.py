@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
         home=home,
         timeout=args.timeout,
     )
-    swarm.check()  # before minutes are spent on a model
+    swarm.check(goal)  # before minutes are spent on a model
     make_private(home)
     ensure_model(swarm.team.model, home, quiet=args.json)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, like Ctrl-C
     with swarm:
         if not args.json:
             for problem in swarm.skipped:

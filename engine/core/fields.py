@@ -42,7 +42,8 @@ class Fields:
     def read(cls, data: bytes, limit: int, what: str) -> "Fields":
         """Fields of canonical bytes whose version `v` is the one known here."""
         fields = cls(decode_object(data, limit), what)
-        if fields.take("v") != VERSION:
+        version = fields.take("v")
+        if version != VERSION or type(version) is not int:  # true equals 1
             raise BadEncoding(f"{what}: not of version {VERSION}")
         return fields
 

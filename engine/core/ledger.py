@@ -290,5 +290,7 @@ class Ledger:
             yield from self._work.unlock(run, state, now)
         if state.status is Status.READY:
             yield from self._work.offer(run, state, self._members, now)
+        elif state.status is Status.CLAIMED:
+            yield from self._work.overdue(run, state, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)

@@ -30,6 +30,7 @@ class TaskState:
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0
+    heard_at: float = 0.0  # when the holder last said that it works
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: set[DeviceId] = field(default_factory=set)
     least_inputs: frozenset[str] = frozenset()  # committed when it was first offered

@@ -15,6 +15,7 @@ from pockethive.core.watch import Watch
 
 OFFER_AGAIN_SECONDS = 3.0
 LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
+SILENT_LEASES = 1.5  # a holder says that it works with every renewal, three times a lease
 NOBODY_SECONDS = 10.0  # how long a task waits for a device that can do or verify it
 
 Effects = Iterator[Effect]
@@ -84,14 +85,21 @@ class WorkDesk:
         self, run: RunState, state: TaskState, device: DeviceId, epoch: int, now: float
     ) -> Effects:
         """A device holds the lease. Told again with every renewal."""
-        if epoch < state.epoch or (epoch == state.epoch and state.holder == device):
+        if epoch < state.epoch or state.task.place not in (None, device):
             return
-        if state.task.place not in (None, device):
+        state.heard_at = now
+        if epoch == state.epoch and state.holder == device:
             return
         state.claims += 1
         state.holder, state.epoch, state.patience = device, epoch, None
         state.move(Move.CLAIM, now, f"claimed by {device[:8]} at epoch {epoch}")
         yield self.desk.happened(run, state, "claimed", device, "")
+
+    def overdue(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """A holder that lives but says nothing more has given up, and its word was lost or late."""
+        if now > state.heard_at + SILENT_LEASES * state.task.lease_seconds:
+            who = "nobody" if state.holder is None else state.holder[:8]
+            yield from self.retry(run, state, f"device {who} said nothing more of it", now)
 
     def failed(
         self,

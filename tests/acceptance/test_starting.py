@@ -1,5 +1,6 @@
 """Starting devices: keys that look like options, parents that die, people who change their mind."""
 
+import io
 import signal
 import subprocess
 import time
@@ -9,7 +10,10 @@ import pytest
 
 from pockethive.children import ChildSpec, _command
 from pockethive.cli.main import _joined, parser
+from pockethive.cli.progress import Progress
 from pockethive.core.canonical import to_text
+from pockethive.core.report import Happening
+from pockethive.core.task import RunId
 from pockethive.dht.contact import Contact
 from tests.acceptance.village import Village
 
@@ -102,3 +106,11 @@ def test_documents_are_looked_at_before_a_model_is_made(village: Village) -> Non
     assert done.returncode == 2
     assert "making" not in done.stderr
     assert not (village.home / "models").exists()
+
+
+def test_what_a_peer_says_is_shown_and_not_obeyed_by_the_terminal() -> None:
+    out = io.StringIO()
+    said = "été \x1b]0;title\x07 \x1b[2J \x9b31m"
+    Progress(out).saw(Happening(what="rejected", run=RunId("ab" * 16), task="rank", detail=said))
+    assert "été" in out.getvalue()
+    assert not {"\x1b", "\x07", "\x9b"} & set(out.getvalue())

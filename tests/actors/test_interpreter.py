@@ -135,11 +135,14 @@ def test_what_a_peer_did_against_the_protocol_does_not_end_the_interpreter(
             heard.set()
             return ()
 
-    actor = InterpreterActor(Interpreter({"strict": Strict()}, Recorder(), Clock()))
+    echo = Echo()
+    machines = {"strict": Strict(), "echo": echo}
+    actor = InterpreterActor(Interpreter(machines, Recorder(), Clock()))
     ref = actor.launch()
     ref.tell(Post(TimerFired(name="x")))
     ref.tell(Post(CancelRequested(run=RUN, reason="")))
     assert heard.wait(10)
     actor.stop()
     assert actor.join(10)
-    assert "TimerFired was dropped: not canonical" in caplog.text
+    assert "TimerFired was dropped by the strict: not canonical" in caplog.text
+    assert len(echo.heard) == 2

@@ -258,6 +258,12 @@ JSON = st.recursive(
 )
 
 
+def test_true_is_not_version_one() -> None:
+    body = encode_body(make_task())
+    with pytest.raises(BadEncoding):
+        decode_body(Kind.TASK, body.replace(b'"v":1,', b'"v":true,'))
+
+
 @given(data=st.data())
 def test_a_damaged_field_is_refused_or_reads_as_itself(data: st.DataObject) -> None:
     body = data.draw(st.sampled_from(BODIES))

@@ -243,3 +243,20 @@ def test_nothing_is_written_and_no_thread_is_started(tmp_path: Path) -> None:
         hive.run(owner, GOAL)
         assert (sorted(tmp_path.rglob("*")), threading.active_count()) == before
         assert not NOWHERE.exists()
+
+
+def test_a_holder_whose_last_words_came_late_does_not_hold_up_the_run(tmp_path: Path) -> None:
+    """Cut off past its lease, it gives up; once healed, "failed" overtakes its older "claimed"."""
+    with SimulatedHive(seed=15, link=Link(loss=0.02)) as hive:
+        owner, *others = hive.start(village_seats(tmp_path))
+
+        def part() -> None:
+            hive.part(others[:2])
+            hive.at(hive.now + 15.0, hive.heal)
+
+        hive.when("offered", lambda _: hive.at(hive.now + 6.0, part))
+        result = hive.run(owner, GOAL)
+        assert_answered(result)
+        (ranked,) = [task for task in result.tasks if task.name == "rank"]
+        assert "said nothing more of it" in " ".join(ranked.story)
+        assert result.seconds < 90
