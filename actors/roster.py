@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 METHOD = "hello"
 TTL_SECONDS = 180
 REFRESH_SECONDS = 30.0
+START_SECONDS = 0.5
 MAX_MEMBERS = 512
 MAX_TTL_SECONDS = TTL_SECONDS + 60  # clocks differ; who claims to stay longer is not believed
 SILENT_GREETINGS = 2  # of a device that has spoken to this one before
@@ -50,6 +51,7 @@ class Roster:
         self._gone: dict[DeviceId, int] = {}  # expiry of the advertisement that nobody stood behind
         self._own: Member | None = None
         self._task: asyncio.Task[None] | None = None
+        self._greetings: set[asyncio.Task[None]] = set()
         node.serve(METHOD, self._greeted)
 
     @property
@@ -72,19 +74,27 @@ class Roster:
         return Contact(from_text(device, 32), member.host, member.port)
 
     async def start(self, own: Member) -> None:
-        """Advertise `own`, greet everybody known, and keep both fresh until `stop`."""
-        await self.advertise(own)
+        """Advertise `own`, greet everybody known, and keep both fresh until `stop`.
+
+        Waits a moment for answers; those known from an earlier day may be gone and take longer.
+        """
+        await self.advertise(own, wait=START_SECONDS)
         self._task = asyncio.get_running_loop().create_task(self._keep_fresh(), name="roster")
 
     async def stop(self) -> None:
         """Stop refreshing."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        tasks = [*self._greetings, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
 
-    async def advertise(self, own: Member) -> None:
-        """Say what this device is now: stored in the DHT and told to everybody known."""
+    async def advertise(self, own: Member, wait: float | None = None) -> None:
+        """Say what this device is now: stored in the DHT and told to everybody known.
+
+        Returns when all have answered or been given up, or after `wait` seconds; greetings still
+        open then go on.
+        """
         self._own = own
         record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
         self._meet(entry)
@@ -94,7 +104,9 @@ class Roster:
             if member.device != own.device:
                 public = from_text(member.device, 32)
                 contacts.setdefault(public, Contact(public, member.host, member.port))
-        await asyncio.gather(*(self._greet(contact, record) for contact in contacts.values()))
+        greetings = [self._begin_greeting(contact, record) for contact in contacts.values()]
+        if greetings:
+            await asyncio.wait(greetings, timeout=wait)
         self._drop_expired()
 
     async def read(self) -> None:
@@ -111,6 +123,12 @@ class Roster:
                 await self.read()
             except PocketHiveError as error:
                 _log.warning("the roster could not be refreshed: %s", error)
+
+    def _begin_greeting(self, contact: Contact, record: Record) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._greet(contact, record), name="hello")
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
+        return task
 
     async def _greet(self, contact: Contact, record: Record) -> None:
         try:
