@@ -170,6 +170,11 @@ class VerdictDesk:
             yield Send(to=device, message=offer)
 
     def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
+        said = [e.body for e in state.verdicts_on(state.output) if isinstance(e.body, Verdict)]
+        against = [verdict.reason for verdict in said if not verdict.accept]
+        if against:  # and there is nobody else to ask
+            yield from self._work.retry(run, state, f"rejected: {'; '.join(against)}", now)
+            return
         if state.nobody_since is None:
             state.nobody_since = now
         if now < state.nobody_since + NOBODY_SECONDS:

@@ -20,6 +20,7 @@ class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
     `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `grudgers`: devices whose verdicts reject whatever they see.
     `durations`: how long a task's work takes, by task name.
     """
 
@@ -34,6 +35,7 @@ class TablePlan:
     doubled: float = 0.0
     crashes: Mapping[DeviceId, float] = field(default_factory=dict)
     liars: frozenset[DeviceId] = frozenset()
+    grudgers: frozenset[DeviceId] = frozenset()
     durations: Mapping[str, float] = field(default_factory=dict)
     work_seconds: float = 1.0
     check_seconds: float = 0.5

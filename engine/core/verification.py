@@ -35,9 +35,12 @@ def satisfied(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
 
 
 def rejected(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
-    """Whether rejections are a majority of the verdicts wanted: of one, one is enough."""
+    """Whether more devices reject than are wanted to accept: one alone decides nothing.
+
+    A verifier errs, or lies; so a first rejection asks another device.
+    """
     against = [entry for entry in judgements(task, output, verdicts) if not _accepts(task, entry)]
-    return needed(task) > 0 and len(against) > needed(task) // 2
+    return 0 < needed(task) < len(against)
 
 
 def accepting(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Entry, ...]:

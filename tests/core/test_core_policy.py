@@ -39,13 +39,16 @@ STRANGER = to_text(bytes(32))
     [
         (1, 0, 0, False, False),
         (1, 1, 0, True, False),
-        (1, 0, 1, False, True),
+        (1, 0, 1, False, False),
+        (1, 1, 1, True, False),
+        (1, 0, 2, False, True),
         (2, 1, 0, False, False),
         (2, 2, 0, True, False),
         (2, 1, 1, False, False),
-        (2, 1, 2, False, True),
+        (2, 1, 2, False, False),
+        (2, 1, 3, False, True),
         (3, 3, 1, True, False),
-        (3, 1, 2, False, True),
+        (3, 1, 2, False, False),
     ],
 )
 def test_verdicts_are_counted(wanted: int, yes: int, no: int, enough: bool, refused: bool) -> None:
@@ -60,7 +63,7 @@ def test_verdicts_are_counted(wanted: int, yes: int, no: int, enough: bool, refu
 def test_a_yes_without_every_check_is_a_no() -> None:
     checks = (Check(Policy.CHECK, "quotation"), Check(Policy.CHOOSE, "fit"))
     task = replace(TASK, verification=Verification(checks=checks))
-    said = (verdict(MADE, DEVICES[2]),)
+    said = (verdict(MADE, DEVICES[2]), verdict(MADE, DEVICES[3]))
     assert not satisfied(task, MADE, said)
     assert rejected(task, MADE, said)
 

@@ -143,6 +143,22 @@ def test_a_liars_output_is_rejected_and_made_by_another() -> None:
     assert any("rejected" in line for line in report.story)
 
 
+@pytest.mark.parametrize("grudger", DEVICES[:4], ids=["owner", "first", "second", "third"])
+def test_one_device_that_rejects_everything_costs_no_output(grudger: DeviceId) -> None:
+    played = table("grudge", grudgers=frozenset({grudger}))
+    outcome = played.run(research(DEVICES[1:4]))
+    check(played, outcome)
+    assert outcome.status is RunStatus.COMPLETED
+    assert [report.attempts for report in outcome.tasks] == [1] * len(outcome.tasks)
+
+
+def test_two_devices_that_reject_end_a_task_with_their_reason() -> None:
+    played = table("grudges", count=3, grudgers=frozenset(DEVICES[:3]))
+    outcome = played.run(TaskGraph((planned("only"),)))
+    assert outcome.status is RunStatus.FAILED
+    assert "it is wrong" in outcome.tasks[0].reason
+
+
 def test_a_liar_with_a_placed_task_ends_it_as_failed_with_the_reason() -> None:
     played = table("placed liar", liars=frozenset({DEVICES[2]}))
     outcome = played.run(research(DEVICES[1:4]))
