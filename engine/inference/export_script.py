@@ -141,24 +141,33 @@ def _chat_forms(tokenizer: Any) -> tuple[str, str]:
 def repair(tokenizer: dict[str, Any], vocabulary: int) -> dict[str, Any]:
     """Make a byte-level BPE tokenizer read from GGUF say that it is one.
 
-    transformers gives it a SentencePiece decoder, after which a grammar engine takes the letters
-    for space and line feed for themselves and lets invalid JSON through. It also adds tokens that
-    the model has no row for, which are dropped. Nothing is put before or after a text: prompts
-    hold their control tokens.
+    transformers takes it for SentencePiece: words then reach the vocabulary without their spaces,
+    and a grammar engine takes the letters for space and line feed for themselves. It also adds
+    tokens that the model has no row for, which are dropped. Nothing is put before or after a text:
+    prompts hold their control tokens.
     """
     known = [token for token in tokenizer["added_tokens"] if token["id"] < vocabulary]
     tokenizer["added_tokens"] = known
-    decoders = (tokenizer.get("decoder") or {}).get("decoders", [])
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    byte_level["use_regex"] = True
-    kinds = {decoder["type"] for decoder in decoders}
-    if {"ByteFallback", "ByteLevel"} <= kinds and tokenizer["model"]["type"] == "BPE":
+    if _spelled_bytewise(tokenizer) and not _says_bytewise(tokenizer):
+        byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+        byte_level["use_regex"] = True
         digits = {"type": "Digits", "individual_digits": True}
         tokenizer["normalizer"] = None
         tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, byte_level]}
         tokenizer["decoder"] = {**byte_level, "add_prefix_space": True}
         tokenizer["model"] |= {"byte_fallback": False, "fuse_unk": False}
     return tokenizer | {"post_processor": None, "truncation": None, "padding": None}
+
+
+def _spelled_bytewise(tokenizer: dict[str, Any]) -> bool:
+    """Whether the vocabulary writes a space as `\u0120`, as byte-level BPE does."""
+    model = tokenizer["model"]
+    return model["type"] == "BPE" and any(token.startswith("\u0120") for token in model["vocab"])
+
+
+def _says_bytewise(tokenizer: dict[str, Any]) -> bool:
+    decoder = (tokenizer.get("decoder") or {}).get("type")
+    return decoder == "ByteLevel" and "ByteLevel" in json.dumps(tokenizer["pre_tokenizer"])
 
 
 def _write(path: Path, value: object) -> None:

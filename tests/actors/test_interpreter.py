@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pockethive.actors.interpreter import Interpreter
+from pockethive.actors.interpreter import Interpreter, Machine
 from pockethive.actors.interpreter_actor import InterpreterActor, Post
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import AskWitness, Effect, PlanGoal, SetTimer
@@ -136,7 +136,7 @@ def test_what_a_peer_did_against_the_protocol_does_not_end_the_interpreter(
             return ()
 
     echo = Echo()
-    machines = {"strict": Strict(), "echo": echo}
+    machines: dict[str, Machine] = {"strict": Strict(), "echo": echo}
     actor = InterpreterActor(Interpreter(machines, Recorder(), Clock()))
     ref = actor.launch()
     ref.tell(Post(TimerFired(name="x")))

@@ -81,7 +81,7 @@ class Hive:
 
     @property
     def others(self) -> set[str]:
-        return {m.device for m in self.roster.members} - {self.me.member.device}
+        return {str(m.device) for m in self.roster.members} - {self.me.member.device}
 
     async def greeted(self, ttl: float) -> None:
         await self.wire.hello(self.other.identity.public, self.says(ttl))

@@ -217,22 +217,37 @@ def test_a_running_command_ends_with_whoever_waits_for_it(tmp_path: Path) -> Non
     assert not Path(f"/proc/{caught.value.args[0]}").exists()
 
 
-def test_a_tokenizer_from_gguf_is_repaired_and_another_left_alone() -> None:
+SENTENCEPIECE = {
+    "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "split": False},
+    "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+}
+MIXED = {
+    "pre_tokenizer": {"type": "ByteLevel"},
+    "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "ByteLevel"}]},
+}
+
+
+@pytest.mark.parametrize("taken_for", [SENTENCEPIECE, MIXED], ids=["sentencepiece", "mixed"])
+def test_a_bytewise_tokenizer_from_gguf_is_repaired(taken_for: dict[str, object]) -> None:
     broken = {
+        **taken_for,
         "added_tokens": [{"id": 1, "content": "<s>"}, {"id": 99, "content": "<FILL>"}],
         "normalizer": {"type": "Sequence", "normalizers": []},
-        "pre_tokenizer": {"type": "ByteLevel"},
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [{"type": "ByteFallback"}, {"type": "ByteLevel"}],
-        },
-        "model": {"type": "BPE", "byte_fallback": True, "fuse_unk": True},
+        "model": {"type": "BPE", "byte_fallback": True, "fuse_unk": True, "vocab": {"Ġthe": 7}},
         "post_processor": {"type": "TemplateProcessing"},
     }
     fixed = repair(json.loads(json.dumps(broken)), 50)
     assert fixed["decoder"]["type"] == "ByteLevel"
+    assert "ByteLevel" in json.dumps(fixed["pre_tokenizer"])
     assert fixed["model"]["byte_fallback"] is False
     assert fixed["post_processor"] is None
     assert [token["id"] for token in fixed["added_tokens"]] == [1]
-    whole = {**broken, "decoder": {"type": "WordPiece"}}
-    assert repair(json.loads(json.dumps(whole)), 100)["pre_tokenizer"] == {"type": "ByteLevel"}
+    assert repair(json.loads(json.dumps(fixed)), 50) == fixed
+
+
+def test_a_sentencepiece_tokenizer_is_left_alone() -> None:
+    model = {"type": "BPE", "byte_fallback": True, "vocab": {"▁the": 7}}
+    whole = {**SENTENCEPIECE, "added_tokens": [], "model": model}
+    made = repair(json.loads(json.dumps(whole)), 100)
+    assert made["pre_tokenizer"] == SENTENCEPIECE["pre_tokenizer"]
+    assert made["decoder"] == SENTENCEPIECE["decoder"]

@@ -34,6 +34,15 @@ LIGHTHOUSE = (
 )
 
 
+def test_its_tokens_keep_every_space_and_cut_words_as_it_was_trained(model: Session) -> None:
+    text = "  Two  spaces,\ttabs\n\nand 2024 – naïve café 東京 “quoted”"
+    ids = model.tokens.encode(text)
+    assert model.tokens.decode(ids) == text
+    words = " the library opens on Saturday at ten in the morning"
+    assert model.count(words) == len(words.split())
+    assert model.count("2024") == 4, "digits are read one by one"
+
+
 def test_it_answers_a_question_and_stops_by_itself(model: Session) -> None:
     made = model.generate(model.chat("", "What is the capital of France?"), Sampling(max_tokens=40))
     assert "Paris" in made.text
