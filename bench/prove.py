@@ -158,6 +158,7 @@ PROOFS: dict[str, Callable[[], None]] = {
 
 def main(names: Sequence[str]) -> int:
     """Run the proofs named, or all; 1 when one does not hold."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background shells have it ignored
     print(json.dumps(machine("pykka", "kademlia", "openvino"), indent=1))
     held: dict[str, str] = {}
     for name in names or PROOFS:

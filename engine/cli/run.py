@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             for problem in swarm.skipped:
                 sys.stderr.write(f"skipped: {problem}\n")
         result = _follow(swarm, goal, quiet=args.json)
-    return _print(result, as_json=args.json)
+        return _print(result, as_json=args.json)  # before the devices take their time to stop
 
 
 def _follow(swarm: "Swarm", goal: str, *, quiet: bool) -> "Result":
@@ -109,6 +109,7 @@ def _print(result: "Result", *, as_json: bool) -> int:
         from pockethive.cli.answer import print_answer
 
         print_answer(result, sys.stdout)
+    sys.stdout.flush()
     if result.timed_out:
         return TIME_LIMIT
     return 0 if result.status in {"completed", "partial"} else 1
