@@ -262,9 +262,7 @@ class NodeHands:
 
     def _reach(self, device: DeviceId) -> Contact | bytes:
         """A contact if the device introduced itself, else its key for the DHT to find."""
-        public = from_text(device, 32)
-        member = self._around.roster.member(device)
-        return public if member is None else self._around.roster.contact(device)
+        return self._around.roster.contact(device) or from_text(device, 32)
 
     def _set_timer(self, name: str, at: float) -> None:
         self._cancel_timer(name)

@@ -13,17 +13,13 @@ from typing import Protocol
 from pockethive.core.effects import (
     AskWitness,
     CancelTimer,
-    CloseGraph,
     Effect,
-    OpenGraph,
     SetTimer,
-    TellCoordinator,
+    forwarded,
 )
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     Event,
-    GraphClosed,
-    GraphOpened,
     TaskRead,
     TimerFired,
     WitnessAnswered,
@@ -89,9 +85,9 @@ class Interpreter:
         if self._journal is not None:
             self._journal(name, event, now, effects)
         for effect in effects:
-            forwarded = _forward(effect)
-            if forwarded is not None:
-                self._queue.append((None, forwarded))
+            told = forwarded(effect)
+            if told is not None:
+                self._queue.append((None, told))
             else:
                 self._hands.perform(name, _tagged(name, effect))
 
@@ -106,19 +102,6 @@ class Interpreter:
         if isinstance(event, TaskRead) and to is None:
             raise ValueError("what was read goes to the machine that asked")
         return to, event
-
-
-def _forward(effect: Effect) -> Event | None:
-    """Effects by which one machine tells another something."""
-    match effect:
-        case OpenGraph(run=run, graph=graph):
-            return GraphOpened(run=run, graph=graph)
-        case CloseGraph(run=run, detail=detail):
-            return GraphClosed(run=run, detail=detail)
-        case TellCoordinator(event=event):
-            return event
-        case _:
-            return None
 
 
 def _tagged(machine: str, effect: Effect) -> Effect:

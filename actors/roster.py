@@ -66,12 +66,10 @@ class Roster:
         entry = self._known.get(device)
         return entry.body if entry is not None and isinstance(entry.body, Member) else None
 
-    def contact(self, device: DeviceId) -> Contact:
-        """Where a device can be asked. Raises NetworkError for one never met."""
+    def contact(self, device: DeviceId) -> Contact | None:
+        """Where a device can be asked; None for one that has not introduced itself."""
         member = self.member(device)
-        if member is None:
-            raise NetworkError(f"device {device[:8]} has not introduced itself to this one")
-        return Contact(from_text(device, 32), member.host, member.port)
+        return None if member is None else _contact(member)
 
     async def start(self, own: Member) -> None:
         """Advertise `own`, greet everybody known, and keep both fresh until `stop`.
@@ -102,8 +100,8 @@ class Roster:
         contacts = {contact.public: contact for contact in self._node.contacts()}
         for member in self.members:
             if member.device != own.device:
-                public = from_text(member.device, 32)
-                contacts.setdefault(public, Contact(public, member.host, member.port))
+                contact = _contact(member)
+                contacts.setdefault(contact.public, contact)
         greetings = [self._begin_greeting(contact, record) for contact in contacts.values()]
         if greetings:
             await asyncio.wait(greetings, timeout=wait)
@@ -200,3 +198,7 @@ class Roster:
         self._known[entry.author] = entry
         if known is None or known.body != entry.body:
             self._changed(self.members)
+
+
+def _contact(member: Member) -> Contact:
+    return Contact(from_text(member.device, 32), member.host, member.port)

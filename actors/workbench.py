@@ -95,8 +95,8 @@ class Workbench:
         here = self._shelf.get(sha)
         if here is not None:
             return here
-        known = [h for h in holders if h != self._device and self._roster.member(h) is not None]
-        contacts = [self._roster.contact(holder) for holder in known]
+        known = (self._roster.contact(holder) for holder in holders if holder != self._device)
+        contacts = [contact for contact in known if contact is not None]
         if not contacts:
             raise NetworkError(f"no known device holds blob {sha[:12]}")
         data = await self._fetch(contacts, sha)

@@ -1,6 +1,6 @@
 """What the base actor costs beside bare Pykka, in the same process and run; prints JSON.
 
-    python bench/actors.py [--messages N] [--repeats N]
+    python -m bench.actors [--messages N] [--repeats N]
 
 CPU is that of the whole process (both threads of a round trip), in microseconds a message.
 `raw` holds every repeat; figures are medians.
@@ -8,17 +8,15 @@ CPU is that of the whole process (both threads of a round trip), in microseconds
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any, TypeAlias
 
 from pykka import ActorRef, ThreadingActor
 
+from bench.machine import machine
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.letters import Mailbox
 from pockethive.actors.supervisor import ChildSpec, Supervisor
@@ -113,8 +111,7 @@ def main() -> None:
     }
     report = {
         "bench": "actors",
-        "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "os": platform.system()},
-        "versions": {"python": platform.python_version(), "pykka": version("pykka")},
+        "machine": machine("pykka"),
         "messages": args.messages,
         "figures": figures | {"restart_ms": round(statistics.median(restart_ms), 3)},
         "raw": raw | {"restart_ms": restart_ms},

@@ -19,8 +19,6 @@ Options: `--threads` (default 2), `--rounds`, `--home`, `--seed`.
 
 import argparse
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -28,13 +26,13 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
+from bench.machine import machine
+from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Sampling
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import open_bundle
@@ -106,12 +104,7 @@ def _report(raw: dict[str, Any], session: Session, options: argparse.Namespace) 
         for name, measured in raw.items()
     }
     return {
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load": [round(part, 2) for part in os.getloadavg()],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("openvino", "openvino-genai", "numpy")},
+        "machine": machine("openvino", "openvino-genai", "numpy"),
         "model": session.model_class.sha256,
         "threads": options.threads,
         "seed": options.seed,
@@ -228,18 +221,9 @@ def _genai(folder: Path, home: Path, threads: int, scratch: Path) -> Measure:
     return measure
 
 
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
-
-
 def _options() -> argparse.Namespace:
-    default = os.environ.get("POCKETHIVE_HOME") or platformdirs.user_data_path("pockethive")
     parser = argparse.ArgumentParser(description="speed of a local model, as JSON")
-    parser.add_argument("--home", type=Path, default=Path(default))
+    parser.add_argument("--home", type=Path, default=default_home())
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)

@@ -62,6 +62,7 @@ class Swarm:
         self._device: Device | None = None
         self._children: list[Child] = []
         self._lock: FolderLock | None = None
+        self._dealt: tuple[tuple[Path, ...], ...] | None = None  # by `check`, for the next `start`
         self.skipped: tuple[Problem, ...] = ()
         """Documents that cannot be used, known after `start`."""
 
@@ -118,7 +119,7 @@ class Swarm:
         Nothing is started or made. Raises BadInput.
         """
         PlanContext(goal=goal)
-        self._deal()
+        self._dealt = self._deal()
         options = self.options
         verified = any(role.verification.checks for role in self.team.roles)
         if verified and not (options.devices or options.join or options.mdns):
@@ -132,7 +133,7 @@ class Swarm:
         if self._device is not None:
             return
         options = self.options
-        dealt = self._deal()
+        dealt, self._dealt = self._dealt or self._deal(), None
         self._lock = free_swarm_folder(options.home)
         folder = self._lock.folder
         try:

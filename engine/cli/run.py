@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pockethive.cli.options import add_home, add_join, home_of
-from pockethive.core.errors import BadInput
+from pockethive.core.errors import BadInput, TimeLimit
 
 if TYPE_CHECKING:
     from pockethive.result import Result
     from pockethive.swarm import Swarm
-
-TIME_LIMIT = 3
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -111,7 +109,7 @@ def _print(result: "Result", *, as_json: bool) -> int:
         print_answer(result, sys.stdout)
     sys.stdout.flush()
     if result.timed_out:
-        return TIME_LIMIT
+        return TimeLimit.exit_code
     return 0 if result.status in {"completed", "partial"} else 1
 
 

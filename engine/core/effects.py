@@ -6,7 +6,7 @@ Effects are imperative and carry everything needed; none is answered by a return
 from dataclasses import dataclass
 
 from pockethive.core.entry import Body, Entry, Kind
-from pockethive.core.events import TaskEnded
+from pockethive.core.events import Event, GraphClosed, GraphOpened, TaskEnded
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessRequest
 from pockethive.core.message import Message
@@ -174,3 +174,16 @@ Effect = (
     | RunChecks
     | Tell
 )
+
+
+def forwarded(effect: Effect) -> Event | None:
+    """The event that an effect is to another machine of the same device; None for all others."""
+    match effect:
+        case OpenGraph(run=run, graph=graph):
+            return GraphOpened(run=run, graph=graph)
+        case CloseGraph(run=run, detail=detail):
+            return GraphClosed(run=run, detail=detail)
+        case TellCoordinator(event=event):
+            return event
+        case _:
+            return None

@@ -15,10 +15,8 @@ from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import (
     AskWitness,
     CancelTimer,
-    CloseGraph,
     Effect,
     FinishRun,
-    OpenGraph,
     Ping,
     PlanGoal,
     Publish,
@@ -27,7 +25,7 @@ from pockethive.core.effects import (
     RunSkill,
     Send,
     SetTimer,
-    TellCoordinator,
+    forwarded,
 )
 from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.entry_codec import decode_body, encode_body
@@ -37,8 +35,6 @@ from pockethive.core.events import (
     EntryArrived,
     Event,
     GoalSubmitted,
-    GraphClosed,
-    GraphOpened,
     GraphPlanned,
     MembersChanged,
     MessageArrived,
@@ -189,11 +185,11 @@ class Table:
                 )
                 self.transcript.append(line)
                 for effect in effects:
-                    forwarded = _forwarded(effect)
-                    if forwarded is None:
+                    told = forwarded(effect)
+                    if told is None:
                         self._perform(device, machine.name, effect)
                     else:
-                        waiting.append((None, forwarded))
+                        waiting.append((None, told))
 
     def _perform(  # noqa: C901 - one line per effect
         self, device: DeviceId, machine: str, effect: Effect
@@ -352,15 +348,3 @@ class Table:
             reason="" if right else "it is wrong",
         )
         self._later(self.plan.check_seconds, device, done)
-
-
-def _forwarded(effect: Effect) -> Event | None:
-    match effect:
-        case OpenGraph(run=run, graph=graph):
-            return GraphOpened(run=run, graph=graph)
-        case CloseGraph(run=run, detail=detail):
-            return GraphClosed(run=run, detail=detail)
-        case TellCoordinator(event=event):
-            return event
-        case _:
-            return None
