@@ -1,13 +1,15 @@
 """Speed of our session beside the libraries it could use: `make bench NAME=inference`.
 
-Prints one JSON object. Three runners in one process, interleaved, median of five rounds:
+Prints one JSON object. Four runners in one process, interleaved, median of five rounds:
 
 - `session`: our `Session`, through its public face,
-- `openvino`: the same weights in plain OpenVINO, fed by a bare loop: the library we chose,
-- `genai`: `openvino_genai.LLMPipeline`.
+- `openvino`: the same weights and arithmetic in plain OpenVINO, fed by a bare loop: the library we
+  chose, used alone,
+- `openvino_int8`: the same again, activations rounded to int8 where the processor has units for it
+  (its own default). The distance to `openvino` is the price of equal numbers on every device,
+- `genai`: `openvino_genai.LLMPipeline`, with activations as in `openvino_int8`.
 
-All compute in float32, as our sessions do for the sake of equal numbers on every device; on a
-processor with bfloat16 units the libraries can be faster than that.
+None computes in bfloat16.
 
 Every measurement reads a prompt of random words, a token each, that none has seen before, so no
 prefix cache helps. Prefill is tokens per second until the first token of 512; decode is tokens per
@@ -24,7 +26,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Sampling
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import open_bundle
+from pockethive.inference.runtime import ARITHMETIC
 from pockethive.inference.session import Session
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.workshop import Workshop
@@ -64,7 +67,8 @@ def main() -> None:
     session = Session(open_bundle(folder), threads=options.threads)
     runners: dict[str, Measure] = {
         "session": _session(session),
-        "openvino": _openvino(folder, options.threads),
+        "openvino": _openvino(folder, options.threads, ARITHMETIC),
+        "openvino_int8": _openvino(folder, options.threads, PRECISION),
     }
     with tempfile.TemporaryDirectory() as scratch:
         runners["genai"] = _genai(folder, options.home, options.threads, Path(scratch))
@@ -144,10 +148,10 @@ def _drained(writer: Generator[str, None, Generation]) -> Generation:
             return made
 
 
-def _openvino(folder: Path, threads: int) -> Measure:
+def _openvino(folder: Path, threads: int, arithmetic: Mapping[str, object]) -> Measure:
     """Plain OpenVINO: the exported graph as it is, greedy, nothing around it."""
     compiled = ov.Core().compile_model(
-        folder / "openvino_model.xml", "CPU", {"INFERENCE_NUM_THREADS": threads, **PRECISION}
+        folder / "openvino_model.xml", "CPU", {"INFERENCE_NUM_THREADS": threads, **arithmetic}
     )
     request = compiled.create_infer_request()
 
