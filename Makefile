@@ -42,6 +42,8 @@ check: $(READY)
 eval: model
 	@$(BIN)/python -m bench.research
 	@$(BIN)/python -m bench.planning
+	@$(BIN)/python -m bench.swarm
+	@$(BIN)/python -m bench.swarm --questions tests/data/language_reference_fresh.json
 
 # make bench NAME=inference; the folder bench/ has the others
 bench: model

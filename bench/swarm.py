@@ -2,6 +2,9 @@
 
     python -m bench.swarm [--questions FILE] [--devices N] [--limit N] [--out FILE]
 
+`tests/data/language_reference.json` is the set that is reported. Of `…_fresh.json` nothing was
+known when the search was built: after its first run only labels that were too narrow were widened.
+
 Prints one line per question and the figures that count; `--out` keeps every raw value as JSON.
 Sources are judged by file name, key phrases by what the answer says (white space, case and marks
 apart), quotations by searching them in the source they name (white space apart).

@@ -30,7 +30,7 @@ _STOP = frozenset(
     re.findall(
         r"\w+",
         """
-    a about actually all allow allowed also am an and any anyone are as at be been being but
+    a about actually all allow allowed also am an and another any anyone are as at be been being but
     by can cannot could did do does doing done each even ever for from get gets getting give
     given gives go goes going good had happen happened happening happens has have having he
     help her here him his how i if in instead into is it its just know let lets like made
