@@ -78,7 +78,7 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Answered by (ModelClass, context in tokens)."""
+    """Answered by (ModelClass, context in tokens, whether it may plan freely)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class ModelActor(BaseActor):
 def _serve(model: Model, request: Request) -> object:  # noqa: C901 - one line per request
     match request:
         case Describe():
-            return model.model_class, model.context
+            return model.model_class, model.context, model.plans
         case Count(text):
             return model.count(text)
         case Generate(prompt, sampling):

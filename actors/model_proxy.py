@@ -36,7 +36,7 @@ class ModelProxy:
 
     def __init__(self, ref: Ref, timeout: float) -> None:
         self._ref, self._timeout = ref, timeout
-        self._described: tuple[ModelClass, int] | None = None
+        self._described: tuple[ModelClass, int, bool] | None = None
 
     @property
     def model_class(self) -> ModelClass:
@@ -47,6 +47,11 @@ class ModelProxy:
     def context(self) -> int:
         """Tokens the model can read, prompt and answer together."""
         return self._describe()[1]
+
+    @property
+    def plans(self) -> bool:
+        """Whether the card allows free plans."""
+        return self._describe()[2]
 
     def count(self, text: str) -> int:
         """Tokens in `text`."""
@@ -100,7 +105,7 @@ class ModelProxy:
         assert found is None or isinstance(found, Span)
         return found
 
-    def _describe(self) -> tuple[ModelClass, int]:
+    def _describe(self) -> tuple[ModelClass, int, bool]:
         if self._described is None:
             self._described = self._ask(Describe(), tuple)
         return self._described

@@ -29,7 +29,7 @@ from pockethive.core.task import Check, Policy, Verification
 QUANTIZATIONS = ("int8", "int4", "none")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "concurrency")
-_PLANNER_KEYS = ("steps", "root", "fallback", "lead", "forms", "methods")
+_PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
 _LIMIT_KEYS = ("timeout", "lease", "attempts", "max_tasks")
@@ -140,7 +140,7 @@ class TeamCompiler:
 
     def _check_model(self, team: Team, tree: Tree) -> None:
         needing = [role.name for role in team.roles if role.needs_model]
-        if team.planner.kind is PlannerKind.METHODS:
+        if team.planner.kind is not PlannerKind.TEMPLATE:
             needing.append("the planner")
         if needing and team.model is None and "model" not in tree.entries:
             self.reader.fault(
@@ -169,22 +169,25 @@ class TeamCompiler:
 
     def _planner(self, tree: Tree, roles: Mapping[str, Tree], label: Label) -> PlannerSpec:
         entries = self.reader.mapping(tree, _PLANNER_KEYS, "planner")
-        steps, methods = entries.get("steps"), entries.get("methods")
-        if (steps is None) is (methods is None):
+        ways = [key for key in ("steps", "free", "methods") if key in entries]
+        if len(ways) != 1:
             if tree.kind == "a mapping":
-                self.reader.fault(tree.where, "planner needs either `steps` or `methods`")
+                self.reader.fault(tree.where, "planner needs one of `steps`, `methods` and `free`")
             return PlannerSpec(kind=PlannerKind.TEMPLATE)
-        if steps is not None:
-            for key in ("root", "fallback", "lead", "forms"):
-                if key in entries:
-                    self.reader.fault(tree.keys[key], f"{key!r} belongs to `methods`, not `steps`")
-            scope = Scope(roles=roles, kinds=(), places=("goal",), label=label)
-            work = read_work(self.reader, steps, None, scope)
-            if not work.steps and steps.kind == "a mapping":
-                self.reader.fault(steps.where, "planner needs at least one step")
-            return PlannerSpec(kind=PlannerKind.TEMPLATE, steps=work.steps)
-        assert methods is not None
-        return self._methods(tree, methods, roles, label)
+        way = ways[0]
+        if way == "methods":
+            return self._methods(tree, entries[way], roles, label)
+        for key in ("root", "fallback", "lead", "forms"):
+            if key in entries:
+                self.reader.fault(tree.keys[key], f"{key!r} belongs to `methods`, not `{way}`")
+        free = way == "free"
+        places = ("goal", "ask") if free else ("goal",)
+        scope = Scope(roles=roles, kinds=(), places=places, label=label)
+        work = read_work(self.reader, entries[way], None, scope)
+        if not work.steps and entries[way].kind == "a mapping":
+            self.reader.fault(entries[way].where, "planner needs at least one step")
+        kind = PlannerKind.FREE if free else PlannerKind.TEMPLATE
+        return PlannerSpec(kind=kind, steps=work.steps)
 
     def _methods(
         self, tree: Tree, methods: Tree, roles: Mapping[str, Tree], label: Label

@@ -3,7 +3,7 @@
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import Model
 from pockethive.core.spec import PlannerKind, Team
-from pockethive.planners import methods, template
+from pockethive.planners import free, methods, template
 from pockethive.planners.context import Plan, PlanContext
 
 
@@ -12,7 +12,7 @@ def make_plan(team: Team, context: PlanContext, model: Model | None) -> Plan:
 
     Raises:
         DocumentError, GraphError: see the planners.
-        ModelError: the team plans by methods and there is no model.
+        ModelError: the team plans with a model and there is none, or it may not plan freely.
     """
     if team.planner.kind is PlannerKind.TEMPLATE:
         return Plan(graph=template.plan(team, context))
@@ -21,4 +21,6 @@ def make_plan(team: Team, context: PlanContext, model: Model | None) -> Plan:
             "this team plans with a model and none is loaded here",
             cure="run `pockethive models get` or use a team with `steps`",
         )
+    if team.planner.kind is PlannerKind.FREE:
+        return free.plan(team, context, model)
     return methods.plan(team, context, model)

@@ -33,6 +33,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     quantize = actions.add_parser("quantize", help="make a model anew")
     quantize.set_defaults(run=run_quantize)
     _add_making(quantize)
+    quantize.add_argument(
+        "--plans",
+        action="store_true",
+        help="write on the card that this model's free plans are good; measure them first",
+    )
 
     removing = actions.add_parser("remove", help="delete a model from this device")
     removing.add_argument("model", help="a name from `models list`, or `tools` for the quantizer")
@@ -91,7 +96,8 @@ def run_quantize(args: argparse.Namespace) -> int:
     from pockethive.inference.catalogue import find_source
     from pockethive.inference.quantizer import Job, quantize
 
-    job = Job(find_source(args.model), home_of(args), args.quantization, args.torch_index)
+    source, home = find_source(args.model), home_of(args)
+    job = Job(source, home, args.quantization, args.torch_index, plans=args.plans)
     with progress_printer(sys.stderr) as progress:
         bundle = quantize(job, progress)
     return _tell(bundle)

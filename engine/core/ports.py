@@ -105,6 +105,10 @@ class Model(Protocol):
     def context(self) -> int:
         """Tokens the model can read, prompt and answer together."""
 
+    @property
+    def plans(self) -> bool:
+        """Whether free plans of this model are worth asking for; its card says so."""
+
     def count(self, text: str) -> int:
         """Tokens in `text`."""
 

@@ -123,11 +123,13 @@ class PlannerKind(Enum):
 
     TEMPLATE = "template"
     METHODS = "methods"
+    FREE = "free"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerSpec:
-    """`steps` for a template; `root` (a kind of goal), `methods` and prompt forms for methods."""
+    """`steps` for a template, and as kinds of steps for free plans, where `{ask}` is what the model
+    writes; `root` (a kind of goal), `methods` and prompt forms for methods."""
 
     kind: PlannerKind
     steps: tuple[Step, ...] = ()

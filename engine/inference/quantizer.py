@@ -36,12 +36,17 @@ _PREPARED, _FETCHED = 0.45, 0.55
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One bundle to make. `torch_index` is the package index that PyTorch is taken from."""
+    """One bundle to make.
+
+    `torch_index` is the package index that PyTorch is taken from; `plans` is written to the card:
+    somebody found this model's free plans good.
+    """
 
     source: ModelSource
     home: Path
     quantization: str = "int8"
     torch_index: str | None = None
+    plans: bool = False
 
     @property
     def target(self) -> Path:
@@ -185,6 +190,7 @@ def _card(job: Job) -> Card:
         chat=facts["chat"],
         chat_bare=facts["chat_bare"],
         files={},
+        plans=job.plans,
     )
 
 

@@ -57,6 +57,11 @@ class Session:
         """Tokens the model can read, prompt and answer together."""
         return self.bundle.card.context
 
+    @property
+    def plans(self) -> bool:
+        """Whether the card allows free plans."""
+        return self.bundle.card.plans
+
     def count(self, text: str) -> int:
         """Tokens in `text`."""
         return len(self.tokens.encode(text))

@@ -48,11 +48,13 @@ class ScriptedModel:
         default: str = "I do not know.",
         context: int = 8192,
         least_shared: int = 2,
+        plans: bool = False,
     ) -> None:
         self._script = dict(script or {})
         self._default = default
         self._context = context
         self._least_shared = least_shared
+        self.plans = plans
         self.calls: deque[tuple[str, str]] = deque(maxlen=_CALLS_KEPT)
 
     @property

@@ -259,7 +259,7 @@ def test_faults_in_methods_are_said_at_their_place(
 
 
 def test_steps_and_methods_together_are_refused() -> None:
-    assert "either `steps` or `methods`" in faults(METHODS + "  steps: {}\n")[0]
+    assert "one of `steps`, `methods` and `free`" in faults(METHODS + "  steps: {}\n")[0]
 
 
 VALUES = st.recursive(
