@@ -6,13 +6,17 @@ third of the time. Pure: whoever owns it hands in answers and timers.
 
 from enum import Enum
 
+from pockethive.core.certificate import Certificate, certificate
 from pockethive.core.effects import AskWitness
 from pockethive.core.entry import Entry
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import (
     Accepted,
+    Ack,
     AskLease,
+    EpochRead,
     FreeLease,
+    Grant,
     Propose,
     ReadEpoch,
     Refusal,
@@ -50,6 +54,7 @@ class Acquisition:
         self.epoch = 0
         self.until = 0.0
         self.accepted: Accepted | None = None
+        self.grants: Certificate = ()  # of the lease at `epoch`, to be shown to the owner
         self.retry_at = 0.0
         self.output: Entry | None = None  # once proposed, renewals propose it again
         self.proposed = False
@@ -67,7 +72,7 @@ class Acquisition:
     def answered(self, event: WitnessAnswered, now: float) -> tuple[AskWitness, ...]:
         """Take a witness's answer; look at `phase` afterwards."""
         poll = self._poll
-        if poll is None or not poll.take(event):
+        if poll is None or not poll.take(event, self._fits):
             return ()
         if self.phase is Phase.READING:
             return self._read(poll, now)
@@ -133,6 +138,7 @@ class Acquisition:
         if poll.won:
             self.phase = Phase.HELD
             self.accepted = poll.accepted()
+            self.grants = certificate(poll.grants)
             self._kept(poll)
             return ()
         if not poll.lost:
@@ -140,6 +146,15 @@ class Acquisition:
         waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
         freed = self.free()
         return freed + self._back_off(now, float(max(waits, default=0)))
+
+    def _fits(self, answer: EpochRead | Grant | Ack) -> bool:
+        """Whether a yes is one to what was asked last."""
+        if self.phase is Phase.READING:
+            return isinstance(answer, EpochRead) and answer.task == self.task.id
+        if not isinstance(answer, Grant) or answer.slot:
+            return False
+        wanted = (self.task.id, self.task.committee.generation, self.epoch, self._device)
+        return (answer.task, answer.generation, answer.epoch, answer.holder) == wanted
 
     def _kept(self, poll: Poll) -> None:
         self.until = max(self.until, usable_until(poll.asked_at, self.task.lease_seconds))

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+from pockethive.core.certificate import Certificate, certified
 from pockethive.core.effects import Effect, Publish, Send, Tell, TellCoordinator
 from pockethive.core.entry import Body, Close, CloseReason, Kind
+from pockethive.core.errors import ProtocolError
 from pockethive.core.events import TaskEnded
 from pockethive.core.fields import clip
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.lifecycle import CLOSES, Move, Status
 from pockethive.core.message import Ended
+from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Happening
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
@@ -22,8 +25,17 @@ _REASONS = {move: reason for reason, move in CLOSES.items()}
 class Desk:
     """Shared by the ledger's parts. Stateless but for who it is."""
 
-    def __init__(self, device: DeviceId, limits: Limits) -> None:
-        self.device, self.limits = device, limits
+    def __init__(self, device: DeviceId, limits: Limits, verify: VerifySignature) -> None:
+        self.device, self.limits, self._verify = device, limits, verify
+
+    def certify(self, state: TaskState, device: DeviceId, epoch: int, grants: Certificate) -> None:
+        """See that a device holds or held a lease. Raises ProtocolError; changes nothing."""
+        if (device, epoch) == (state.holder, state.epoch):  # it has shown them before
+            return
+        if not certified(state.task, device, epoch, grants, self._verify):
+            raise ProtocolError(
+                f"{device[:8]} names epoch {epoch} without the grants of a quorum", where=state.id
+            )
 
     def publish(self, state: TaskState, kind: Kind, body: Body, now: float) -> Effects:
         """Publish, and again every few seconds until the entry stands."""

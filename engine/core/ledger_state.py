@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from pockethive.core.effects import Publish
 from pockethive.core.entry import Entry, Output, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
+from pockethive.core.ledger_agenda import Agenda
 from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.report import TaskReport
-from pockethive.core.task import DeviceId, PlannedTask, RunId, Task, TaskId
+from pockethive.core.task import DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting
 
 MAX_STORY = 64
 FIRST_WAVE = 3
+SILENT_LEASES = 1.5  # a holder says that it works with every renewal, three times a lease
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class TaskState:
 
     planned: PlannedTask
     task: Task
+    place: int  # in the graph's order
     began: float
     entry: Entry | None = None
     status: Status = Status.WAITING
@@ -30,6 +34,9 @@ class TaskState:
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0
+    given_back: int = (
+        0  # the epoch that a holder said it had given back; its older words may follow
+    )
     heard_at: float = 0.0  # when the holder last said that it works
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: set[DeviceId] = field(default_factory=set)
@@ -37,7 +44,7 @@ class TaskState:
     wave: int = FIRST_WAVE  # how many devices the next offer goes to; few contend better
     offer_at: float = 0.0  # not offered (again) before
     nobody_since: float | None = None
-    patience: float | None = None  # a placed task on a lost device: until when to wait for verdicts
+    patience: float | None = None  # its device stopped answering: how long that is borne
     output: Entry | None = None  # under verification
     outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
     verdicts: dict[str, Entry] = field(default_factory=dict)
@@ -70,6 +77,10 @@ class TaskState:
         assert self.output is not None
         assert isinstance(self.output.body, Output)
         return self.output.body
+
+    def may(self, move: Move) -> None:
+        """Raise IllegalMove if `move` would; change nothing."""
+        step(self.id, self.status, move, self.story)
 
     def move(self, move: Move, now: float, story: str) -> None:
         """Follow the lifecycle table. Raises IllegalMove with the story."""
@@ -131,11 +142,60 @@ class RunState:
     graph: TaskGraph
     began: float
     tasks: dict[str, TaskState]
+    agenda: Agenda = field(init=False)
+    unfinished: set[int] = field(init=False)  # places of tasks that are open or being published
+    busy: set[int] = field(default_factory=set)  # places of those that are offered or further
+    arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     ended_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.agenda = Agenda(self.graph)
+        self.unfinished = set(range(len(self.tasks)))
+
+    def at(self, place: int) -> TaskState:
+        """The task of that place in the graph's order."""
+        return self.tasks[self.graph.tasks[place].name]
+
+    def touched(self, state: TaskState, now: float) -> None:
+        """A task was looked at or changed: see when next, and who waits for what it has become."""
+        place, outcome = state.place, _outcome(state)
+        self.agenda.wake(place, self._wake_at(state, now))
+        if outcome is not self.arrived.get(place, Outcome.OPEN):
+            self.arrived[place] = outcome
+            self.agenda.mark_readers(place)
+        _keep(self.unfinished, place, state.open or state.publishing is not None)
+        _keep(self.busy, place, state.open and state.status is not Status.WAITING)
+
+    def _wake_at(self, state: TaskState, now: float) -> float:
+        """When time alone may make something due; rather too early than too late."""
+        times = [] if state.publishing is None else [state.publish_at]
+        if state.entry is not None and state.open:
+            if state.patience is not None:
+                times.append(state.patience)
+            if state.status is Status.WAITING:
+                times.extend(
+                    max(now, self.began + edge.seconds)
+                    for edge in state.task.after
+                    if edge.kind is EdgeKind.ARRIVED_BY and now - self.began < edge.seconds
+                )
+            elif state.status is Status.READY:
+                times.append(state.offer_at)
+            elif state.status is Status.CLAIMED:
+                times.append(state.heard_at + SILENT_LEASES * state.task.lease_seconds)
+            else:
+                times.append(now)
+        return min(times, default=inf)
 
     def outcomes(self, names: Iterable[str]) -> Mapping[str, Outcome]:
         """How tasks ended, as their dependants see it: a commit counts once it can be read."""
         return {name: _outcome(self.tasks[name]) for name in names}
+
+
+def _keep(places: set[int], place: int, wanted: bool) -> None:
+    if wanted:
+        places.add(place)
+    else:
+        places.discard(place)
 
 
 def _outcome(state: TaskState) -> Outcome:

@@ -1,16 +1,20 @@
-"""The ledger's way from an output to its commit: verifiers, verdicts, acks."""
+"""The ledger's way from an output to its commit: verifiers, verdicts, acks.
+
+Guards: as in `ledger_work`, what is refused leaves a task as it was.
+"""
 
 from collections.abc import Iterator, Sequence
 
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
+from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.fold import signed_by
-from pockethive.core.lease import Ack, AskCommit, Refused, ack_bytes
+from pockethive.core.lease import Ack, AskCommit, EpochRead, Grant, Refused, ack_bytes
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
 from pockethive.core.lifecycle import Move
-from pockethive.core.message import LetGo, Progress, VerifyOffer
+from pockethive.core.message import LetGo, Made, Progress, VerifyOffer
 from pockethive.core.people import verifiers
 from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
@@ -32,8 +36,9 @@ class VerdictDesk:
         self._work, self._desk, self._verify = work, work.desk, verify
         self._polls = 0
 
-    def proposed(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
-        """A worker made an output, or says so again."""
+    def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
+        """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
+        entry = message.entry
         made = entry.body
         assert isinstance(made, Output)
         if state.output is not None and state.output.digest == entry.digest:
@@ -44,21 +49,17 @@ class VerdictDesk:
             return
         if state.task.place not in (None, entry.author):
             return
+        self._desk.certify(state, entry.author, made.epoch, message.grants)
+        state.move(Move.PROPOSE, now, f"made by {entry.author[:8]} at epoch {made.epoch}")
         state.outputs[entry.digest] = entry
         state.holder, state.epoch, state.output = entry.author, made.epoch, entry
         state.claims = max(state.claims, 1)
         state.asked, state.checking, state.declined = {}, set(), set()
         state.commit_poll, state.commit_attempts = None, 0
         state.nobody_since = state.patience = None
-        state.move(Move.PROPOSE, now, f"made by {entry.author[:8]} at epoch {made.epoch}")
         yield self._desk.happened(run, state, "made", entry.author, "")
-        known = {
-            (name, source.output.body.output)
-            for name, source in run.tasks.items()
-            if source.output is not None and isinstance(source.output.body, Output)
-        }
         read = {name for name, _ in made.inputs}
-        if not set(made.inputs) <= known:
+        if not all(_is_output(run, name, sha) for name, sha in made.inputs):
             yield from self._work.retry(run, state, "it read something that is no input", now)
         elif not state.least_inputs <= read:
             yield from self._work.retry(run, state, "it left out an input", now)
@@ -69,13 +70,17 @@ class VerdictDesk:
         assert isinstance(said, Verdict)
         if state.output is None or entry.author not in state.asked or _repeats(state, entry):
             return
+        known = [*state.verdicts.values(), entry]
+        refused = rejected(state.task, state.output, known)
+        if refused:
+            state.may(Move.RETRY)
         state.verdicts[entry.digest] = entry
         if entry not in state.verdicts_on(state.output):
             return
         word = "verified" if said.accept else "rejected"
         state.tell(now, f"{word} by {entry.author[:8]}{': ' if said.reason else ''}{said.reason}")
         yield self._desk.happened(run, state, word, entry.author, said.reason)
-        if rejected(state.task, state.output, state.verdicts.values()):
+        if refused:
             yield from self._work.retry(run, state, f"rejected: {said.reason}", now)
 
     def unchecked(self, state: TaskState, device: DeviceId, progress: Progress, now: float) -> None:
@@ -87,9 +92,16 @@ class VerdictDesk:
     def finish(
         self, run: RunState, state: TaskState, device: DeviceId, progress: Progress, now: float
     ) -> Effects:
-        """A holder found a value that witnesses had accepted before: finish it at its epoch."""
+        """A holder found a value that witnesses had accepted before: finish it at its epoch.
+
+        Raises ProtocolError when its grants do not show that value, or are none.
+        """
         if progress.epoch < state.epoch or progress.epoch == state.commit_epoch:
             return
+        shown = {vote.accepted.output for vote in progress.grants if vote.accepted is not None}
+        if progress.reason not in shown:
+            raise ProtocolError(f"{device[:8]} shows no accepted value", where=state.id)
+        self._desk.certify(state, device, progress.epoch, progress.grants)
         proven = [
             entry
             for entry in state.outputs.values()
@@ -97,6 +109,7 @@ class VerdictDesk:
             and entry.body.output == progress.reason
             and satisfied(state.task, entry, state.verdicts.values())
         ]
+        state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
             reason = "witnesses hold an output that nobody here can prove"
@@ -119,6 +132,8 @@ class VerdictDesk:
             elif now >= state.commit_at:
                 yield from self._work.retry(run, state, "no quorum of witnesses acked it", now)
             return
+        if state.holder not in self._work.lost:
+            state.patience = None
         if state.patience is not None and now >= state.patience:
             yield from self._out_of_patience(run, state, now)
             return
@@ -127,9 +142,12 @@ class VerdictDesk:
     def answered(self, state: TaskState, event: WitnessAnswered, now: float) -> Effects:
         """An answer to a request for acks."""
         poll = state.commit_poll
-        if poll is None or not poll.take(event, lambda ack: self._good(state, event.witness, ack)):
+        if poll is None or state.output is None:
             return
-        if poll.won and state.output is not None:
+        state.may(Move.COMMIT)
+        if not poll.take(event, lambda ack: self._good(state, event.witness, ack)):
+            return
+        if poll.won:
             yield from self._committed(state, poll, now)
         elif poll.lost:
             self._follow(state, poll)
@@ -207,8 +225,10 @@ class VerdictDesk:
         )
         yield from state.commit_poll.questions(request)
 
-    def _good(self, state: TaskState, witness: DeviceId, ack: Ack) -> bool:
+    def _good(self, state: TaskState, witness: DeviceId, ack: EpochRead | Grant | Ack) -> bool:
         task = state.task
+        if not isinstance(ack, Ack):
+            return False
         wanted = (task.id, task.committee.generation, state.commit_epoch, state.made.output)
         if (ack.task, ack.generation, ack.epoch, ack.output) != wanted:
             return False
@@ -241,6 +261,12 @@ class VerdictDesk:
                 if isinstance(made, Output) and made.output == sha:
                     state.output, state.epoch, state.commit_poll = entry, epoch, None
                     return
+
+
+def _is_output(run: RunState, name: str, sha: str) -> bool:
+    """Whether a task of the run is known to have made this."""
+    source = run.tasks.get(name)
+    return source is not None and source.output is not None and source.made.output == sha
 
 
 def _repeats(state: TaskState, entry: Entry) -> bool:

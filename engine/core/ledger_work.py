@@ -1,4 +1,8 @@
-"""The ledger's way from a waiting task to an output: offers, claims, failures, lost devices."""
+"""The ledger's way from a waiting task to an output: offers, claims, failures, lost devices.
+
+Guards: every handler decides and moves first and changes the rest after, so that what is refused
+leaves a task as it was.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +10,7 @@ from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.graph import Outcome, Readiness
 from pockethive.core.ledger_desk import Desk
-from pockethive.core.ledger_state import FIRST_WAVE, RunState, TaskState
+from pockethive.core.ledger_state import FIRST_WAVE, SILENT_LEASES, RunState, TaskState
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Offer, Progress
 from pockethive.core.people import workers
@@ -15,7 +19,8 @@ from pockethive.core.watch import Watch
 
 OFFER_AGAIN_SECONDS = 3.0
 LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
-SILENT_LEASES = 1.5  # a holder says that it works with every renewal, three times a lease
+COME_BACK_SECONDS = 5.0  # how long what only a lost device can do waits for it to answer again
+COME_BACK_SHARE = 0.1  # of what is left of the run's time, if that is less
 NOBODY_SECONDS = 10.0  # how long a task waits for a device that can do or verify it
 
 Effects = Iterator[Effect]
@@ -48,10 +53,6 @@ class WorkDesk:
     ) -> Effects:
         """Offer a ready task, and again while nobody takes it."""
         task = state.task
-        if task.place is not None and task.place in self._watch.lost:
-            reason = f"device {task.place[:8]} stopped answering"
-            yield from self.desk.close(run, state, Move.LOSE, reason, now)
-            return
         if now < state.offer_at or state.entry is None:
             return
         devices = workers(task, members, self._watch.lost, state.blamed)[: state.wave]
@@ -82,17 +83,27 @@ class WorkDesk:
             yield self.desk.happened(run, state, "offered", None, f"to {len(devices)} devices")
 
     def claimed(
-        self, run: RunState, state: TaskState, device: DeviceId, epoch: int, now: float
+        self,
+        run: RunState,
+        state: TaskState,
+        device: DeviceId,
+        progress: Progress,
+        now: float,
     ) -> Effects:
         """A device holds the lease. Told again with every renewal."""
+        epoch = progress.epoch
         if epoch < state.epoch or state.task.place not in (None, device):
             return
-        state.heard_at = now
-        if epoch == state.epoch and state.holder == device:
+        if epoch <= state.given_back:  # "failed" has overtaken it
             return
+        if epoch == state.epoch and state.holder == device:
+            state.heard_at = now
+            return
+        self.desk.certify(state, device, epoch, progress.grants)
+        state.move(Move.CLAIM, now, f"claimed by {device[:8]} at epoch {epoch}")
+        state.heard_at = now
         state.claims += 1
         state.holder, state.epoch, state.patience = device, epoch, None
-        state.move(Move.CLAIM, now, f"claimed by {device[:8]} at epoch {epoch}")
         yield self.desk.happened(run, state, "claimed", device, "")
 
     def overdue(self, run: RunState, state: TaskState, now: float) -> Effects:
@@ -112,9 +123,11 @@ class WorkDesk:
         """A worker gave up; it has freed the lease."""
         if state.holder == device and state.epoch == progress.epoch:
             yield from self.retry(run, state, progress.reason, now)
+            state.given_back = progress.epoch
 
     def retry(self, run: RunState, state: TaskState, reason: str, now: float) -> Effects:
         """An attempt ended without a commit: let the holder go, offer it again or close it."""
+        state.may(Move.RETRY)
         state.failures += 1
         holder, state.holder = state.holder, None
         state.output, state.commit_poll, state.patience = None, None, None
@@ -129,24 +142,49 @@ class WorkDesk:
         state.move(Move.RETRY, now, f"attempt {state.failures} failed: {reason}")
         state.offer_at = now + LET_GO_SECONDS
 
-    def device_lost(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> Effects:
-        """A device stopped answering: what that means for one task."""
+    def device_lost(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> None:
+        """A device stopped answering: for how long a task that needs it waits for it."""
         if device in state.asked:
             state.declined.add(device)
         if device not in (state.holder, state.task.place):
             return
+        state.tell(now, f"device {device[:8]} stopped answering")
+        if state.patience is None:
+            state.patience = now + self._patience(run, state, device, now)
+
+    def missing(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """Wait for the device that a task needs; without it in the end, lose or retry the task."""
+        device = state.task.place or state.holder
+        if device is None or device not in self._watch.lost:
+            state.patience = None
+            return
+        if state.patience is None:  # it was lost before it was needed
+            state.patience = now + self._patience(run, state, device, now)
+        if now < state.patience:
+            return
         reason = f"device {device[:8]} stopped answering"
-        if state.status is Status.PROPOSED:  # a verifier may have the output already
-            if state.patience is None:
-                state.patience = now + state.task.lease_seconds
-            state.tell(now, reason)
-        elif state.task.place == device:
+        if state.task.place is not None:
             yield from self.desk.close(run, state, Move.LOSE, reason, now)
-        elif state.status is Status.CLAIMED:
+        else:
             yield from self.retry(run, state, reason, now)
-            alive = self._watch.last_alive(device)
-            lease_end = (now if alive is None else alive) + 1.1 * state.task.lease_seconds
-            state.offer_at = max(now, lease_end)
+
+    def awaits(self, state: TaskState) -> bool:
+        """Whether the device that a task needs does not answer, or did not until now."""
+        needed = state.task.place or state.holder
+        return state.patience is not None or needed in self._watch.lost
+
+    def _patience(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> float:
+        """Seconds. Longer where nothing is to be gained by giving up."""
+        lease = state.task.lease_seconds
+        if state.status is Status.PROPOSED:  # a verifier may have the output already
+            return float(lease)
+        left = run.began + self.desk.limits.timeout_seconds - now
+        short = max(0.0, min(COME_BACK_SECONDS, COME_BACK_SHARE * left))
+        if state.task.place is not None:
+            return short
+        alive = self._watch.last_alive(device)
+        until = (now if alive is None else alive) + 1.1 * lease  # nobody else gets its lease before
+        return max(short, until - now)
 
     def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
         """No device can do it: wait a little for one to come, then say so."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pockethive.core.certificate import Certificate
 from pockethive.core.entry import Entry
 from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId, TaskId
@@ -34,9 +35,13 @@ class VerifyOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Worker or verifier to the owner's device: here is my signed entry (output or verdict)."""
+    """Worker or verifier to the owner's device: here is my signed entry (output or verdict).
+
+    An output comes with the `grants` of the lease under which it was made.
+    """
 
     entry: Entry
+    grants: Certificate = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +51,14 @@ class Progress:
     `claimed`: the lease is held. `failed`: the work ended without an output. `accepted`: the lease
     at `epoch` is held and witnesses had accepted the output named by `reason` before.
     `checking`: a verify slot is held. `unchecked`: the output could not be judged.
+    `claimed` and `accepted` are believed for the `grants` of the lease at `epoch`.
     """
 
     task: TaskId
     epoch: int
     state: str
     reason: str
+    grants: Certificate = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

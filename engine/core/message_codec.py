@@ -3,10 +3,12 @@
 from typing import Any
 
 from pockethive.core.canonical import to_text
-from pockethive.core.entry_codec import MAX_SOURCES
+from pockethive.core.certificate import Certificate, Vote
+from pockethive.core.entry_codec import MAX_SOURCES, MAX_WITNESSES
 from pockethive.core.errors import BadEncoding
-from pockethive.core.fields import NAME, REASON, VERSION, Fields, distinct, task_text
+from pockethive.core.fields import NAME, REASON, VERSION, Fields, distinct, key, task_text
 from pockethive.core.labels import Label
+from pockethive.core.lease import MAX_LEASE_SECONDS, Accepted
 from pockethive.core.lease_codec import MAX_MESSAGE, OpenEntry, bounded, take_entry
 from pockethive.core.message import (
     PROGRESS_STATES,
@@ -59,11 +61,11 @@ def _message(message: Message) -> dict[str, Any]:
                 "output": to_text(message.output.wire),
                 "inputs": _inputs(message.inputs),
             }
-        case Made(entry=entry):
-            return {"say": "made", "entry": to_text(entry.wire)}
-        case Progress(task=task, epoch=epoch, state=state, reason=reason):
+        case Made(entry=entry, grants=grants):
+            return {"say": "made", "entry": to_text(entry.wire), "grants": _grants(grants)}
+        case Progress(task=task, epoch=epoch, state=state, reason=reason, grants=grants):
             parts = {"task": task, "epoch": epoch, "state": state, "reason": reason}
-            return {"say": "progress", **parts}
+            return {"say": "progress", **parts, "grants": _grants(grants)}
         case LetGo(task=task, epoch=epoch, reason=reason):
             return {"say": "let go", "task": task, "epoch": epoch, "reason": reason}
         case Ended(task=task, entry=entry):
@@ -94,7 +96,7 @@ def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
                 inputs=_take_inputs(fields, task),
             )
         case "made":
-            return Made(entry=take_entry(fields, "entry", open_entry))
+            return Made(entry=take_entry(fields, "entry", open_entry), grants=_take_grants(fields))
         case "progress":
             state = fields.text("state", NAME)
             if state not in PROGRESS_STATES:
@@ -104,6 +106,7 @@ def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
                 epoch=fields.whole("epoch"),
                 state=state,
                 reason=fields.text("reason", REASON),
+                grants=_take_grants(fields),
             )
         case "let go":
             return LetGo(
@@ -127,6 +130,41 @@ def _take_inputs(fields: Fields, task: TaskId) -> tuple[tuple[str, TaskId], ...]
     pairs = fields.pairs("inputs", MAX_SOURCES)
     distinct((name for name, _ in pairs), "message inputs")
     return tuple((name, TaskId(task_text(f"{run}/{name}/{h}", "message"))) for name, h in pairs)
+
+
+def _grants(votes: Certificate) -> list[list[object]]:
+    """About 220 bytes each: [witness, seconds, accepted epoch, accepted output, signature]."""
+    return [
+        [
+            vote.witness,
+            vote.seconds,
+            *((0, "") if vote.accepted is None else (vote.accepted.epoch, vote.accepted.output)),
+            vote.signature,
+        ]
+        for vote in votes
+    ]
+
+
+def _take_grants(fields: Fields) -> Certificate:
+    votes = tuple(_take_vote(item) for item in fields.items("grants", MAX_WITNESSES))
+    distinct((vote.witness for vote in votes), "message grants")
+    return votes
+
+
+def _take_vote(item: object) -> Vote:
+    names = ("witness", "seconds", "epoch", "output", "signature")
+    if not isinstance(item, list) or len(item) != len(names):
+        raise BadEncoding("message: a grant of another form")
+    fields = Fields(dict(zip(names, item, strict=True)), "grant")
+    epoch, output = fields.whole("epoch"), fields.sha("output", empty=True)
+    if bool(epoch) != bool(output):
+        raise BadEncoding("message: a grant that accepted half a value")
+    return Vote(
+        witness=fields.device("witness"),
+        seconds=fields.whole("seconds", 1, MAX_LEASE_SECONDS),
+        accepted=Accepted(epoch, output) if output else None,
+        signature=key(fields.text("signature", 200), 64),
+    )
 
 
 def _take_place(fields: Fields) -> DeviceId | None:

@@ -19,6 +19,9 @@ from pockethive.core.task import Committee, DeviceId
 
 _SEPARATOR = "#"
 
+Believe = Callable[[EpochRead | Grant | Ack], bool]
+"""Whether a yes is an answer to what was asked."""
+
 
 def usable_until(asked_at: float, seconds: int) -> float:
     """Until when a holder may rely on a lease, by its own clock.
@@ -54,13 +57,17 @@ class Poll:
             for witness in self._committee.witnesses
         )
 
-    def take(self, event: WitnessAnswered, believe: Callable[[Ack], bool] | None = None) -> bool:
-        """Note an answer; False when it is not for this poll. An unbelieved ack counts as none."""
+    def take(self, event: WitnessAnswered, believe: Believe) -> bool:
+        """Note an answer; False when it is not for this poll.
+
+        Whatever says yes must be believed, or it counts as none: a lying witness says yes to
+        another question.
+        """
         known = event.ask == self.ask and event.witness in self._committee.witnesses
         if not known or event.witness in self.answers:
             return False
         answer = event.answer
-        if isinstance(answer, Ack) and believe is not None and not believe(answer):
+        if isinstance(answer, EpochRead | Grant | Ack) and not believe(answer):
             answer = None
         self.answers[event.witness] = answer
         return True
@@ -85,6 +92,12 @@ class Poll:
     def refusals(self) -> tuple[Refusal, ...]:
         """The refusals so far."""
         return tuple(a for a in self.answers.values() if isinstance(a, Refusal))
+
+    @property
+    def grants(self) -> tuple[tuple[DeviceId, Grant], ...]:
+        """The grants so far, by witness."""
+        found = ((w, a) for w, a in self.answers.items() if isinstance(a, Grant))
+        return tuple(sorted(found, key=lambda pair: pair[0]))
 
     @property
     def acks(self) -> tuple[tuple[DeviceId, Ack], ...]:

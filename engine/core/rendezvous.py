@@ -41,6 +41,21 @@ def choose_committee(
     return Committee(witnesses=(owner_device,), quorum=1)
 
 
+def witness_candidates(
+    members: Iterable[Member], owner_device: DeviceId, owner_key: str
+) -> tuple[DeviceId, ...]:
+    """The devices to be asked for an answer before some of them are named, best first.
+
+    Twice as many as may be named; nobody where the owner's device would be alone in any case.
+    """
+    known = tuple(members)
+    if len(choose_committee(known, owner_device, owner_key).witnesses) == 1:
+        return ()
+    owners = {member.device: member.owner_key for member in known}
+    owners[owner_device] = owner_key
+    return tuple(_spread(owners, owner_device)[:-1][: 2 * _LARGE])
+
+
 def _committee(witnesses: Sequence[DeviceId]) -> Committee:
     return Committee(witnesses=tuple(witnesses), quorum=_QUORUM[len(witnesses)])
 

@@ -139,7 +139,7 @@ class Scout:
         elif purpose == "renew":
             yield from self._renew(job, now)
         elif purpose == "tell" and job.told and job.output is not None:
-            yield Send(to=job.task.owner, message=Made(entry=job.output))
+            yield Send(to=job.task.owner, message=job.announcement)
 
     def _next(self, now: float) -> Effects:
         """Begin with queued jobs as long as there are free hands."""
@@ -184,7 +184,7 @@ class Scout:
             yield SetTimer(name=job.timer("renew"), at=now + AGAIN_SECONDS)
         elif lease.proposed and not job.told and job.output is not None:
             job.told = True
-            yield Send(to=job.task.owner, message=Made(entry=job.output))
+            yield Send(to=job.task.owner, message=job.announcement)
 
     def _claimed(self, job: Job, now: float) -> Effects:
         job.claimed, job.held_since = True, now
@@ -212,7 +212,7 @@ class Scout:
         yield SetTimer(name=job.timer("renew"), at=now + job.lease.renew_seconds)
         # what the owner has not ended by now it may not have heard of
         if job.stage is Stage.HOLDING and job.told and job.output is not None:
-            yield Send(to=job.task.owner, message=Made(entry=job.output))
+            yield Send(to=job.task.owner, message=job.announcement)
         elif job.stage is Stage.HOLDING and job.lease.accepted is not None:
             yield self._progress(job, "accepted", job.lease.accepted.output)
         elif job.stage is Stage.SIGNING and job.made is not None:
@@ -293,6 +293,10 @@ class Scout:
 
     def _progress(self, job: Job, state: str, reason: str) -> Send:
         message = Progress(
-            task=job.task.id, epoch=job.lease.epoch, state=state, reason=clip(reason)
+            task=job.task.id,
+            epoch=job.lease.epoch,
+            state=state,
+            reason=clip(reason),
+            grants=() if state == "failed" else job.lease.grants,
         )
         return Send(to=job.task.owner, message=message)

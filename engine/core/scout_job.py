@@ -5,7 +5,7 @@ from enum import Enum
 from pockethive.core.acquisition import Acquisition
 from pockethive.core.effects import Publish
 from pockethive.core.entry import Entry
-from pockethive.core.message import Offer
+from pockethive.core.message import Made, Offer
 from pockethive.core.ports import VerifySignature
 from pockethive.core.sources import Sources
 from pockethive.core.task import DeviceId, Task
@@ -39,6 +39,12 @@ class Job:
         self.made: Publish | None = None  # to be published again until it stands
         self.output: Entry | None = None
         self.held_since = 0.0
+
+    @property
+    def announcement(self) -> Made:
+        """The output for the owner, with the grants under which it was made."""
+        assert self.output is not None
+        return Made(entry=self.output, grants=self.lease.grants)
 
     def timer(self, purpose: str) -> str:
         """The name of one of this job's timers."""

@@ -20,6 +20,7 @@ class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
     `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `boasters`: devices that answer every offer by a claim to an epoch far away.
     `grudgers`: devices whose verdicts reject whatever they see.
     `durations`: how long a task's work takes, by task name.
     """
@@ -35,6 +36,7 @@ class TablePlan:
     doubled: float = 0.0
     crashes: Mapping[DeviceId, float] = field(default_factory=dict)
     liars: frozenset[DeviceId] = frozenset()
+    boasters: frozenset[DeviceId] = frozenset()
     grudgers: frozenset[DeviceId] = frozenset()
     durations: Mapping[str, float] = field(default_factory=dict)
     work_seconds: float = 1.0

@@ -29,7 +29,7 @@ from pockethive.core.effects import (
 )
 from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.entry_codec import decode_body, encode_body
-from pockethive.core.errors import BadEncoding, BadSignature, Failure
+from pockethive.core.errors import BadEncoding, BadSignature, Failure, ProtocolError
 from pockethive.core.events import (
     ChecksDone,
     EntryArrived,
@@ -49,6 +49,7 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import Ack, Grant, WitnessAnswer, ack_bytes, grant_bytes
 from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
 from pockethive.core.ledger import Ledger, LedgerSettings
+from pockethive.core.message import Message, Offer, Progress
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
@@ -61,6 +62,7 @@ from pockethive.core.witness import Witness, WitnessAsked
 
 WALL = 1_900_000_000.0  # unix time at the table's second 0
 UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
+PING_TRIES = 3  # a node repeats a request until its time is up
 _MAX_WIRE = 8_192
 
 
@@ -72,13 +74,17 @@ class _Machine:
 
 
 class Table:
-    """The first device of the plan owns the run. To look at: `transcript`, `entries`, `outcome`."""
+    """The first device of the plan owns the run. To look at: `transcript`, `dropped`, `outcome`.
+
+    `entries` are those that stand, by task and digest.
+    """
 
     def __init__(self, plan: TablePlan, sign: Sign, verify: VerifySignature) -> None:
         self.plan, self.now = plan, 0.0
         self.transcript: list[Line] = []
         self.entries: dict[TaskId, dict[str, Entry]] = {}
         self.outcome: Outcome | None = None
+        self.dropped: list[ProtocolError] = []
         self._sign, self._verify = sign, verify
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -169,13 +175,19 @@ class Table:
         """Tell a device something now: one of its machines, or all; and what follows at once."""
         if not self._alive(device):
             return
+        if device in self.plan.boasters and isinstance(event, MessageArrived):
+            self._boast(device, event.message)
         waiting: list[tuple[str | None, Event]] = [(to, event)]
         while waiting:
             target, current = waiting.pop(0)
             for machine in self._machines[device]:
                 if target not in (None, machine.name):
                     continue
-                effects = machine.handle(current, self.now)
+                try:
+                    effects = machine.handle(current, self.now)
+                except ProtocolError as error:  # as the interpreter does: it was nobody's event
+                    self.dropped.append(error)
+                    continue
                 line = Line(
                     at=self.now,
                     device=device,
@@ -209,7 +221,8 @@ class Table:
             case Send():
                 self._send(device, effect)
             case Ping(device=other):
-                alive = self._alive(other) and self._chance() >= self.plan.loss
+                lost = all(self._chance() < self.plan.loss for _ in range(PING_TRIES))
+                alive = self._alive(other) and not lost
                 pause = self._delay() if alive else UNANSWERED_SECONDS
                 self._later(pause, device, PingAnswered(device=other, alive=alive), machine)
             case SetTimer(name=name, at=at):
@@ -318,6 +331,14 @@ class Table:
             said = ack_bytes(answer.task, answer.generation, answer.epoch, answer.output)
             signed = replace(answer, signature=to_text(self._sign(witness, said)))
         return decode_answer(encode_answer(signed))
+
+    def _boast(self, device: DeviceId, message: Message) -> None:
+        """Answer an offer by a claim to a lease that nobody granted."""
+        if isinstance(message, Offer):
+            task = message.task
+            for state in ("claimed", "accepted"):
+                claim = Progress(task=task, epoch=2**30, state=state, reason=right_output(task))
+                self._send(device, Send(to=self.plan.devices[0], message=claim))
 
     # the agents
 

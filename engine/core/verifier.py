@@ -24,7 +24,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.fields import clip
 from pockethive.core.labels import Label
-from pockethive.core.lease import AskSlot, FreeLease
+from pockethive.core.lease import Ack, AskSlot, EpochRead, FreeLease, Grant
 from pockethive.core.message import Ended, Made, Progress, VerifyOffer
 from pockethive.core.polling import Poll, poll_key
 from pockethive.core.ports import VerifySignature
@@ -183,7 +183,9 @@ class Verifier:
 
     def _answered(self, event: WitnessAnswered, now: float) -> Effects:
         job = self._jobs.get(TaskId(poll_key(event.ask)))
-        if job is None or job.slot is None or not job.slot.take(event) or job.has_slot:
+        if job is None or job.slot is None or job.has_slot:
+            return
+        if not job.slot.take(event, lambda answer: self._is_slot(job, answer)):
             return
         if job.slot.won:
             job.has_slot = True
@@ -196,6 +198,15 @@ class Verifier:
                 yield SetTimer(name=job.timer("slot"), at=now + pause)
             else:
                 yield from self._decline(job, "no verify slot was to be had")
+
+    def _is_slot(self, job: _Job, answer: EpochRead | Grant | Ack) -> bool:
+        wanted = (job.task.id, job.made.epoch, self._settings.device, True)
+        return isinstance(answer, Grant) and wanted == (
+            answer.task,
+            answer.epoch,
+            answer.holder,
+            answer.slot,
+        )
 
     def _read(self, job: _Job, now: float) -> Effects:
         if job.sources.ready:

@@ -1,15 +1,17 @@
 """Help for the core's tests: devices with a keyed-hash signer, tasks, entries, plans."""
 
 import hmac
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from pockethive.core.canonical import digest, encode, to_text
+from pockethive.core.certificate import Certificate, certificate
 from pockethive.core.entry import Body, Entry, Member, Output, Verdict
 from pockethive.core.entry_codec import encode_body, kind_of
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
-from pockethive.core.lease import ack_bytes
+from pockethive.core.lease import Accepted, Grant, ack_bytes, grant_bytes
 from pockethive.core.task import (
     Check,
     Committee,
@@ -142,6 +144,25 @@ def verdict(made: Entry, author: DeviceId, *, accept: bool = True) -> Entry:
 def acks(task: Task, epoch: int, output_sha: str, count: int) -> tuple[tuple[DeviceId, str], ...]:
     said = ack_bytes(task.id, task.committee.generation, epoch, output_sha)
     return tuple((w, to_text(sign(w, said))) for w in task.committee.witnesses[:count])
+
+
+def grants(
+    task: Task, holder: DeviceId, epoch: int = 1, accepted: Accepted | None = None
+) -> Certificate:
+    """The grants of a quorum of the task's witnesses."""
+    granted = Grant(
+        task=task.id,
+        generation=task.committee.generation,
+        epoch=epoch,
+        holder=holder,
+        seconds=15,
+        accepted=accepted,
+    )
+    said = grant_bytes(granted)
+    return certificate(
+        (witness, replace(granted, signature=to_text(sign(witness, said))))
+        for witness in task.committee.witnesses[: task.committee.quorum]
+    )
 
 
 def planned(name: str, after: tuple[Edge, ...] = (), **changes: Any) -> PlannedTask:

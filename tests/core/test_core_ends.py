@@ -39,6 +39,7 @@ from tests.core.core_play import (
     RUN,
     edge,
     entry,
+    grants,
     make_task,
     member,
     output,
@@ -107,7 +108,8 @@ class TestLedgerAndCoordinator:
         ledger.handle(MembersChanged(members=(member(WORKER),)), 0.2)
         effects = ledger.handle(EntryArrived(entry=entry(OWNER, task)), 0.3)
         assert [send.to for send in of(Send, effects)] == [WORKER]
-        claim = Progress(task=task.id, epoch=1, state="claimed", reason="")
+        shown = grants(task, WORKER)
+        claim = Progress(task=task.id, epoch=1, state="claimed", reason="", grants=shown)
         told = ledger.handle(MessageArrived(sender=WORKER, message=claim), 0.4)
         assert [tell.happening.what for tell in of(Tell, told)] == ["claimed"]
 

@@ -40,7 +40,7 @@ from pockethive.core.lease import (
     Refused,
     WitnessAnswer,
 )
-from pockethive.core.message import Ended, LetGo, Made, Offer
+from pockethive.core.message import Ended, LetGo, Offer
 from pockethive.core.polling import Poll
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.task import DeviceId
@@ -161,18 +161,42 @@ class TestAcquisition:
     def test_answers_to_older_questions_and_of_strangers_count_nothing(self) -> None:
         poll = Poll("t", 2, TASK.committee, 0.0)
         stray = WitnessAnswered(ask="t#1", witness=DEVICES[0], answer=grant(1))
-        assert not poll.take(stray)
-        assert not poll.take(replace(stray, ask="t#2", witness=DEVICES[6]))
-        assert poll.take(replace(stray, ask="t#2"))
-        assert not poll.take(replace(stray, ask="t#2"))
+        assert not poll.take(stray, bool)
+        assert not poll.take(replace(stray, ask="t#2", witness=DEVICES[6]), bool)
+        assert poll.take(replace(stray, ask="t#2"), bool)
+        assert not poll.take(replace(stray, ask="t#2"), bool)
         assert poll.yes == 1
+
+    @pytest.mark.parametrize(
+        "lie",
+        [
+            {"epoch": 2},
+            {"holder": OTHER},
+            {"task": make_task("other").id},
+            {"generation": 2},
+            {"slot": True},
+        ],
+        ids=lambda lie: next(iter(lie)),
+    )
+    def test_a_signed_grant_of_something_else_is_no_grant(self, lie: dict[str, Any]) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(10.0)
+        for event in answers(asks, read(0), read(0), read(0)):
+            asks = lease.answered(event, 10.5)
+        for event in answers(asks, replace(grant(1), **lie), grant(1), grant(1)):
+            lease.answered(event, 11.0)
+        assert lease.grants == ()
+        (last,) = answers(asks[3:], grant(1))
+        lease.answered(last, 11.0)
+        assert lease.phase is Phase.HELD
+        assert len(lease.grants) == 3
 
     def test_the_accepted_value_of_the_highest_epoch_told_by_most_is_gone_on_with(self) -> None:
         poll = Poll("t", 1, TASK.committee, 0.0)
         told = (Accepted(1, sha("a")), Accepted(2, sha("b")), Accepted(2, sha("c")))
         values = (*told, Accepted(2, sha("b")))
         for witness, value in zip(TASK.committee.witnesses, values, strict=True):
-            poll.take(WitnessAnswered(ask="t#1", witness=witness, answer=grant(3, value)))
+            poll.take(WitnessAnswered(ask="t#1", witness=witness, answer=grant(3, value)), bool)
         assert poll.accepted() == Accepted(2, sha("b"))
 
 
@@ -268,7 +292,9 @@ class TestScout:
         assert {type(ask.request) for ask in of(AskWitness, effects)} == {Propose}
         for event in answers(effects, grant(1), grant(1), grant(1)):
             effects = scout.handle(event, 1.2)
-        assert of(Send, effects) == [Send(to=OWNER, message=Made(entry=made))]
+        (told,) = of(Send, effects)
+        assert (told.to, told.message.entry) == (OWNER, made)
+        assert [vote.witness for vote in told.message.grants] == sorted(DEVICES[:3])
         assert scout.handle(done, 1.3) == ()
 
     @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from pockethive.core.errors import Failure
 from pockethive.core.events import Event, GoalSubmitted
 from pockethive.core.report import Happening
 from pockethive.dht.simulation import Link
+from pockethive.result import Result
 from pockethive.simulation import NOWHERE, Seat, SimulatedHive
 from pockethive.virtual_staff import Pace
 from tests.simulation.virtual_village import (
@@ -245,18 +246,35 @@ def test_nothing_is_written_and_no_thread_is_started(tmp_path: Path) -> None:
         assert not NOWHERE.exists()
 
 
-def test_a_holder_whose_last_words_came_late_does_not_hold_up_the_run(tmp_path: Path) -> None:
-    """Cut off past its lease, it gives up; once healed, "failed" overtakes its older "claimed"."""
-    with SimulatedHive(seed=15, link=Link(loss=0.02)) as hive:
-        owner, *others = hive.start(village_seats(tmp_path))
+def cut_off(seed: int, after: float, folder: Path) -> Result:
+    """One run in which two of four are parted from the rest for longer than a lease."""
+    with SimulatedHive(seed, link=Link(loss=0.02)) as hive:
+        owner, *others = hive.start(village_seats(folder))
 
         def part() -> None:
             hive.part(others[:2])
             hive.at(hive.now + 15.0, hive.heal)
 
-        hive.when("offered", lambda _: hive.at(hive.now + 6.0, part))
+        hive.when("offered", lambda _: hive.at(hive.now + after, part))
         result = hive.run(owner, GOAL)
         assert_answered(result)
-        (ranked,) = [task for task in result.tasks if task.name == "rank"]
-        assert "said nothing more of it" in " ".join(ranked.story)
-        assert result.seconds < 90
+        return result
+
+
+def test_a_holder_whose_last_words_were_lost_does_not_hold_up_the_run(tmp_path: Path) -> None:
+    """Cut off past its lease, it gives up, and nobody hears of it."""
+    result = cut_off(0, 5.0, tmp_path)
+    (ranked,) = [task for task in result.tasks if task.name == "rank"]
+    assert "said nothing more of it" in " ".join(ranked.story)
+    assert result.seconds < 60
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5])
+def test_an_older_claim_that_failed_has_overtaken_is_none(seed: int, tmp_path: Path) -> None:
+    """Healed, "failed" comes before the "claimed" of the same lease, which was sent again."""
+    result = cut_off(seed, 6.0, tmp_path)
+    (ranked,) = [task for task in result.tasks if task.name == "rank"]
+    assert "the lease could not be kept" in " ".join(ranked.story)
+    claims = [line.partition(": ")[2] for line in ranked.story if ": claimed by" in line]
+    assert len(claims) == len(set(claims))
+    assert result.seconds < 45

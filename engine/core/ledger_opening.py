@@ -1,0 +1,125 @@
+"""The ledger's way from a plan to an open run: who answers is named as a witness.
+
+Guards: a device that is gone already is no witness of a run, however fresh its advertisement; and
+nobody waits for others who is alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from pockethive.core.effects import CancelTimer, Effect, KeepBlob, Ping, SetTimer
+from pockethive.core.entry import Kind, Member
+from pockethive.core.events import GraphOpened
+from pockethive.core.lease import MAX_LEASE_SECONDS
+from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.rendezvous import choose_committee, witness_candidates
+from pockethive.core.spec import Limits
+from pockethive.core.task import Committee, DeviceId, PlannedTask, RunId, Task, task_id
+
+ANSWER_SECONDS = 1.0  # how long a run waits for candidates that do not answer
+
+Effects = Iterator[Effect]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Whose runs these are. `margin_seconds`: how long entries outlive the run's time limit."""
+
+    device: DeviceId
+    owner_key: str
+    limits: Limits
+    margin_seconds: int = 86_400
+
+
+@dataclass(slots=True, kw_only=True)
+class Opening:
+    """A run whose witnesses are being looked for. `silent`: candidates yet to answer."""
+
+    event: GraphOpened
+    silent: set[DeviceId]
+    alive: set[DeviceId] = field(default_factory=set)
+
+    @property
+    def timer(self) -> str:
+        """The name of its timer."""
+        return f"opening:{self.event.run}"
+
+    def answered(self, device: DeviceId, *, alive: bool) -> None:
+        """A candidate's answer, or that it gave none."""
+        if device in self.silent:
+            self.silent.discard(device)
+            if alive:
+                self.alive.add(device)
+
+
+class OpeningDesk:
+    """Opens runs. Knows no run but those it is handed."""
+
+    def __init__(self, settings: LedgerSettings, desk: Desk) -> None:
+        self._settings, self._desk = settings, desk
+
+    def begin(
+        self, event: GraphOpened, members: Iterable[Member], now: float
+    ) -> tuple[Opening, tuple[Effect, ...]]:
+        """Ask the candidates for an answer; none is asked where none will be named."""
+        own = self._settings
+        asked = witness_candidates(members, own.device, own.owner_key)
+        opening = Opening(event=event, silent=set(asked))
+        if not asked:
+            return opening, ()
+        timer = SetTimer(name=opening.timer, at=now + ANSWER_SECONDS)
+        return opening, (*(Ping(device=device) for device in asked), timer)
+
+    def decided(self, opening: Opening, members: Sequence[Member]) -> bool:
+        """Whether it does not matter any more what the silent ones answer."""
+        hoped = self.committee(members, opening.alive | opening.silent)
+        return opening.silent.isdisjoint(hoped.witnesses)
+
+    def committee(self, members: Iterable[Member], alive: set[DeviceId]) -> Committee:
+        """The witnesses of a run that is opened now."""
+        own = self._settings
+        present = [member for member in members if member.device in alive]
+        return choose_committee(present, own.device, own.owner_key)
+
+    def open(
+        self, opening: Opening, members: Iterable[Member], wall: float, now: float
+    ) -> tuple[RunState, tuple[Effect, ...]]:
+        """The run with its tasks to be published. `wall`: unix time minus lease clock, seconds."""
+        event = opening.event
+        committee = self.committee(members, opening.alive)
+        states: dict[str, TaskState] = {}
+        effects: list[Effect] = []
+        if opening.silent:  # it is opened before its time is up
+            effects.append(CancelTimer(name=opening.timer))
+        for place, planned in enumerate(event.graph.tasks):
+            task = self._task(event.run, planned, committee, now + wall)
+            state = TaskState(planned=planned, task=task, place=place, began=now)
+            states[planned.name] = state
+            effects.append(KeepBlob(data=planned.spec(), label=planned.label.value))
+            effects.extend(self._desk.publish(state, Kind.TASK, task, now))
+        return RunState(id=event.run, graph=event.graph, began=now, tasks=states), tuple(effects)
+
+    def _task(self, run: RunId, planned: PlannedTask, committee: Committee, wall: float) -> Task:
+        settings = self._settings
+        spec = sha256(planned.spec()).hexdigest()
+        return Task(
+            id=task_id(run, planned.name, spec),
+            run=run,
+            name=planned.name,
+            role=planned.role,
+            skill=planned.skill,
+            spec=spec,
+            after=planned.after,
+            place=planned.place,
+            label=planned.label,
+            verification=planned.verification,
+            needs_model=planned.needs_model,
+            committee=committee,
+            owner=settings.device,
+            owner_key=settings.owner_key,
+            began=int(wall),
+            lease_seconds=min(settings.limits.lease_seconds, MAX_LEASE_SECONDS),
+            expires=int(wall) + settings.limits.timeout_seconds + settings.margin_seconds,
+        )
