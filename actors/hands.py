@@ -72,6 +72,7 @@ T = TypeVar("T")
 MESSAGE_METHOD = "message"
 PING_METHOD = "alive"
 PING_SECONDS = 1.0
+MACHINES_LIVE = b"machines live"  # a node answers even when nobody is left who would work
 
 
 class Crew(Protocol):
@@ -222,12 +223,12 @@ class NodeHands:
         if device == self._around.entries.device:
             return True
         try:
-            await self._around.node.request(
+            answer = await self._around.node.request(
                 self._reach(device), PING_METHOD, b"", timeout=PING_SECONDS
             )
         except NetworkError:
             return False
-        return True
+        return answer == MACHINES_LIVE
 
     async def _run_skill(self, effect: RunSkill) -> None:
         task = effect.task

@@ -82,10 +82,15 @@ class Assembly(Parts):
         """The class of this device's model, loaded or not."""
         return self._source.model_class if self._source else None
 
+    @property
+    def machines_live(self) -> bool:
+        """Whether the machines were started and have not crashed."""
+        return self._interpreter is not None
+
     def post(self, event: Event, to: str | None = None) -> None:
         """Hand an event to the machines; any thread, never blocks."""
         if self._interpreter is None:
-            _log.debug("%s came before the machines were started", type(event).__name__)
+            _log.debug("%s came while no machines live", type(event).__name__)
             return
         try:
             self._interpreter.tell(Post(event, to))
@@ -152,6 +157,7 @@ class Assembly(Parts):
     def _escalated(self, name: str, error: BaseException) -> None:
         _log.error("%s crashed and is not started again: %s", name, error)
         if name == INTERPRETER:
+            self._interpreter = None
             self._broken(error)
         else:
             self.crew.gone(name, error)

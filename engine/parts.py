@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
 from pockethive.actors.documents.index import DocumentIndex, Signer
 from pockethive.actors.entries import Entries
-from pockethive.actors.hands import MESSAGE_METHOD, PING_METHOD, NodeHands, Surroundings
+from pockethive.actors.hands import (
+    MACHINES_LIVE,
+    MESSAGE_METHOD,
+    PING_METHOD,
+    NodeHands,
+    Surroundings,
+)
 from pockethive.actors.interpreter import Interpreter, Journal, Machine
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
@@ -122,6 +128,11 @@ class Parts(ABC):
     def model_class(self) -> ModelClass | None:
         """The class of this device's model, loaded or not."""
 
+    @property
+    @abstractmethod
+    def machines_live(self) -> bool:
+        """Whether the machines were started and have not crashed."""
+
     @abstractmethod
     def post(self, event: Event, to: str | None = None) -> None:
         """Hand an event to the machines; any thread, never blocks."""
@@ -145,7 +156,7 @@ class Parts(ABC):
         self.node.allow_blobs(self.shelf.may_fetch)
         self._hands = NodeHands(self._surroundings(), asyncio.get_running_loop())
         self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
-        self.node.serve(PING_METHOD, lambda _peer, _body: b"")
+        self.node.serve(PING_METHOD, self._ping_answer)
         ground = self._ground
         machines = self._machines()
         await self._begin(Interpreter(machines, self._hands, ground.lease_clock, ground.journal))
@@ -167,6 +178,9 @@ class Parts(ABC):
     async def _contacts(self) -> list[Contact]:
         """The devices to join through."""
         return list(self.settings.join)
+
+    def _ping_answer(self, _peer: bytes, _body: bytes) -> bytes:
+        return MACHINES_LIVE if self.machines_live else b""
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

@@ -139,6 +139,11 @@ class SimulatedDevice(Parts):
         """The class of this device's model."""
         return self._model.model_class if self._model else None
 
+    @property
+    def machines_live(self) -> bool:
+        """Whether the machines were started and have not crashed."""
+        return self._interpreter is not None
+
     def post(self, event: Event, to: str | None = None) -> None:
         """Hand an event to the machines in the loop's next round."""
         self._hive.world.loop.call_soon(self._feed, event, to)

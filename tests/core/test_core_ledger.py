@@ -1,95 +1,52 @@
 """The ledger among liars and the dead: what it refuses, whom it names, what it looks at again."""
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from pockethive.core import lifecycle
 from pockethive.core.canonical import to_text
 from pockethive.core.effects import Effect, Ping, Publish, Send, SetTimer
 from pockethive.core.entry import CloseReason, Kind
-from pockethive.core.errors import IllegalMove, ProtocolError
+from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
-    EntryArrived,
-    Event,
-    GoalSubmitted,
     GraphClosed,
     GraphOpened,
     MembersChanged,
-    MessageArrived,
     PingAnswered,
-    SendFailed,
     TimerFired,
-    WitnessAnswered,
 )
 from pockethive.core.graph import TaskGraph
-from pockethive.core.lease import Accepted, Ack, ack_bytes
-from pockethive.core.ledger import Ledger, LedgerSettings
+from pockethive.core.lease import Accepted
+from pockethive.core.ledger import Ledger
 from pockethive.core.ledger_opening import ANSWER_SECONDS
-from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import LetGo, Made, Progress, VerifyOffer
+from pockethive.core.message import Made, Progress
 from pockethive.core.report import RunStatus
-from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, Task
 from tests.core.core_play import (
     DEVICES,
-    OWNER_KEY,
     RUN,
     edge,
-    entry,
     grants,
     member,
     output,
     planned,
     research,
     sha,
-    sign,
-    verdict,
-    verify,
+)
+from tests.core.ledger_play import (
+    GRAPH,
+    OTHER,
+    OWNER,
+    WORKER,
+    claim,
+    frozen,
+    new_ledger,
+    of,
+    opened,
+    said,
 )
 from tests.core.test_core_runs import table
-
-OWNER, WORKER, OTHER = DEVICES[:3]
-GRAPH = TaskGraph((planned("a"), planned("b", place=OTHER), planned("c", (edge("a", "b"),))))
-
-
-def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def new_ledger(kind: type[Ledger] = Ledger, **limits: int) -> Ledger:
-    """A ledger that was given a goal."""
-    own = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits(**limits))
-    ledger = kind(own, verify)
-    ledger.handle(GoalSubmitted(run=RUN, goal="why?", wall=1_900_000_000.0), 0.0)
-    return ledger
-
-
-def opened(
-    devices: tuple[DeviceId, ...] = DEVICES[:4], graph: TaskGraph = GRAPH, **limits: int
-) -> tuple[Ledger, list[Task]]:
-    """A ledger with an open run whose tasks stand, and those tasks in order."""
-    ledger = new_ledger(**limits)
-    ledger.handle(MembersChanged(members=tuple(map(member, devices))), 0.0)
-    effects = ledger.handle(GraphOpened(run=RUN, graph=graph), 0.0)
-    for ping in of(Ping, effects):
-        effects = ledger.handle(PingAnswered(device=ping.device, alive=True), 0.0)
-    tasks = [publish.body for publish in of(Publish, effects)]
-    for task in tasks:
-        ledger.handle(EntryArrived(entry=entry(OWNER, task)), 0.1)
-    return ledger, tasks
-
-
-def said(sender: DeviceId, message: Made | Progress) -> MessageArrived:
-    return MessageArrived(sender=sender, message=message)
-
-
-def claim(task: Task, epoch: int, state: str = "claimed", reason: str = "", **how: Any) -> Progress:
-    return Progress(task=task.id, epoch=epoch, state=state, reason=reason, **how)
 
 
 class TestWhoIsBelieved:
@@ -259,159 +216,3 @@ class TestWhoComesBack:
         ledger, _ = opened(timeout_seconds=6)
         self.lost(ledger, OTHER, 1.0)
         assert self.closes(ledger.handle(TimerFired(name="tick"), 3.5))
-
-
-# What is refused changes nothing
-
-
-def frozen(thing: Any, seen: dict[int, tuple[int, Any]] | None = None) -> Any:
-    """Everything an object holds, as values that compare: a copy that cannot change."""
-    seen = {} if seen is None else seen
-    if isinstance(thing, str | bytes | int | float | bool | None):
-        return thing
-    if id(thing) in seen:
-        return f"see {seen[id(thing)][0]}"
-    seen[id(thing)] = len(seen), thing  # kept, or another thing would get its id
-    if isinstance(thing, dict):
-        return [(frozen(key, seen), frozen(value, seen)) for key, value in thing.items()]
-    if isinstance(thing, list | tuple):
-        return [frozen(item, seen) for item in thing]
-    if isinstance(thing, set | frozenset):
-        return sorted(map(repr, thing))
-    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
-    held = {name: getattr(thing, name, None) for name in slots} | getattr(thing, "__dict__", {})
-    if not held or callable(thing):
-        return repr(thing) if not callable(thing) else "callable"
-    return [type(thing).__name__, frozen(held, seen)]
-
-
-DEVICE = st.sampled_from(DEVICES[:4])
-STATES = st.sampled_from(["claimed", "failed", "accepted", "checking", "unchecked"])
-
-
-@st.composite
-def events(draw: st.DrawFn, tasks: list[Task]) -> Event:
-    """Something that may come to a ledger with these tasks: in order, out of order, or a lie."""
-    task, device, epoch = draw(st.sampled_from(tasks)), draw(DEVICE), draw(st.integers(1, 4))
-    holder, shown_epoch = draw(st.sampled_from([device, WORKER])), draw(st.sampled_from([epoch, 2]))
-    accepted = draw(st.sampled_from([None, Accepted(1, sha("right"))]))
-    shown = draw(st.sampled_from([(), grants(task, holder, shown_epoch, accepted)]))
-    made = output(task.id, device, epoch)
-    signed = to_text(sign(device, ack_bytes(task.id, 1, epoch, sha("right"))))
-    ack = Ack(task=task.id, generation=1, epoch=epoch, output=sha("right"), signature=signed)
-    letter = LetGo(task=task.id, epoch=epoch, reason="")
-    offer = VerifyOffer(task=task.id, rank=0, entry=made, output=made)
-    return draw(
-        st.sampled_from(
-            [
-                said(device, claim(task, epoch, draw(STATES), sha("right"), grants=shown)),
-                said(device, Made(entry=made, grants=shown)),
-                said(device, Made(entry=verdict(output(task.id, holder, epoch), device))),
-                said(
-                    device,
-                    Made(entry=verdict(output(task.id, holder, epoch), device, accept=False)),
-                ),
-                PingAnswered(device=device, alive=draw(st.booleans())),
-                SendFailed(to=device, message=draw(st.sampled_from([letter, offer]))),
-                WitnessAnswered(
-                    ask=f"{task.id}#{epoch}",
-                    witness=device,
-                    answer=draw(st.sampled_from([None, ack])),
-                ),
-                TimerFired(name="tick"),
-                GraphOpened(run=draw(st.sampled_from([RUN, RUN[::-1]])), graph=GRAPH),
-            ]
-        )
-    )
-
-
-def feed(ledger: Ledger, event: Event, now: float) -> tuple[Effect, ...] | ProtocolError:
-    """The effects; or the error, of which the ledger must have kept nothing."""
-    before = frozen(ledger)
-    try:
-        return ledger.handle(event, now)
-    except ProtocolError as error:
-        assert frozen(ledger) == before, f"{event} was refused and changed something"
-        return error
-
-
-@given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_what_is_refused_changes_nothing(data: st.DataObject) -> None:
-    ledger, tasks = opened()
-    now = 0.2
-    for _ in range(data.draw(st.integers(1, 25))):
-        now += data.draw(st.sampled_from([0.0, 0.4, 3.0, 20.0]))
-        feed(ledger, data.draw(events(tasks)), now)
-
-
-@pytest.mark.parametrize("move", [Move.CLAIM, Move.PROPOSE, Move.RETRY])
-@pytest.mark.parametrize("status", [Status.READY, Status.CLAIMED, Status.PROPOSED])
-def test_a_move_that_the_table_lacks_changes_nothing(
-    move: Move, status: Status, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every message that would make the move, to a ledger whose table lacks it."""
-    ledger, (task, *_) = opened()
-    mine = grants(task, WORKER, 1)
-    if status is not Status.READY:
-        ledger.handle(said(WORKER, claim(task, 1, grants=mine)), 0.5)
-    if status is Status.PROPOSED:
-        ledger.handle(said(WORKER, Made(entry=output(task.id, WORKER), grants=mine)), 0.6)
-    reduced = {key: end for key, end in lifecycle.TABLE.items() if key != (status, move)}
-    monkeypatch.setattr(lifecycle, "TABLE", reduced)
-    later = grants(task, OTHER, 2, Accepted(1, sha("wrong")))
-    messages = {
-        Move.CLAIM: [said(OTHER, claim(task, 2, grants=later))],
-        Move.PROPOSE: [said(OTHER, Made(entry=output(task.id, OTHER, 2), grants=later))],
-        Move.RETRY: [
-            said(OTHER, claim(task, 2, "accepted", sha("wrong"), grants=later)),
-            *([] if status is Status.READY else [said(WORKER, claim(task, 1, "failed"))]),
-        ],
-    }
-    for message in messages[move]:
-        assert isinstance(feed(ledger, message, 1.0), IllegalMove)
-
-
-# What is looked at again
-
-
-class Eager(Ledger):
-    """Looks at every task whenever it looks at any: what the ledger's agenda must not change."""
-
-    def _tend_run(self, run: Any, now: float) -> Iterator[Effect]:
-        run.agenda.mark_all()
-        yield from super()._tend_run(run, now)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_looking_only_at_what_changed_has_the_same_effects(seed: int) -> None:
-    chain = (planned(f"t-{n}", (edge(f"t-{n - 1}"),) if n else ()) for n in range(6))
-    graph = TaskGraph((*chain, *research(DEVICES[1:4]).tasks))
-    played = table(
-        f"eager {seed}",
-        count=5,
-        loss=0.05,
-        doubled=0.1,
-        crashes={DEVICES[3]: 1.0 + seed},
-        liars=frozenset({DEVICES[4]}),
-    )
-    played.run(graph, seconds=900.0)
-    lines = [line for line in played.transcript if line.machine == "ledger"]
-    own = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits())
-    careful, eager = Ledger(own, verify), Eager(own, verify)
-    for line in lines:
-        expected = eager.handle(copy.copy(line.event), line.at)
-        assert careful.handle(line.event, line.at) == expected == line.effects
-
-
-@given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_whatever_comes_the_agenda_misses_nothing(data: st.DataObject) -> None:
-    ledger, tasks = opened()
-    eager = copy.deepcopy(ledger)
-    eager.__class__ = Eager
-    now = 0.2
-    for _ in range(data.draw(st.integers(1, 40))):
-        now += data.draw(st.sampled_from([0.0, 0.4, 3.0, 20.0]))
-        event = data.draw(events(tasks))
-        assert str(feed(ledger, event, now)) == str(feed(eager, event, now))

@@ -8,8 +8,10 @@ import pytest
 from bench.tasks import Nothing, team
 from pockethive.actors.skill import Product, Tools, Work
 from pockethive.core.errors import DocumentError, Failure, ModelError
+from pockethive.core.events import TaskRead
 from pockethive.core.report import Happening
 from pockethive.core.spec import ModelNeed
+from pockethive.core.task import TaskId
 from pockethive.device import Device, DeviceSettings
 
 
@@ -63,6 +65,44 @@ def test_a_crashed_agent_is_restarted_and_its_task_offered_again(tmp_path: Path)
     assert skill.runs == ["t0", "t0", "t1", "t2"]
     assert result.tasks[0].attempts == 2
     assert any("crashed: ZeroDivisionError" in line for line in result.tasks[0].story)
+
+
+class Waiting(Nothing):
+    """A skill that waits until the test is over."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = Event(), Event()
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        self.begun.set()
+        self.over.wait(60)
+        return Product(value=0)
+
+
+def test_a_device_whose_machines_crashed_does_not_pass_for_alive(tmp_path: Path) -> None:
+    skill = Waiting()
+    device = Device(settings(tmp_path, skills={"nothing": skill}), team("chain", 1))
+    device.start()
+    other = Device(settings(tmp_path, folder=tmp_path / "other", join=(device.contact,)))
+    other.start()
+
+    def pinged() -> bool:
+        hands = other.parts._hands
+        assert hands is not None
+        return other.call(hands._answers(device.parts.entries.device))
+
+    try:
+        run = device.submit("nothing")
+        assert skill.begun.wait(60)
+        assert pinged()
+        device.parts.post(TaskRead(task=TaskId("nobody/asked/it"), entries=()))
+        with pytest.raises(Failure, match="machines crashed"):
+            run.result(60)
+        assert not pinged()
+    finally:
+        skill.over.set()
+        other.stop()
+        device.stop()
 
 
 def test_a_stopped_device_can_be_followed_by_another_on_the_same_folder(tmp_path: Path) -> None:

@@ -47,6 +47,20 @@ def test_a_partition_of_a_few_seconds_loses_nobodys_contribution(
         assert_answered(hive.run(owner, GOAL))
 
 
+def test_a_device_whose_machines_are_gone_is_lost_though_its_node_answers(tmp_path: Path) -> None:
+    with SimulatedHive(seed=3) as hive:
+        owner, *_ = hive.start(village_seats(tmp_path))
+
+        def crash(seen: Happening) -> None:
+            by_id(hive, seen)._interpreter = None
+
+        hive.when("claimed", crash)
+        result = hive.run(owner, GOAL)
+        assert result.status == "partial"
+        assert "stopped answering" in result.missing[0].reason
+        assert result.seconds < 60
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_device_that_stays_away_is_waited_for_a_few_seconds_only(
     seed: int, tmp_path: Path
