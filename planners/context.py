@@ -22,7 +22,7 @@ class PlanContext:
 
     def __post_init__(self) -> None:
         if not self.goal.strip():
-            raise BadInput("the goal is empty", cure="say what you want to know")
+            raise BadInput("the goal is empty", cure="say what you want")
         if len(self.goal) > MAX_GOAL:
             raise BadInput(
                 f"the goal has {len(self.goal)} characters, at most {MAX_GOAL} are read",

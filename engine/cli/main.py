@@ -1,58 +1,19 @@
-"""`pockethive`: parse, run a command, end with its exit code.
+"""`pockethive`: the way in. Whatever takes time to import is imported where Ctrl-C is understood.
 
-0 completed or partial · 1 failed · 2 bad input · 3 time limit · 130 interrupted
+Exit codes: 0 completed or partial · 1 failed · 2 bad input · 3 time limit · 130 interrupted
 """
 
-import argparse
-import os
 import sys
-from collections.abc import Sequence
-
-from pockethive import __version__
-from pockethive.cli import check, demo, doctor, get, models, node, run
-from pockethive.core.errors import PocketHiveError
 
 INTERRUPTED = 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line. Commands import what they need when they run."""
-    top = argparse.ArgumentParser(
-        prog="pockethive",
-        description="Turn the devices you own into one agent swarm with no server.",
-    )
-    top.add_argument("--version", action="version", version=f"pockethive {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (run, demo, check, node, get, models, doctor):
-        command.register(commands)
-    return top
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Errors on purpose become one message and an exit code."""
-    args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+def main() -> int:
+    """Run the command of this process; the exit code."""
     try:
-        code: int = args.run(args)
-    except PocketHiveError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f"pockethive: {error}\n")
-        return error.exit_code
+        from pockethive.cli.command_line import run_command
+
+        return run_command(sys.argv[1:])
     except KeyboardInterrupt:
         sys.stderr.write("pockethive: interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away, which is not our error; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """`--join -KEY@HOST:PORT` as one word: keys may begin with a hyphen, options do so too."""
-    words: list[str] = []
-    for word in argv:
-        if words and words[-1] == "--join" and word.startswith("-") and "@" in word:
-            words[-1] = f"--join={word}"
-        else:
-            words.append(word)
-    return words

@@ -52,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     from pockethive.swarm import Swarm
 
     goal = args.goal if args.goal is not None else _read_goal()
-    if not goal.strip():
-        raise BadInput("the goal is empty", cure='say what you want: pockethive run TEAM "goal"')
     if args.timeout is not None and args.timeout < 1:
         raise BadInput(f"a time limit of {args.timeout} seconds", cure="give at least one second")
     home = home_of(args)

@@ -1,15 +1,18 @@
 """Starting devices: keys that look like options, parents that die, people who change their mind."""
 
 import io
+import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from pockethive.children import ChildSpec, _command
-from pockethive.cli.main import _joined, parser
+from pockethive.cli.command_line import _joined, parser
 from pockethive.cli.progress import Progress
 from pockethive.core.canonical import to_text
 from pockethive.core.report import Happening
@@ -43,7 +46,17 @@ def test_a_key_that_begins_with_a_hyphen_is_no_option(tmp_path: Path) -> None:
 def test_a_device_that_is_still_joining_can_be_ended(
     village: Village, *, parent_dies: bool, code: int
 ) -> None:
-    nobody = str(Contact(HYPHEN.public, "127.0.0.1", 9))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(20)
+        _end_while_joining(village, silent, parent_dies=parent_dies, code=code)
+
+
+def _end_while_joining(
+    village: Village, silent: socket.socket, *, parent_dies: bool, code: int
+) -> None:
+    """`silent` hears the device that wants to join, and never answers."""
+    nobody = str(Contact(HYPHEN.public, *silent.getsockname()))
     options = [f"--join={nobody}", *(["--follow"] if parent_dies else [])]
     process = subprocess.Popen(
         village.command("node", *options),
@@ -51,11 +64,7 @@ def test_a_device_that_is_still_joining_can_be_ended(
         stderr=subprocess.PIPE,
         text=True,
     )
-    lock = village.home / "node" / "records.sqlite"
-    deadline = time.monotonic() + 20
-    while not lock.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    silent.recv(2_048)
     began = time.monotonic()
     if parent_dies:
         assert process.stdin is not None
@@ -85,6 +94,23 @@ def test_a_reader_that_goes_away_does_not_hang_the_run(village: Village) -> None
     assert process.wait(60) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.parametrize("way", ["module", "script"])
+def test_an_interrupt_in_the_first_moments_is_no_traceback(way: str, tmp_path: Path) -> None:
+    """It comes with the first import that takes its time."""
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt\n")
+    script = Path(sys.executable).with_name("pockethive")
+    done = subprocess.run(
+        [sys.executable, "-m", "pockethive"] if way == "module" else [str(script)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "pockethive: interrupted\n"
 
 
 def test_a_goal_that_is_no_text_is_refused(village: Village) -> None:

@@ -47,7 +47,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_the_help_loads_nothing_heavy() -> None:
-    code = "from pockethive.cli.main import parser; parser().format_help()"
+    code = "from pockethive.cli.command_line import parser; parser().format_help()"
     assert loaded_after(code) & set(HEAVY) == set()
 
 

@@ -1,0 +1,50 @@
+"""The command line: parse, run a command, say what went wrong in one sentence."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from pockethive import __version__
+from pockethive.cli import check, demo, doctor, get, models, node, run
+from pockethive.core.errors import PocketHiveError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Commands import what they need when they run."""
+    top = argparse.ArgumentParser(
+        prog="pockethive",
+        description="Turn the devices you own into one agent swarm with no server.",
+    )
+    top.add_argument("--version", action="version", version=f"pockethive {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (run, demo, check, node, get, models, doctor):
+        command.register(commands)
+    return top
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one command. Errors on purpose become one message and an exit code."""
+    args = parser().parse_args(_joined(argv))
+    try:
+        code: int = args.run(args)
+    except PocketHiveError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"pockethive: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away, which is not our error; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--join -KEY@HOST:PORT` as one word: keys may begin with a hyphen, options do so too."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--join" and word.startswith("-") and "@" in word:
+            words[-1] = f"--join={word}"
+        else:
+            words.append(word)
+    return words
