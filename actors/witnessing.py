@@ -3,33 +3,46 @@
 The pure machine decides on one durable cell; this shell opens what came, signs what leaves.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pockethive.actors.entries import Entries
 from pockethive.core.canonical import from_text, to_text
-from pockethive.core.entry import Kind
+from pockethive.core.entry import Commit, Kind
 from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.fold import proven, signed_by
 from pockethive.core.lease import Ack, Grant, WitnessAnswer, ack_bytes, grant_bytes
 from pockethive.core.lease_codec import (
     decode_answer,
     decode_request,
     encode_answer,
 )
-from pockethive.core.task import DeviceId, task_key
+from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.record import MAX_BODY, Record
-from pockethive.dht.rules import Ask, Decision, KindLimit
+from pockethive.dht.rules import Ask, Decision, Held, KindLimit
 
 _DAY = 86_400
+
+
+def _limit(
+    max_slots: int, max_own: int, max_ttl: int = 7 * _DAY, body: int = MAX_BODY
+) -> KindLimit:
+    return KindLimit(
+        max_body=body, max_ttl=max_ttl, max_slots=max_slots, max_own=max_own, removable=False
+    )
+
+
+# What an agent said stays said: nothing here can be taken back, it expires.
 _LIMITS = {
-    Kind.TASK: KindLimit(max_body=MAX_BODY, max_ttl=7 * _DAY, max_slots=8),
-    Kind.CLAIM: KindLimit(max_body=400, max_ttl=_DAY, max_slots=16),
-    Kind.OUTPUT: KindLimit(max_body=MAX_BODY, max_ttl=7 * _DAY, max_slots=32),
-    Kind.VERDICT: KindLimit(max_body=MAX_BODY, max_ttl=7 * _DAY, max_slots=64),
-    Kind.COMMIT: KindLimit(max_body=MAX_BODY, max_ttl=7 * _DAY, max_slots=8),
-    Kind.CLOSE: KindLimit(max_body=MAX_BODY, max_ttl=7 * _DAY, max_slots=4),
-    Kind.MEMBER: KindLimit(max_body=MAX_BODY, max_ttl=_DAY, max_slots=512),
+    Kind.TASK: _limit(8, 4),
+    Kind.CLAIM: _limit(16, 1, _DAY, 400),
+    Kind.OUTPUT: _limit(32, 8),
+    Kind.VERDICT: _limit(64, 8),
+    Kind.COMMIT: _limit(8, 1),
+    Kind.CLOSE: _limit(4, 1),
+    Kind.MEMBER: _limit(512, 1, _DAY),
 }
 
 
@@ -52,7 +65,32 @@ class HiveRules:
 
     def check(self, record: Record, now: float) -> None:  # noqa: ARG002 - the store judges expiry
         """Raises ProtocolError for an entry that is not what it says."""
-        self._entries.opened(record)
+        body = self._entries.opened(record).body
+        if isinstance(body, Commit) and not _acks_hold(body):
+            raise BadSignature("a commit without acks, or with acks that nobody signed")
+
+    def fits(self, record: Record, held: Held) -> None:
+        """A commit of a task that is here needs a quorum of that task's witnesses."""
+        if record.kind != Kind.COMMIT.value:
+            return
+        entry, tasks = self._entries.opened(record), self._tasks(held)
+        assert isinstance(entry.body, Commit)
+        known = [task for task in tasks if task.committee.generation == entry.body.generation]
+        if known and not any(proven(entry, task, verify) for task in known):
+            raise BadSignature("a commit without a quorum of its task's witnesses")
+
+    def ranking(self, kind: str, held: Held) -> Callable[[bytes], int]:  # noqa: ARG002 - alike for all
+        """Owners and witnesses of the tasks held under the key go before everybody else."""
+        concerned = {
+            device
+            for task in self._tasks(held)
+            for device in (task.owner, *task.committee.witnesses)
+        }
+        return lambda author: int(to_text(author) not in concerned)
+
+    def _tasks(self, held: Held) -> list[Task]:
+        bodies = (self._entries.opened(record).body for record in held(Kind.TASK.value))
+        return [body for body in bodies if isinstance(body, Task)]
 
     def cell_key(self, request: bytes) -> bytes:
         """The task's key: one cell a task."""
@@ -73,6 +111,15 @@ class HiveRules:
         if isinstance(answer, Ack):
             return replace(answer, signature=to_text(self._identity.sign(_ack_bytes(answer))))
         return answer
+
+
+def _acks_hold(commit: Commit) -> bool:
+    """Whether distinct devices signed all acks of a commit, and there is one at least."""
+    said = ack_bytes(commit.task, commit.generation, commit.epoch, commit.output)
+    devices = {device for device, _ in commit.acks}
+    return 0 < len(devices) == len(commit.acks) and all(
+        signed_by(device, said, signature, verify) for device, signature in commit.acks
+    )
 
 
 def checked_answer(reply: bytes, witness: DeviceId) -> WitnessAnswer:

@@ -21,7 +21,7 @@ from pockethive.dht.blobs import Allow, BlobCarrier, BlobStore, fetch_from
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.protocol import Handler, HiveProtocol
-from pockethive.dht.record import Record
+from pockethive.dht.record import Record, sign_tombstone
 from pockethive.dht.rules import Rules
 from pockethive.dht.server import HiveServer
 from pockethive.dht.settings import NodeSettings
@@ -92,9 +92,18 @@ class Node:
         """
         return await self._running.publish(record)
 
+    async def remove(self, record: Record) -> int:
+        """Take back what this device wrote, wherever it is held; how many copies are buried.
+
+        Raises:
+            ProtocolError: another author's, or of a kind that stays.
+        """
+        return await self.put(sign_tombstone(self.identity, record))
+
     async def get(self, key: bytes) -> tuple[Record, ...]:
         """All live records under a key, from all k nearest nodes and here, verified and merged."""
-        return await self._running.collect(key)
+        found = await self._running.collect(key)
+        return tuple(record for record in found if not record.tombstone)
 
     async def join(self, contacts: Iterable[Contact]) -> int:
         """Meet the network through some of its nodes; how many of them answered.
@@ -236,6 +245,7 @@ class Node:
             clock=settings.clock,
             max_records=settings.max_records,
             max_bytes=settings.max_bytes,
+            own=self.identity.public,
         )
         stack.callback(storage.close)
         witness = Witness(self.rules, settings.clock, home and home / "cells.sqlite")

@@ -2,12 +2,13 @@
 
 Guards: the signature covers kind, key, author, slot, expiry and body, so a holder can neither
 change nor prolong a record; (key, kind, author, slot) names the place where an author may hold one.
+A record with an empty body is a tombstone: its author takes back whatever the place held.
 """
 
 from dataclasses import dataclass, field
 
 from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
-from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.dht.identity import PUBLIC_SIZE, SIGNATURE_SIZE, Identity, verify
 
 VERSION = 1
@@ -48,9 +49,14 @@ class Record:
         return self.kind, self.author, self.slot
 
     @property
-    def rank(self) -> tuple[int, bytes]:
-        """Total order for joins: the longest-lived first, the digest breaks ties."""
-        return self.expires, self.digest
+    def tombstone(self) -> bool:
+        """Whether this record only says that its place is empty."""
+        return not self.body
+
+    @property
+    def rank(self) -> tuple[bool, int, bytes]:
+        """Total order for joins: tombstones, then the longest-lived; the digest breaks ties."""
+        return not self.body, self.expires, self.digest
 
     def encode(self) -> bytes:
         """The canonical bytes that travel and are stored."""
@@ -91,6 +97,18 @@ def sign_record(  # noqa: PLR0913, PLR0917 - the signed fields of a record, in t
     """Make a record of `identity`. Raises BadEncoding when a field is out of bounds."""
     draft = Record(kind, key, identity.public, slot, expires, body, bytes(SIGNATURE_SIZE))
     return Record(kind, key, identity.public, slot, expires, body, identity.sign(draft.digest))
+
+
+def sign_tombstone(identity: Identity, buried: Record, expires: int | None = None) -> Record:
+    """Take a record back: an empty body in its place, for as long as the record could live.
+
+    Holders bury with it every body of the place that could be stored while it lives, whatever
+    their expiry. Raises ProtocolError when the record is another author's.
+    """
+    if buried.author != identity.public:
+        raise ProtocolError("only its author can take a record back", where="author")
+    until = buried.expires if expires is None else expires
+    return sign_record(identity, buried.kind, buried.key, buried.slot, until, b"")
 
 
 def _unsigned(record: Record) -> dict[str, object]:

@@ -4,6 +4,7 @@ Guards: the DHT knows no agents; a rule is a pure function of its arguments, so 
 the same rules keeps the same records and gives the same answer from the same cell.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,14 +14,23 @@ from pockethive.dht.record import MAX_BODY, Record
 NOTE = "note"
 _NAME = 20
 
+Held = Callable[[str], Sequence[Record]]
+"""`(kind) -> the live records of that kind` under the key that a rule is asked about."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindLimit:
-    """Bounds of one kind of record: body in bytes, life in seconds, places under one key."""
+    """Bounds of one kind of record: body in bytes, life in seconds, places under one key.
+
+    `max_own` bounds one author's places under one key. `removable`: whether the author may take a
+    record back with a tombstone.
+    """
 
     max_body: int = 1200  # such a record stays under 2,000 bytes on the wire
     max_ttl: int = 7 * 86400
     max_slots: int = 64
+    max_own: int = 16
+    removable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +67,30 @@ class Rules(Protocol):
         """Bounds of a kind. Raises ProtocolError for kinds this node does not store."""
 
     def check(self, record: Record, now: float) -> None:
-        """Raises ProtocolError when a record must not be stored. Its signature is verified."""
+        """Raises ProtocolError when a record must not be stored. Its signature is verified.
+
+        Tombstones of removable kinds come here too.
+        """
+
+    def fits(self, record: Record, held: Held) -> None:
+        """Raises ProtocolError when a record contradicts what is held under its key."""
+
+    def ranking(self, kind: str, held: Held) -> Callable[[bytes], int]:
+        """Whose places stay when a key has too many of a kind: author -> rank, smallest first.
+
+        It may not depend on what the ranked authors wrote, or replicas that saw the same records
+        in another order would keep other ones.
+        """
 
     def cell_key(self, request: bytes) -> bytes:
         """Which durable cell (at most 64 bytes) a request is about. Raises ProtocolError."""
 
     def decide(self, ask: Ask) -> Decision:
         """Compare and set one cell. Raises ProtocolError to refuse without a trace."""
+
+
+def _equal(author: bytes) -> int:  # noqa: ARG001 - a rank that looks at nobody
+    return 0
 
 
 class OpenRules:
@@ -80,6 +107,13 @@ class OpenRules:
 
     def check(self, record: Record, now: float) -> None:
         """Notes need nothing beyond their signature, size and expiry."""
+
+    def fits(self, record: Record, held: Held) -> None:
+        """Notes contradict nothing."""
+
+    def ranking(self, kind: str, held: Held) -> Callable[[bytes], int]:  # noqa: ARG002 - a protocol
+        """All authors are strangers here."""
+        return _equal
 
     def cell_key(self, request: bytes) -> bytes:
         if not _NAME < len(request) <= _NAME + MAX_BODY:

@@ -17,12 +17,13 @@ from kademlia.node import Node as KademliaNode
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
+from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.identity import Identity
 from pockethive.dht.lookup import Found, Lookup, Question
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
-from pockethive.dht.routing import Peer
+from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.seal import Sealer
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore, merge
@@ -49,7 +50,9 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     def _create_protocol(self) -> HiveProtocol:
         settings = self._settings
         sealer = Sealer(self._identity, settings.clock, settings.randbytes)
-        return HiveProtocol(self.node, self.storage, self.ksize, sealer, settings.randbytes)
+        protocol = HiveProtocol(self.node, self.storage, self.ksize, sealer, settings.randbytes)
+        self.storage.radius = lambda: _radius(protocol.router, self.node, self.ksize)
+        return protocol
 
     def refresh_table(self, interval: int = 3600) -> None:
         """Stock kademlia starts a task here that nobody holds; `upkeep` takes its place."""
@@ -165,6 +168,12 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
                 cure="use its address",
             ) from error
         return Contact(contact.public, str(found[0][4][0]), contact.port)
+
+
+def _radius(router: XorRoutingTable, node: Peer, k: int) -> int:
+    """How far keys may be for which this node should be among the k nearest: its k-th neighbour."""
+    near = router.find_neighbors(node, k)
+    return near[-1].long_id ^ node.long_id if len(near) == k else FARTHEST
 
 
 class _Collector:

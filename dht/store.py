@@ -1,12 +1,13 @@
-"""What a node keeps: records that merge by a join, and the durable cells of a witness. SQLite.
+"""What a node keeps for others and itself: records that merge by a join. SQLite.
 
 Guards: storing is order-free, idempotent and bounded, so replicas that saw the same records agree.
 A place (kind, author, slot) keeps one body; a second body of the same author is evidence of
 cheating and is kept beside it. Expiry is the author's and final: no republishing prolongs it. A
-cell is on the disk before its reply leaves.
+tombstone empties its place, and is remembered, unseen, until everything that it buried has expired.
 """
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,41 +16,66 @@ from pathlib import Path
 import umsgpack
 from kademlia.storage import IStorage
 
-from pockethive.core.canonical import digest
-from pockethive.core.errors import ProtocolError, StorageError
-from pockethive.dht.database import open_database, refusal
+from pockethive.core.errors import BadEncoding, ProtocolError
+from pockethive.dht.database import Database, open_database
+from pockethive.dht.eviction import (
+    FARTHEST,
+    Candidate,
+    Quota,
+    Usage,
+    distance,
+    kept_places,
+    victims,
+)
+from pockethive.dht.identity import NODE_ID_SIZE, node_id
 from pockethive.dht.record import Record
 from pockethive.dht.rules import Rules
+from pockethive.dht.salvage import readable_records
+
+log = logging.getLogger(__name__)
 
 BODIES_PER_PLACE = 2
 CLOCK_SLACK = 60.0  # seconds that an author's clock may be ahead of ours
-MAX_CELL = 64 * 1024
-MAX_CELL_KEY = 64
 
-_RECORDS_VERSION = 1
-_CELLS_VERSION = 1
+_RECORDS_VERSION = 2
+# `until` is when the last trace of a record may go: for a tombstone later than it `expires`.
 _RECORDS = """
 CREATE TABLE records (
-  key BLOB, kind TEXT, author BLOB, slot BLOB, digest BLOB,
-  expires INTEGER, touched REAL, data BLOB,
+  key BLOB, kind TEXT, author BLOB, slot BLOB, digest BLOB, expires INTEGER, until INTEGER,
+  distance BLOB, mine INTEGER, touched REAL, data BLOB,
   PRIMARY KEY (key, kind, author, slot, digest)
 ) WITHOUT ROWID;
-CREATE INDEX by_expiry ON records (expires);
+CREATE INDEX by_expiry ON records (mine, expires);
+CREATE INDEX by_distance ON records (mine, distance);
+CREATE INDEX by_author ON records (author, expires);
 CREATE INDEX by_touch ON records (touched);
 """
-_CELLS = """
-CREATE TABLE cells (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
-"""
+_PLACE = "key = ? AND kind = ? AND author = ? AND slot = ?"
+# ruff: noqa: S608 - every piece of SQL is this file's own text
+_BEST_FIRST = "ORDER BY until > expires DESC, expires DESC, digest DESC"
+_LIVE = (
+    "SELECT data FROM records WHERE key = ? AND kind = coalesce(?, kind) AND expires > ?"
+    f" {_BEST_FIRST}"
+)
+_LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
+_RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
+_DROP = "DELETE FROM records WHERE {} RETURNING author, length(data)"
+_CANDIDATES = (
+    "SELECT key, kind, author, slot, digest, expires, distance, length(data), mine FROM records"
+)
+_Query = tuple[str, tuple[object, ...]]
+_HEADS = 64  # candidates of each sort that one round of trimming looks at
 
 
 class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     """Records by 20-byte key. One thread. It has no `__len__`: kademlia drops empty storages.
 
     As kademlia's IStorage its values are `pack`ed records; setting a value joins it.
+    `own` is this device's public key: what it wrote stays longest, and what lies within `radius` of
+    its node id (asked when the store is full) stays longer than what is farther.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the rules have defaults
         self,
         rules: Rules,
         *,
@@ -57,12 +83,20 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         clock: Callable[[], float] = time.time,
         max_records: int = 100_000,
         max_bytes: int = 128 * 2**20,
+        own: bytes = b"",
     ) -> None:
         self._rules, self._clock = rules, clock
-        self._max_records, self._max_bytes = max_records, max_bytes
-        self._db = open_database(path, _RECORDS, _RECORDS_VERSION, synchronous="NORMAL")
-        row = self._db.execute("SELECT count(*), coalesce(sum(length(data)), 0) FROM records")
-        self.count, self.bytes = row.fetchone()
+        self._quota = Quota(records=max_records, size=max_bytes)
+        self._own = own
+        self._id = node_id(own) if own else bytes(NODE_ID_SIZE)
+        self.radius: Callable[[], int] = lambda: FARTHEST
+        self._usage, self.count, self.bytes = Usage(), 0, 0
+        try:
+            self._open(path)
+        except sqlite3.Error as error:  # damage that only a full reading finds: examine and save
+            log.warning("%s: %s", path, self._db.refusal(error).what)
+            self._db.close()
+            self._open(path)
 
     def close(self) -> None:
         self._db.close()
@@ -77,20 +111,23 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
             raise ProtocolError(f"a {record.kind} record lives {limit.max_ttl} s at most")
         if len(record.body) > limit.max_body:
             raise ProtocolError(f"a {record.kind} record has {limit.max_body} bytes at most")
+        if record.tombstone and not limit.removable:
+            raise ProtocolError(f"a {record.kind} record has a body for good", where="removal")
         record.verify()
         self._rules.check(record, now)
 
     def join(self, records: Iterable[Record]) -> int:
         """Merge records, skipping those that may not be stored; how many are held now."""
-        held = 0
+        held: list[Record] = []
         with self._writing():
             for record in records:
                 try:
-                    held += self._join(record)
+                    if self._join(record):
+                        held.append(record)
                 except ProtocolError:
                     continue
-            self._trim()
-        return held
+            gone = self._trim({record.author for record in held})
+        return sum(record.digest not in gone for record in held)
 
     def add(self, record: Record) -> bool:
         """Merge one record; is it held now?
@@ -101,25 +138,16 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         """
         with self._writing():
             held = self._join(record)
-            self._trim()
-        return held
+            return held and record.digest not in self._trim({record.author})
 
-    def live(self, key: bytes) -> tuple[Record, ...]:
-        """Unexpired records under a key, best rank first."""
-        rows = self._db.execute(
-            "SELECT data FROM records WHERE key = ? AND expires > ?"
-            " ORDER BY expires DESC, digest DESC",
-            (key, self._clock()),
-        )
+    def live(self, key: bytes, kind: str | None = None) -> tuple[Record, ...]:
+        """Unexpired records under a key (of one kind), tombstones among them, best rank first."""
+        rows = self._db.execute(_LIVE, (key, kind, self._clock()))
         return tuple(Record.decode(data) for (data,) in rows)
 
     def live_bytes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """(digest, encoded record) of the same records: what travels, without decoding it."""
-        return self._db.execute(
-            "SELECT digest, data FROM records WHERE key = ? AND expires > ?"
-            " ORDER BY expires DESC, digest DESC",
-            (key, self._clock()),
-        ).fetchall()
+        return self._db.execute(_LIVE_BYTES, (key, self._clock())).fetchall()
 
     def older_than(self, seconds: float, limit: int) -> list[Record]:
         """Live records that nobody stored here for so long, oldest first."""
@@ -136,9 +164,10 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
             self._touch(record)
 
     def sweep(self) -> int:
-        """Delete expired records; how many."""
+        """Delete expired records, and tombstones that bury nothing any more; how many."""
+        now = self._clock()
         with self._writing():
-            return self._drop("expires <= ?", (self._clock(),))
+            return len(self._drop("mine IN (0, 1) AND expires <= ? AND until <= ?", (now, now)))
 
     # kademlia's IStorage
 
@@ -168,14 +197,13 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction: all or nothing, in the counts too."""
-        before = self.count, self.bytes
         try:
             with self._db:
                 yield
         except BaseException as error:
-            self.count, self.bytes = before
+            self._recount()
             if isinstance(error, sqlite3.Error):
-                raise refusal(error) from error
+                raise self._db.refusal(error) from error
             raise
 
     def _touch(self, record: Record) -> None:
@@ -187,143 +215,131 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 
     def _join(self, record: Record) -> bool:
         now, name = self._clock(), (record.key, *record.place)
-        rows = self._db.execute(
-            "SELECT expires, digest, data FROM records"
-            " WHERE key = ? AND kind = ? AND author = ? AND slot = ?",
-            name,
-        ).fetchall()
-        if any(held == record.digest for _, held, _ in rows):
+        rows = self._db.execute(_RIVALS, name).fetchall()
+        if any(held == record.digest and expires > now for held, expires, _, _ in rows):
             self._touch(record)
             return True
         self.admit(record)
-        rivals = [Record.decode(data) for _, _, data in rows]
-        kept = _best([*rivals, record])
-        if record not in kept:
+        self._rules.fits(record, lambda kind: self.live(record.key, kind))
+        graves = [Record.decode(data) for _, expires, until, data in rows if until > expires]
+        bodies = [Record.decode(data) for _, expires, until, data in rows if until == expires]
+        if record.tombstone:
+            losers = [*graves, *bodies] if _outranks(record, graves) else [record]
+        elif any(expires < until >= record.expires for _, expires, until, _ in rows):
             return False
-        for loser in rivals:
-            if loser not in kept:
-                self._drop(
-                    "key = ? AND kind = ? AND author = ? AND slot = ? AND digest = ?",
-                    (*name, loser.digest),
-                )
-        data = record.encode()
-        self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*name, record.digest, record.expires, now, data),
-        )
-        self.count, self.bytes = self.count + 1, self.bytes + len(data)
+        else:
+            kept = _best([*bodies, record])
+            losers = [rival for rival in (*bodies, record) if rival not in kept]
+        if record in losers:
+            return False
+        for loser in losers:
+            self._drop(f"{_PLACE} AND digest = ?", (*name, loser.digest))
+        self._insert(record, now)
         return self._bound_places(record, now)
 
-    def _bound_places(self, record: Record, now: float) -> bool:
-        """Keep `max_slots` places of a kind under a key; is this record's place one of them?
+    def _insert(self, record: Record, touched: float) -> None:
+        data, until = record.encode(), record.expires
+        if record.tombstone:  # nothing that it buries lives longer: see `admit`
+            until += self._rules.limit(record.kind).max_ttl + int(CLOCK_SLACK)
+        self._db.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(record.key, *record.place, record.digest, record.expires, until),
+                *(distance(record.key, self._id), record.author == self._own, touched, data),
+            ),
+        )
+        self._counted(record.author, 1, len(data))
 
-        They rank by a hash of their names, which all replicas know whatever else they have seen:
-        a rank by content would make the outcome depend on the order of arrivals.
-        """
+    def _bound_places(self, record: Record, now: float) -> bool:
+        """Keep `max_slots` places of a kind under a key; is this record's place one of them?"""
         places = self._db.execute(
             "SELECT DISTINCT author, slot FROM records WHERE key = ? AND kind = ? AND expires > ?",
             (record.key, record.kind, now),
         ).fetchall()
-        surplus = len(places) - self._rules.limit(record.kind).max_slots
-        if surplus <= 0:
+        limit = self._rules.limit(record.kind)
+        by_author = sum(author == record.author for author, _ in places)
+        if len(places) <= limit.max_slots and by_author <= limit.max_own:
             return True
-        places.sort(key=lambda place: digest("place", record.key, *place))
-        for author, slot in places[-surplus:]:
-            self._drop(
-                "key = ? AND kind = ? AND author = ? AND slot = ?",
-                (record.key, record.kind, author, slot),
-            )
-        return (record.author, record.slot) in places[:-surplus]
+        rank = self._rules.ranking(record.kind, lambda kind: self.live(record.key, kind))
+        kept = kept_places(record.key, places, (limit.max_own, limit.max_slots), rank)
+        for author, slot in places:
+            if (author, slot) not in kept:
+                self._drop(_PLACE, (record.key, record.kind, author, slot))
+        return (record.author, record.slot) in kept
 
-    def _trim(self) -> None:
-        """Hold the quota: what expires soonest goes first."""
-        if self.count <= self._max_records and self.bytes <= self._max_bytes:
-            return
-        self._drop("expires <= ?", (self._clock(),))
-        while self.count > self._max_records or self.bytes > self._max_bytes:
-            dropped = self._drop(
-                "(key, kind, author, slot, digest) IN (SELECT key, kind, author, slot, digest"
-                " FROM records ORDER BY expires, digest LIMIT ?)",
-                (max(1, self.count - self._max_records),),
-            )
-            if not dropped:
-                return
+    def _trim(self, authors: Iterable[bytes]) -> set[bytes]:
+        """Hold the quota, and the shares of these authors; digests of what went."""
+        gone: set[bytes] = set()
+        for author in authors:
+            query = ("WHERE author = ? ORDER BY expires", (author,))
+            while max(excess := self._quota.excess_of(author, self._usage)) > 0:
+                if author == self._own or not (went := self._evict([query], excess)):
+                    break
+                gone |= went
+        now = self._clock()
+        queries: list[_Query] = [
+            ("WHERE mine IN (0, 1) AND expires <= ?", (now,)),
+            ("WHERE mine = 0 ORDER BY distance DESC", ()),
+            ("WHERE mine = 0 ORDER BY expires", ()),
+            ("WHERE mine = 1 ORDER BY expires", ()),
+        ]
+        while max(excess := self._quota.excess(self._usage)) > 0:
+            went = self._evict(queries, excess)
+            if not went:
+                break
+            gone |= went
+        return gone
 
-    def _drop(self, where: str, values: tuple[object, ...]) -> int:
-        rows = self._db.execute(
-            f"DELETE FROM records WHERE {where} RETURNING length(data)",  # noqa: S608 - our own text
-            values,
-        ).fetchall()
-        self.count -= len(rows)
-        self.bytes -= sum(size for (size,) in rows)
-        return len(rows)
+    def _evict(self, queries: list[_Query], excess: tuple[int, int]) -> set[bytes]:
+        """Drop the least useful of the first rows of some queries; their digests."""
+        heads: dict[bytes, Candidate] = {}
+        limit = min(_HEADS, max(excess[0], _HEADS // 8))
+        for where, values in queries:
+            rows = self._db.execute(f"{_CANDIDATES} {where} LIMIT ?", (*values, limit))
+            for *name, expires, far, size, mine in rows:
+                place = int.from_bytes(far, "big")
+                heads[name[-1]] = Candidate(tuple(name), expires, place, size, bool(mine))
+        bound = min(excess[0], limit), excess[1]
+        chosen = victims(heads.values(), bound, self.radius(), self._clock())[:limit]
+        for one in chosen:
+            self._drop(f"{_PLACE} AND digest = ?", one.name)
+        return {one.name[-1] for one in chosen}
 
+    def _drop(self, where: str, values: tuple[object, ...]) -> list[tuple[bytes, int]]:
+        rows: list[tuple[bytes, int]] = self._db.execute(_DROP.format(where), values).fetchall()
+        for author, size in rows:
+            self._counted(author, -1, -size)
+        return rows
 
-class CellStore:
-    """A witness's cells: durable before they are told. One thread at a time.
+    def _recount(self) -> None:
+        self._usage, self.count, self.bytes = Usage(), 0, 0
+        for author, size in self._db.execute("SELECT author, length(data) FROM records"):
+            self._counted(author, 1, size)
 
-    `born` is the wall time at which this database was made: a witness that lost its database knows
-    since when it remembers.
-    """
+    def _counted(self, author: bytes, records: int, size: int) -> None:
+        self._usage.count(author, records, size)
+        self.count, self.bytes = self._usage.records, self._usage.size
 
-    def __init__(
-        self,
-        path: Path | None = None,
-        clock: Callable[[], float] = time.time,
-        max_cells: int = 100_000,
-    ) -> None:
-        self._max_cells = max_cells
-        self._db = open_database(path, _CELLS, _CELLS_VERSION, synchronous="FULL")
-        with self._db:
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('born', ?)", (clock(),))
-        self.born: float = self._db.execute("SELECT value FROM meta").fetchone()[0]
-        self._count: int = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
-
-    def close(self) -> None:
-        self._db.close()
-
-    def get(self, key: bytes) -> bytes | None:
-        row = self._db.execute("SELECT value FROM cells WHERE key = ?", (key,)).fetchone()
-        return None if row is None else row[0]
-
-    def compare_and_set(self, key: bytes, old: bytes | None, new: bytes | None) -> bool:
-        """Write `new` (None removes the cell) if the cell still is `old`; on the disk on return.
-
-        Raises:
-            StorageError: over a bound, or the disk refuses.
-        """
-        with self.transaction():
-            if self.get(key) != old:
-                return False
-            self.put(key, old, new)
-        return True
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What is put inside is committed at once, or not at all."""
-        count = self._count
-        try:
+    def _open(self, path: Path | None) -> None:
+        """Open and count; measure anew what another device's store measured."""
+        self._db = open_database(
+            path, _RECORDS, _RECORDS_VERSION, synchronous="NORMAL", save=self._save
+        )
+        row = self._db.execute("SELECT key, distance FROM records LIMIT 1").fetchone()
+        if row is not None and row[1] != distance(row[0], self._id):
+            self._db.create_function("far", 1, lambda key: distance(key, self._id))
             with self._db:
-                yield
-        except BaseException as error:
-            self._count = count
-            if isinstance(error, sqlite3.Error):
-                raise refusal(error) from error
-            raise
+                self._db.execute(
+                    "UPDATE records SET distance = far(key), mine = (author = ?)", (self._own,)
+                )
+        self._recount()
 
-    def put(self, key: bytes, old: bytes | None, new: bytes | None) -> None:
-        """Inside `transaction`: replace what `get` returned."""
-        if new == old:
-            return
-        if len(key) > MAX_CELL_KEY or (new is not None and len(new) > MAX_CELL):
-            raise StorageError("a cell over its bound", where="witness")
-        if new is None:
-            self._db.execute("DELETE FROM cells WHERE key = ?", (key,))
-        else:
-            if old is None and self._count >= self._max_cells:
-                raise StorageError(f"all {self._max_cells} cells are taken", where="witness")
-            self._db.execute("INSERT OR REPLACE INTO cells VALUES (?, ?)", (key, new))
-        self._count += (new is not None) - (old is not None)
+    def _save(self, old: sqlite3.Connection | None, new: sqlite3.Connection) -> str:
+        """Take over what a damaged or older database still gives."""
+        assert isinstance(new, Database)
+        self._db = new
+        found = [] if old is None else [*_decoded(readable_records(old))]
+        return f"{self.join(found)} records were saved from it"
 
 
 def unpack(value: bytes) -> list[Record]:
@@ -341,9 +357,21 @@ def merge(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def _best(records: list[Record]) -> list[Record]:
-    """Per body its longest-lived record, then the best ranked bodies: a join of sets."""
+    """A tombstone alone, else per body its longest-lived record, the best ranked bodies."""
+    if any(record.tombstone for record in records):
+        return [max(records, key=lambda record: record.rank)]
     bodies: dict[bytes, Record] = {}
     for record in records:
         if record.body not in bodies or record.rank > bodies[record.body].rank:
             bodies[record.body] = record
     return sorted(bodies.values(), key=lambda record: record.rank, reverse=True)[:BODIES_PER_PLACE]
+
+
+def _outranks(record: Record, rivals: Iterable[Record]) -> bool:
+    return all(record.rank > rival.rank for rival in rivals)
+
+
+def _decoded(wires: Iterable[bytes]) -> Iterator[Record]:
+    for wire in wires:
+        with contextlib.suppress(BadEncoding):
+            yield Record.decode(wire)

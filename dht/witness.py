@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.dht.cells import CellStore
 from pockethive.dht.rules import Ask, Rules
-from pockethive.dht.store import CellStore
 
 MAX_WAITING = 1024
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.dht.cells import MAX_CELL, CellStore
 from pockethive.dht.rules import Ask, Decision, OpenRules
-from pockethive.dht.store import MAX_CELL, CellStore
 from pockethive.dht.testing import NOW, RULES, somebody
 from pockethive.dht.witness import Witness
 
