@@ -5,6 +5,7 @@ it remembers, and never goes on with half a memory.
 """
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from pockethive.core.errors import StorageError
 from pockethive.dht.database import open_database
+
+log = logging.getLogger(__name__)
 
 MAX_CELL = 64 * 1024
 MAX_CELL_KEY = 64
@@ -38,11 +41,19 @@ class CellStore:
         max_cells: int = 100_000,
     ) -> None:
         self._max_cells = max_cells
+        try:
+            self._open(path, clock())
+        except sqlite3.Error as error:  # damage that only reading finds: examine, begin anew
+            log.warning("%s: %s", path, self._db.refusal(error).what)
+            self._db.close()
+            self._open(path, clock())
+
+    def _open(self, path: Path | None, now: float) -> None:
         self._db = open_database(
             path, _CELLS, _CELLS_VERSION, synchronous="FULL", save=self._forget
         )
         with self._db:
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('born', ?)", (clock(),))
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('born', ?)", (now,))
         self.born: float = self._db.execute("SELECT value FROM meta").fetchone()[0]
         self._count: int = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
 

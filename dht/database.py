@@ -23,6 +23,7 @@ Save = Callable[[sqlite3.Connection | None, sqlite3.Connection], str]
 The old one may fail at any row. The answer ends the sentence that tells the user.
 """
 
+_SMALL = 16 * 2**20  # bytes that are examined within some 10 ms
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
@@ -125,11 +126,12 @@ def _open(path: Path | None, schema: str, version: int, synchronous: str) -> Dat
 
 
 def _examine(db: Database, path: Path) -> None:
-    """Look for damage after a start that had no proper end; leave the mark of this one."""
+    """Look for damage: in small files always, in others after a start that had no proper end."""
     db.mark = path.with_name(f"{path.name}.open")
     if not db.mark.exists():
         db.mark.touch()
-        return
+        if path.stat().st_size > _SMALL:
+            return
     faults = [row[0] for row in db.execute("PRAGMA quick_check(1)")]
     if faults != ["ok"]:
         db.damaged = True
