@@ -1,0 +1,125 @@
+"""A second implementation, written from docs/wire.md alone: nothing of ours is imported here.
+
+Whatever it needed and the page did not say was added to the page.
+"""
+
+import base64
+import hashlib
+import re
+import struct
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+PRIME = 2**255 - 19
+
+# canonical bytes
+
+
+def canonical(value: Any, depth: int = 0) -> str:
+    assert depth <= 16
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        assert abs(value) <= 2**53
+        return str(value)
+    if isinstance(value, str):
+        value.encode()  # refuses lone surrogates
+        return '"' + re.sub(r'["\\\x00-\x1f]', _escaped, value) + '"'
+    if isinstance(value, list):
+        return "[" + ",".join(canonical(item, depth + 1) for item in value) + "]"
+    assert isinstance(value, dict)
+    assert all(name.isascii() for name in value)
+    pairs = (f"{canonical(n)}:{canonical(value[n], depth + 1)}" for n in sorted(value))
+    return "{" + ",".join(pairs) + "}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    letter = match.group()
+    short = {'"': '"', "\\": "\\", "\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
+    return f"\\{short[letter]}" if letter in short else f"\\u{ord(letter):04x}"
+
+
+def text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def digest(domain: str, *parts: bytes) -> bytes:
+    whole = f"pockethive/1 {domain}\n".encode()
+    for part in parts:
+        whole += struct.pack(">Q", len(part)) + part
+    return hashlib.sha256(whole).digest()
+
+
+# MessagePack, as much as the page needs
+
+
+def pack(value: Any) -> bytes:
+    if isinstance(value, int):
+        assert 0 <= value < 128
+        return bytes((value,))
+    if isinstance(value, list):
+        assert len(value) < 16
+        return bytes((0x90 | len(value),)) + b"".join(map(pack, value))
+    if isinstance(value, str):
+        data = value.encode()
+        assert len(data) < 32
+        return bytes((0xA0 | len(data),)) + data
+    size = len(value)
+    return (bytes((0xC4, size)) if size < 256 else b"\xc5" + struct.pack(">H", size)) + bytes(value)
+
+
+# devices
+
+
+class Device:
+    def __init__(self, seed: bytes) -> None:
+        self.key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self.key.public_key().public_bytes_raw()
+        scalar = bytearray(hashlib.sha512(seed).digest()[:32])
+        scalar[0] &= 248
+        scalar[31] = scalar[31] & 127 | 64
+        self.secret = bytes(scalar)
+
+
+def moved(public: bytes) -> bytes:
+    y = int.from_bytes(public, "little") % 2**255
+    return ((1 + y) * pow(1 - y, PRIME - 2, PRIME) % PRIME).to_bytes(32, "little")
+
+
+def cipher(own: Device, peer: bytes, salt: bytes, ends: bytes) -> ChaCha20Poly1305:
+    agreed = X25519PrivateKey.from_private_bytes(own.secret).exchange(
+        X25519PublicKey.from_public_bytes(moved(peer))
+    )
+    return ChaCha20Poly1305(HKDF(SHA256(), 32, salt, b"pockethive/1 seal" + ends).derive(agreed))
+
+
+def seal(own: Device, peer: bytes, salt: bytes, counter: int, inside: bytes) -> bytes:
+    """`inside` is the time and the plain bytes."""
+    count = struct.pack(">Q", counter)
+    head = b"\x01" + own.public + salt + count
+    return head + cipher(own, peer, salt, own.public + peer).encrypt(bytes(4) + count, inside, head)
+
+
+def unseal(own: Device, datagram: bytes) -> bytes:
+    peer, salt, count = datagram[1:33], datagram[33:49], datagram[49:57]
+    opener = cipher(own, peer, salt, peer + own.public)
+    return opener.decrypt(bytes(4) + count, datagram[57:], datagram[:57])
+
+
+def fragments(kind: int, ident: int, payload: bytes) -> list[bytes]:
+    parts = [payload[at : at + 1140] for at in range(0, len(payload), 1140)]
+    return [
+        struct.pack(">BQBB", kind, ident, index, len(parts)) + part
+        for index, part in enumerate(parts)
+    ]
+
+
+def record(fields: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The digest that is signed, and the encoding once `signature` is there too."""
+    unsigned = {name: value for name, value in fields.items() if name != "signature"}
+    return digest("record", canonical(unsigned).encode()), canonical(fields).encode()

@@ -1,0 +1,115 @@
+"""Records above one datagram: they are named by digest and fetched, whatever their sizes."""
+
+import contextlib
+from contextlib import closing
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pockethive.dht import wire
+from pockethive.dht.contact import Contact
+from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, Methods
+from pockethive.dht.record import MAX_BODY, MAX_RECORD, MAX_SLOT, Record, sign_record
+from pockethive.dht.routing import Peer, XorRoutingTable
+from pockethive.dht.rules import KindLimit, OpenRules
+from pockethive.dht.simulation import World
+from pockethive.dht.store import RecordStore
+from pockethive.dht.testing import NOW, key, somebody
+
+LONGEST_KIND = "k" * 32
+ASKER = Contact(somebody("asker").public, "192.0.2.9", 9)
+WHERE = key("large")
+
+
+class Large(OpenRules):
+    """Everything may be as large as the format allows."""
+
+    def limit(self, kind: str) -> KindLimit:
+        return KindLimit(max_body=MAX_BODY, max_ttl=2**39, max_slots=300, max_own=300)
+
+
+def record(size: int, number: int, expires: int = int(NOW) + 600) -> Record:
+    author = somebody(f"author {number % 4}")
+    slot = b"%d" % number + bytes(MAX_SLOT)
+    body = bytes((number % 255 + 1,)) * size
+    return sign_record(author, LONGEST_KIND, WHERE, slot[:MAX_SLOT], expires, body)
+
+
+def methods(kept: RecordStore, neighbours: int = 0) -> Methods:
+    router = XorRoutingTable(None, 8, Peer(Contact(somebody("own").public, "::1", 1)), lambda: 0.0)
+    for number in range(neighbours):
+        router.add_contact(Peer(Contact(somebody(f"peer {number}").public, "2001:db8::1", 1)))
+    return Methods(router, kept)
+
+
+def travelled(value: object) -> object:
+    """An answer as it arrives: it must fit into one message."""
+    payload = wire.pack_reply(value)
+    assert len(payload) <= wire.MAX_PAYLOAD
+    return wire.unpack_reply(payload)
+
+
+def read_all(holder: Methods) -> set[bytes]:
+    """What a reader gets from one holder, by the documented exchange."""
+    answer = travelled(holder.answer(ASKER, "find_value", [WHERE]))
+    assert isinstance(answer, list)
+    contacts, digests, found = answer
+    assert len(wire.unpack_contacts(contacts, 8)) <= 8
+    names = [digests[i : i + DIGEST_SIZE] for i in range(0, len(digests), DIGEST_SIZE)]
+    read = {Record.decode(data).digest[:DIGEST_SIZE]: data for data in found}
+    while missing := [name for name in names if name not in read]:
+        more = travelled(holder.answer(ASKER, "fetch", [WHERE, b"".join(missing[:8])]))
+        assert isinstance(more, list)
+        assert more, "a digest that was named is never given"
+        read |= {Record.decode(data).digest[:DIGEST_SIZE]: data for data in more}
+    return set(read.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, MAX_BODY), max_size=24), st.integers(0, 8))
+def test_records_of_any_sizes_are_read_whole_from_one_holder(
+    sizes: list[int], neighbours: int
+) -> None:
+    records = [record(size, number) for number, size in enumerate(sizes)]
+    with closing(RecordStore(Large(), clock=lambda: NOW)) as kept:
+        kept.join(records)
+        assert read_all(methods(kept, neighbours)) == {one.encode() for one in records}
+
+
+def test_the_largest_record_of_all_travels_in_a_store_and_in_a_fetch() -> None:
+    largest = record(MAX_BODY, 1, 2**40 - 1)
+    data = largest.encode()
+    assert MAX_RECORD - 400 < len(data) <= MAX_RECORD
+    assert len(wire.pack_request("store", [data])) <= wire.MAX_PAYLOAD
+    with closing(RecordStore(Large(), clock=lambda: float(2**39 + 2**38))) as kept:
+        holder = methods(kept, 8)
+        method, arguments = wire.unpack_request(wire.pack_request("store", [data]))
+        assert holder.answer(ASKER, method, arguments) == 1
+        assert read_all(holder) == {data}
+
+
+def test_a_key_with_more_records_than_an_answer_names_gives_its_best() -> None:
+    records = [record(10, n, int(NOW) + 100 + n) for n in range(MAX_DIGESTS + 20)]
+    with closing(RecordStore(Large(), clock=lambda: NOW)) as kept:
+        kept.join(records)
+        assert read_all(methods(kept, 8)) == {one.encode() for one in records[20:]}
+
+
+def test_large_records_reach_every_reader_of_a_network() -> None:
+    world = World(3)
+
+    async def story() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            nodes = [await stack.enter_async_context(world.node(Large(), None)) for _ in range(5)]
+            for node in nodes[1:]:
+                await node.join([nodes[0].contact])
+            now = int(world.clock())
+            records = [record(MAX_BODY, n, now + 600 + n) for n in range(12)]
+            for number, one in enumerate(records):
+                assert await nodes[number % 5].put(one) == 5
+            assert set(await nodes[2].get(WHERE)) == set(records)
+
+    try:
+        world.run(story())
+    finally:
+        world.close()
