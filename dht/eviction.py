@@ -126,4 +126,5 @@ def kept_places(
 
 def distance(key: bytes, node_id: bytes) -> bytes:
     """XOR of two 20-byte ids, as bytes that sort like the number."""
-    return bytes(a ^ b for a, b in zip(key, node_id, strict=True))
+    number = int.from_bytes(key, "big") ^ int.from_bytes(node_id, "big")
+    return number.to_bytes(len(node_id), "big")

@@ -293,7 +293,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     def _evict(self, queries: list[_Query], excess: tuple[int, int]) -> set[bytes]:
         """Drop the least useful of the first rows of some queries; their digests."""
         heads: dict[bytes, Candidate] = {}
-        limit = min(_HEADS, max(excess[0], _HEADS // 8))
+        limit = min(_HEADS, max(excess[0], 1 if excess[1] <= 0 else _HEADS // 8))
         for where, values in queries:
             rows = self._db.execute(f"{_CANDIDATES} {where} LIMIT ?", (*values, limit))
             for *name, expires, far, size, mine in rows:

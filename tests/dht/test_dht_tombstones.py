@@ -143,7 +143,38 @@ def test_tombstones_and_bodies_join_in_any_order_any_number_of_times(
         assert left.live(HERE) == right.live(HERE) == one.live(HERE)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
+@given(LETTERS, PAUSES, st.randoms())
+def test_replicas_that_saw_the_same_letters_agree_whenever_each_saw_them(
+    letters: list[Record], pauses: list[int], shuffler: random.Random
+) -> None:
+    """One may see a body before its tombstone, the other after that tombstone has expired."""
+    clock, moments = Now(), [NOW]
+    for pause in pauses:
+        moments.append(moments[-1] + pause)
+    times = {n: [m for m in moments if m < r.expires <= m + 360] for n, r in enumerate(letters)}
+    with (
+        closing(RecordStore(Roomy(), clock=clock)) as one,
+        closing(RecordStore(Roomy(), clock=clock)) as two,
+    ):
+        for kept in (one, two):
+            plan = {
+                n: shuffler.sample(open_, shuffler.randint(1, len(open_)))
+                for n, open_ in times.items()
+                if open_
+            }
+            for clock.now in moments:
+                due = [letters[n] for n, chosen in plan.items() if clock.now in chosen]
+                shuffler.shuffle(due)
+                arrive(kept, due)
+                if shuffler.random() < 0.5:
+                    kept.sweep()
+        for later in (0, 50, 100, 150):
+            clock.now = moments[-1] + later
+            assert one.live(HERE) == two.live(HERE)
+
+
+@settings(max_examples=150, deadline=None)
 @given(LETTERS, PAUSES, st.randoms())
 def test_replicas_agree_however_arrivals_and_expiries_interleave(
     letters: list[Record], pauses: list[int], shuffler: random.Random
