@@ -46,7 +46,7 @@ CREATE TABLE records (
   PRIMARY KEY (key, kind, author, slot, digest)
 ) WITHOUT ROWID;
 CREATE INDEX by_expiry ON records (mine, expires);
-CREATE INDEX by_distance ON records (mine, distance);
+CREATE INDEX by_distance ON records (mine, distance DESC, expires);
 CREATE INDEX by_author ON records (author, expires);
 CREATE INDEX by_touch ON records (touched);
 """
@@ -60,9 +60,8 @@ _LIVE = (
 _LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
 _RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
 _DROP = "DELETE FROM records WHERE {} RETURNING author, length(data)"
-_CANDIDATES = (
-    "SELECT key, kind, author, slot, digest, expires, distance, length(data), mine FROM records"
-)
+_NAME = "key, kind, author, slot, digest"
+_CANDIDATES = f"SELECT {_NAME}, expires, distance, length(data), mine FROM records"
 _Query = tuple[str, tuple[object, ...]]
 _HEADS = 64  # candidates of each sort that one round of trimming looks at
 
@@ -271,17 +270,15 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         """Hold the quota, and the shares of these authors; digests of what went."""
         gone: set[bytes] = set()
         for author in authors:
-            query = ("WHERE author = ? ORDER BY expires", (author,))
+            query = (f"WHERE author = ? ORDER BY expires, {_NAME}", (author,))
             while max(excess := self._quota.excess_of(author, self._usage)) > 0:
                 if author == self._own or not (went := self._evict([query], excess)):
                     break
                 gone |= went
-        now = self._clock()
         queries: list[_Query] = [
-            ("WHERE mine IN (0, 1) AND expires <= ?", (now,)),
-            ("WHERE mine = 0 ORDER BY distance DESC", ()),
-            ("WHERE mine = 0 ORDER BY expires", ()),
-            ("WHERE mine = 1 ORDER BY expires", ()),
+            (f"WHERE mine = 0 ORDER BY distance DESC, expires, {_NAME}", ()),
+            (f"WHERE mine = 0 ORDER BY expires, {_NAME}", ()),
+            (f"WHERE mine = 1 ORDER BY expires, {_NAME}", ()),
         ]
         while max(excess := self._quota.excess(self._usage)) > 0:
             went = self._evict(queries, excess)
