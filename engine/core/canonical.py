@@ -5,10 +5,9 @@ print them differently), text as UTF-8 and bytes as base64url without padding. V
 from `dict`, `list`/`tuple`, `str`, `int`, `bool` and `None`.
 """
 
-import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import orjson
@@ -17,6 +16,8 @@ from pockethive.core.errors import BadEncoding
 
 MAX_DEPTH = 16
 _INTEGER_BOUND = 2**53  # every JSON reader keeps integers below this exact
+_PLAIN = frozenset((str, bool, type(None)))  # nothing about these needs a look
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
 def encode(value: object) -> bytes:
@@ -25,7 +26,7 @@ def encode(value: object) -> bytes:
     Raises:
         BadEncoding: a float, a foreign type, a non-ASCII key, too deep, or an integer over 2^53.
     """
-    _check(value, 0)
+    _check((value,), 0)
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:  # lone surrogates in text
@@ -59,7 +60,8 @@ def decode_object(data: bytes, limit: int) -> dict[str, Any]:
 
 def to_text(data: bytes) -> str:
     """Base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    encoded = binascii.b2a_base64(data, newline=False)
+    return encoded.translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def from_text(text: str, size: int | None = None) -> bytes:
@@ -69,7 +71,8 @@ def from_text(text: str, size: int | None = None) -> bytes:
         BadEncoding: not base64url, padded, of another length, or with stray bits at the end.
     """
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        encoded = text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)
+        data = binascii.a2b_base64(encoded, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise BadEncoding(f"not base64url: {text[:80]!r}") from error
     if to_text(data) != text:
@@ -81,28 +84,40 @@ def from_text(text: str, size: int | None = None) -> bytes:
 
 def digest(domain: str, *parts: bytes) -> bytes:
     """SHA-256 over a domain tag and length-prefixed parts: no two lists of parts collide."""
-    state = hashlib.sha256(f"pockethive/1 {domain}\n".encode("ascii"))
+    message = [b"pockethive/1 %s\n" % domain.encode("ascii")]
     for part in parts:
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
+        message += len(part).to_bytes(8, "big"), part
+    return hashlib.sha256(b"".join(message)).digest()
 
 
-def _check(value: object, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise BadEncoding(f"nested deeper than {MAX_DEPTH}")
-    if value is None or isinstance(value, bool | str):
-        return
-    if isinstance(value, int):
-        if abs(value) > _INTEGER_BOUND:
-            raise BadEncoding(f"integer over 2^53: {value}")
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise BadEncoding(f"key is not ASCII text: {key!r}")
+def _check(items: Iterable[object], depth: int) -> None:
+    """Refuse what has no canonical form among `items`, which stand at `depth`, and inside them.
+
+    One call per container, and the common types first: this runs for every form that is read or
+    written.
+    """
+    for item in items:
+        if depth > MAX_DEPTH:
+            raise BadEncoding(f"nested deeper than {MAX_DEPTH}")
+        kind = type(item)
+        if kind in _PLAIN or isinstance(item, bool | str):
+            continue
+        if isinstance(item, int):
+            if not -_INTEGER_BOUND <= item <= _INTEGER_BOUND:
+                raise BadEncoding(f"integer over 2^53: {item}")
+        elif kind is list or isinstance(item, list | tuple):
             _check(item, depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check(item, depth + 1)
-    else:
-        raise BadEncoding(f"{type(value).__name__} has no canonical form")
+        elif kind is dict or isinstance(item, Mapping):
+            _check_keys(item)
+            _check(item.values(), depth + 1)
+        else:
+            raise BadEncoding(f"{kind.__name__} has no canonical form")
+
+
+def _check_keys(keys: Iterable[object]) -> None:
+    try:
+        if "".join(keys).isascii():  # type: ignore[arg-type]  # what is no text raises TypeError
+            return
+    except TypeError:
+        pass
+    raise BadEncoding("a key is not ASCII text")
