@@ -5,12 +5,9 @@ Rule guarded here: an event loop never waits for a thread. Answers come to the l
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from concurrent.futures import InvalidStateError as Settled
 from typing import Any, TypeVar
 
 from pockethive.actors.base import Ref, no_answer
@@ -52,100 +49,76 @@ async def ask_async(ref: Ref, message: object, timeout: float) -> Any:  # noqa: 
 
 
 class LoopBridge:
-    """Runs coroutines on a loop for threads. `call` may be used on any thread.
+    """Lets threads hand work to a loop. `hand` may be used on any thread, the rest on the loop.
 
-    The loop's owner calls `close` before the loop ends; calls still open then fail.
+    What is handed while the loop has not woken up yet shares one wake-up. The loop's owner calls
+    `close` before the loop ends.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
-        self._open: set[Future[Any]] = set()
+        self._handed: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def call(self, run: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
-        """Run `run(*args)` on the loop; cancelling the future cancels the coroutine.
+    def hand(self, work: Callable[[], None]) -> None:
+        """Run `work` on the loop soon, in the order it was handed; never blocks.
 
-        The future fails with ActorFailure when the loop is closed or too many calls are open.
+        Raises:
+            ActorFailure: the loop has ended, or too much was handed and not begun.
         """
-        future: Future[T] = Future()
         with self._lock:
-            refusal = self._refusal()
-            if refusal is None:
-                self._open.add(future)
-        if refusal is not None:
-            future.set_exception(refusal)
-            return future
-        future.add_done_callback(self._forget)
-        try:
-            self._loop.call_soon_threadsafe(self._begin, future, run, args)
-        except RuntimeError:
-            _settle(future, self._ended())
-        return future
+            if self._closed or self._loop.is_closed():
+                raise _ended()
+            if len(self._handed) >= MAX_CALLS:
+                raise ActorFailure(f"{MAX_CALLS} pieces of work wait for the event loop already")
+            self._handed.append(work)
+            asleep = len(self._handed) == 1
+        if asleep:
+            try:
+                self._loop.call_soon_threadsafe(self._take)
+            except RuntimeError as error:
+                raise _ended() from error
 
-    def call_then(
-        self,
-        then: Callable[[Future[T]], None],
-        run: Callable[..., Coroutine[Any, Any, T]],
-        *args: Any,
-    ) -> None:
-        """As `call`; `then` gets the settled future, such as to tell an actor its result.
+    def begin(
+        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+    ) -> asyncio.Task[T]:
+        """Let a coroutine run beside the others; `then` gets its task once it has ended.
 
-        `then` runs on the loop's thread and must not block.
+        Raises:
+            ActorFailure: the bridge is closed, or too many coroutines run.
         """
-        self.call(run, *args).add_done_callback(then)
+        if self._closed or len(self._tasks) >= MAX_CALLS:
+            work.close()
+            raise (
+                _ended()
+                if self._closed
+                else ActorFailure(f"{MAX_CALLS} calls on the event loop are open already")
+            )
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(then)
+        return task
 
     def close(self) -> None:
-        """Fail the calls still open and refuse further ones. On the loop, it cancels them too."""
+        """Cancel what runs, drop what waits, refuse the rest."""
         with self._lock:
             self._closed = True
-            left = tuple(self._open)
-        for future in left:
-            _settle(future, self._ended())
+            self._handed.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
 
-    def _begin(
-        self, future: Future[T], run: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]
-    ) -> None:
-        if future.done():
-            return
-        task = self._loop.create_task(run(*args))
-        self._tasks.add(task)
-
-        def finished(task: asyncio.Task[T]) -> None:
-            self._tasks.discard(task)
-            if task.cancelled():
-                future.cancel()
-            elif (error := task.exception()) is not None:
-                _settle(future, error)
-            else:
-                with contextlib.suppress(Settled):  # `close` on another thread was first
-                    future.set_result(task.result())
-
-        def given_up(_: Future[T]) -> None:
-            if not task.done() and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(task.cancel)
-
-        task.add_done_callback(finished)
-        future.add_done_callback(given_up)
-
-    def _refusal(self) -> ActorFailure | None:
-        if self._closed or self._loop.is_closed():
-            return self._ended()
-        if len(self._open) >= MAX_CALLS:
-            return ActorFailure(f"{MAX_CALLS} calls to the event loop are open already")
-        return None
-
-    def _forget(self, future: Future[Any]) -> None:
+    def _take(self) -> None:
         with self._lock:
-            self._open.discard(future)
+            handed, self._handed = self._handed, []
+        for work in handed:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - a fault of one piece is no fault of the next
+                _log.exception("work for the event loop failed")
 
-    @staticmethod
-    def _ended() -> ActorFailure:
-        return ActorFailure("the event loop has ended; the call was not carried out")
 
-
-def _settle(future: Future[Any], error: BaseException) -> None:
-    """Fail a future unless it was settled a moment ago on another thread."""
-    with contextlib.suppress(Settled):
-        future.set_exception(error)
+def _ended() -> ActorFailure:
+    return ActorFailure("the event loop has ended; the work was not done")

@@ -1,18 +1,19 @@
 """A device's hands: carry effects out on the network, the shelf and the agents.
 
-Every effect becomes one short task on the node's loop; what comes of it is posted back as an event.
-Nothing here decides anything about the protocol.
+What is done at once is done by whoever brings it; the rest goes to the node's loop with one wake-up
+and becomes a short task each. What comes of an effect is posted back as an event. Nothing here
+decides anything about the protocol.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.entries import Entries
@@ -109,7 +110,7 @@ class Surroundings:
 
 
 class NodeHands:
-    """`perform` may be called from any thread; everything else happens on `loop`."""
+    """`perform` may be called from any thread; agents and the network are asked on `loop`."""
 
     def __init__(self, around: Surroundings, loop: asyncio.AbstractEventLoop) -> None:
         self._around, self._loop = around, loop
@@ -117,20 +118,24 @@ class NodeHands:
         self._bridge = LoopBridge(loop)
         seed = around.node.settings.randbytes(16)
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
-        self._ways: dict[type, Callable[[Any], Awaitable[None]]] = {
+        self._ways: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             PlanGoal: self._plan,
             Publish: self._publish,
             AskWitness: self._ask,
             Send: self._send,
+            Ping: self._ping,
             RunSkill: self._run_skill,
             RunChecks: self._run_checks,
         }
 
-    def perform(self, machine: str, effect: Effect) -> None:
-        """Begin an effect. After `close`, effects are dropped with a line in the log."""
-        self._bridge.call_then(
-            lambda done: self._done(effect, done), self._carry_out, machine, effect
-        )
+    def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
+        """Begin effects. After `close`, those for the loop are dropped with a line in the log."""
+        left = [(machine, effect) for machine, effect in effects if not self._done(effect)]
+        if left:
+            try:
+                self._bridge.hand(partial(self._begin, left))
+            except ActorFailure as error:
+                _log.debug("%d effects were dropped: %s", len(left), error)
 
     async def close(self) -> None:
         """Forget timers and cancel what is under way. On the loop."""
@@ -139,34 +144,49 @@ class NodeHands:
         self._timers.clear()
         self._bridge.close()
 
-    async def _carry_out(self, machine: str, effect: Effect) -> None:
-        match effect:
-            case SetTimer() | CancelTimer() | Tell() | FinishRun() | KeepBlob() | StopSkill():
-                self._do(effect)
-            case ReadTask(task=task):
-                entries = await self._read(task)
-                self._around.post(TaskRead(task=task, entries=entries), machine)
-            case Ping(device=device):
-                alive = await self._answers(device)
-                self._around.post(PingAnswered(device=device, alive=alive), machine)
-            case _:
-                await self._ways[type(effect)](effect)
+    def _done(self, effect: Effect) -> bool:
+        """Do what any thread may do at once; False for everything else."""
+        try:
+            match effect:
+                case Tell(happening=happening):
+                    self._around.told(happening)
+                case FinishRun(outcome=outcome):
+                    self._around.finished(outcome)
+                case KeepBlob(data=data, label=label):
+                    self._around.shelf.keep(data, Label(label))
+                case StopSkill(task=task, epoch=epoch):
+                    self._around.crew.stop(task, epoch)
+                case _:
+                    return False
+        except Exception:  # noqa: BLE001 - a fault of one effect is no fault of the next
+            _log.exception("%s failed", type(effect).__name__)
+        return True
 
-    def _do(self, effect: Effect) -> None:
-        """What is done at once."""
-        match effect:
-            case SetTimer(name=name, at=at):
-                self._set_timer(name, at)
-            case CancelTimer(name=name):
-                self._cancel_timer(name)
-            case Tell(happening=happening):
-                self._around.told(happening)
-            case FinishRun(outcome=outcome):
-                self._around.finished(outcome)
-            case KeepBlob(data=data, label=label):
-                self._around.shelf.keep(data, Label(label))
-            case StopSkill(task=task, epoch=epoch):
-                self._around.crew.stop(task, epoch)
+    def _begin(self, effects: Sequence[tuple[str, Effect]]) -> None:
+        """On the loop: set timers, let the rest run."""
+        for machine, effect in effects:
+            match effect:
+                case SetTimer(name=name, at=at):
+                    self._set_timer(name, at)
+                case CancelTimer(name=name):
+                    self._cancel_timer(name)
+                case ReadTask(task=task):
+                    self._run(effect, self._read_for(machine, task))
+                case _:
+                    self._run(effect, self._ways[type(effect)](effect))
+
+    def _run(self, effect: Effect, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._bridge.begin(work, partial(_ended, effect))
+        except ActorFailure as error:
+            _log.debug("%s was dropped: %s", type(effect).__name__, error)
+
+    async def _read_for(self, machine: str, task: TaskId) -> None:
+        self._around.post(TaskRead(task=task, entries=await self._read(task)), machine)
+
+    async def _ping(self, effect: Ping) -> None:
+        alive = await self._answers(effect.device)
+        self._around.post(PingAnswered(device=effect.device, alive=alive), None)
 
     async def _plan(self, effect: PlanGoal) -> None:
         try:
@@ -279,20 +299,16 @@ class NodeHands:
         self._timers.pop(name, None)
         self._around.post(TimerFired(name=name), None)
 
-    def _done(self, effect: Effect, done: "Future[None]") -> None:
-        name = type(effect).__name__
-        if done.cancelled():
-            _log.debug("%s was cancelled", name)
-        elif isinstance(error := done.exception(), ActorFailure):
-            _log.debug("%s was dropped: %s", name, error)
-        elif error is not None:
-            _log.error("%s failed: %s", name, error, exc_info=error)
-
-    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _retried(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Ask the network again twice, a little later each time, before giving up."""
+        try:
+            return await call()
+        except NetworkError as error:
+            _log.debug("asked again, because: %s", error)
+        await asyncio.sleep(self._pause(1))
         async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(3),
-            wait=self._pause,
+            stop=stop_after_attempt(2),
+            wait=lambda state: self._pause(state.attempt_number + 1),
             retry=retry_if_exception_type(NetworkError),
             reraise=True,
         ):
@@ -300,6 +316,14 @@ class NodeHands:
                 return await call()
         raise AssertionError("tenacity re-raises the last error")
 
-    def _pause(self, state: RetryCallState) -> float:
+    def _pause(self, failures: int) -> float:
         """Exponential with full jitter; the node's own chance, so that a simulation repeats it."""
-        return self._random.uniform(0, 0.1 * 2 ** (state.attempt_number - 1))
+        return self._random.uniform(0, 0.1 * 2 ** (failures - 1))
+
+
+def _ended(effect: Effect, task: asyncio.Task[None]) -> None:
+    name = type(effect).__name__
+    if task.cancelled():
+        _log.debug("%s was cancelled", name)
+    elif (error := task.exception()) is not None:
+        _log.error("%s failed: %s", name, error, exc_info=error)

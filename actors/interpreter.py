@@ -6,7 +6,7 @@ device (driven by a mailbox) and in simulation (driven by a virtual loop).
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,16 +14,19 @@ from pockethive.core.effects import (
     AskWitness,
     CancelTimer,
     Effect,
+    Send,
     SetTimer,
     forwarded,
 )
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     Event,
+    MessageArrived,
     TaskRead,
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.task import DeviceId
 
 Journal = Callable[[str, Event, float, tuple[Effect, ...]], None]
 """Sees (machine, event, time, effects) of every step."""
@@ -44,14 +47,15 @@ class Machine(Protocol):
 class Hands(Protocol):
     """What carries effects out. Must not block; answers come back as events, tagged `machine`."""
 
-    def perform(self, machine: str, effect: Effect) -> None:
-        """Begin `effect` for the machine of that name."""
+    def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
+        """Begin effects in their order, each for the machine of that name."""
 
 
 class Interpreter:
     """Feeds events, one at a time and to the end. Not thread-safe: one thread drives it.
 
-    `journal` sees every event and the effects it caused, for replay.
+    What a machine says to its own `device` is fed like any event: a letter to oneself needs no
+    network. `journal` sees every event and the effects it caused, for replay.
     """
 
     def __init__(
@@ -59,21 +63,42 @@ class Interpreter:
         machines: Mapping[str, Machine],
         hands: Hands,
         clock: Callable[[], float],
+        device: DeviceId,
         journal: Journal | None = None,
     ) -> None:
         self._machines = dict(machines)
         self._hands = hands
         self._clock = clock
+        self._device = device
         self._journal = journal
         self._queue: deque[tuple[str | None, Event]] = deque()
+        self._due: list[tuple[str, Effect]] = []
+
+    @property
+    def due(self) -> int:
+        """How many effects wait for `flush`."""
+        return len(self._due)
 
     def feed(self, event: Event, to: str | None = None) -> None:
         """Hand an event to one machine, or to all; then everything that follows from it at once."""
+        try:
+            self.take(event, to)
+        finally:
+            self.flush()
+
+    def take(self, event: Event, to: str | None = None) -> None:
+        """As `feed`, but the effects wait for `flush`."""
         self._queue.append(self._addressed(event, to))
         while self._queue:
             target, next_event = self._queue.popleft()
             for name in (target,) if target else tuple(self._machines):
                 self._step(name, next_event)
+
+    def flush(self) -> None:
+        """Let the hands begin with what is due."""
+        due, self._due = self._due, []
+        if due:
+            self._hands.perform(due)
 
     def _step(self, name: str, event: Event) -> None:
         now = self._clock()
@@ -85,11 +110,17 @@ class Interpreter:
         if self._journal is not None:
             self._journal(name, event, now, effects)
         for effect in effects:
-            told = forwarded(effect)
+            told = self._told(effect)
             if told is not None:
                 self._queue.append((None, told))
             else:
-                self._hands.perform(name, _tagged(name, effect))
+                self._due.append((name, _tagged(name, effect)))
+
+    def _told(self, effect: Effect) -> Event | None:
+        """The event that an effect is to the machines of this device; None for all others."""
+        if isinstance(effect, Send) and effect.to == self._device:
+            return MessageArrived(sender=self._device, message=effect.message)
+        return forwarded(effect)
 
     def _addressed(self, event: Event, to: str | None) -> tuple[str | None, Event]:
         """Answers find the machine that asked: by `to`, or by the tag on their own name."""

@@ -16,8 +16,11 @@ class Post:
     to: str | None = None
 
 
+MAX_DUE = 64
+
+
 class InterpreterActor(BaseActor):
-    """Drives an `Interpreter`."""
+    """Drives an `Interpreter`. Effects of letters that wait together are carried out together."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         super().__init__()
@@ -27,6 +30,16 @@ class InterpreterActor(BaseActor):
         """Feed one event."""
         match message:
             case Post(event=event, to=to):
-                self._interpreter.feed(event, to)
+                self._interpreter.take(event, to)
+                if self.actor_inbox.empty() or self._interpreter.due >= MAX_DUE:
+                    self._interpreter.flush()
             case _:
                 super().on_receive(message)
+
+    def on_stop(self) -> None:
+        """What was decided is done."""
+        self._interpreter.flush()
+
+    def on_failure(self, *_error: object) -> None:
+        """So is what was decided before a crash."""
+        self._interpreter.flush()

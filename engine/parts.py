@@ -158,8 +158,15 @@ class Parts(ABC):
         self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
         self.node.serve(PING_METHOD, self._ping_answer)
         ground = self._ground
-        machines = self._machines()
-        await self._begin(Interpreter(machines, self._hands, ground.lease_clock, ground.journal))
+        await self._begin(
+            Interpreter(
+                self._machines(),
+                self._hands,
+                ground.lease_clock,
+                self.entries.device,
+                ground.journal,
+            )
+        )
         if contacts := await self._contacts():
             await self.node.join(contacts)
             await self.roster.read()

@@ -7,6 +7,7 @@ a place stays text; and a plan never outgrows the team's limit.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from pockethive.core.errors import DocumentError, GraphError
@@ -96,10 +97,22 @@ def in_order(waits: Mapping[str, Sequence[Wait]]) -> list[str]:
     for name, wanted in missing.items():
         if unknown := sorted(wanted - missing.keys()):
             raise GraphError(f"step {name!r} waits for {unknown[0]!r}, which does not exist")
+    dependants: dict[str, list[str]] = {name: [] for name in missing}
+    for name, wanted in missing.items():
+        for source in wanted:
+            dependants[source].append(name)
+    names = list(missing)
+    places = {name: place for place, name in enumerate(names)}
+    ready = [places[name] for name, wanted in missing.items() if not wanted]  # a heap: it ascends
     ordered: list[str] = []
-    while ready := [n for n, wanted in missing.items() if not wanted - set(ordered)]:
-        ordered.append(ready[0])
-        del missing[ready[0]]
+    while ready:
+        done = names[heappop(ready)]
+        ordered.append(done)
+        del missing[done]
+        for name in dependants[done]:
+            missing[name].discard(done)
+            if not missing[name]:
+                heappush(ready, places[name])
     if missing:
         raise GraphError(
             f"the steps form a cycle among {', '.join(sorted(missing))}",

@@ -1,7 +1,8 @@
 """Getting a task's lease and keeping it: the part of Paxos that a holder plays.
 
 Read epochs, ask every witness for the next one, back off when others were faster, and renew at a
-third of the time. Pure: whoever owns it hands in answers and timers.
+third of the time. Where this device is the only witness, the reading is left out: nobody can be
+ahead unnoticed, and a refusal tells the epoch. Pure: whoever owns it hands in answers and timers.
 """
 
 from enum import Enum
@@ -59,6 +60,8 @@ class Acquisition:
         self.output: Entry | None = None  # once proposed, renewals propose it again
         self.proposed = False
         self.failing = False  # the last renewal found no quorum; there is time to ask again
+        # Only for the first question: asking again for an epoch of one's own would prolong it.
+        self._alone = entry.body.committee.witnesses == (device,)
         self._attempt = 0
         self._polls = 0
         self._poll: Poll | None = None
@@ -66,6 +69,8 @@ class Acquisition:
 
     def begin(self, now: float) -> tuple[AskWitness, ...]:
         """Start, or start again after backing off."""
+        if self._alone:
+            return self._ask_next(0, now)
         self.phase = Phase.READING
         return self._ask(ReadEpoch(task=self.task.id), now)
 
@@ -127,12 +132,17 @@ class Acquisition:
 
     def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
         if poll.won:
-            # a refused attempt of our own has raised epochs that a reading may not tell
-            base = self.task.committee.epoch_base
-            self.epoch = max(poll.highest_epoch(), base, self.epoch) + 1
-            self.phase = Phase.ASKING
-            return self._ask(self._renewal(), now)
+            return self._ask_next(poll.highest_epoch(), now)
         return self._back_off(now, 0.0) if poll.lost else ()
+
+    def _ask_next(self, told: int, now: float) -> tuple[AskWitness, ...]:
+        """Ask for the epoch above those told and those that were asked for before.
+
+        A refused attempt of our own has raised epochs that a reading may not tell.
+        """
+        self.epoch = max(told, self.task.committee.epoch_base, self.epoch) + 1
+        self.phase = Phase.ASKING
+        return self._ask(self._renewal(), now)
 
     def _asked(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
         if poll.won:
@@ -143,6 +153,9 @@ class Acquisition:
             return ()
         if not poll.lost:
             return ()
+        alone, self._alone = self._alone, False
+        if alone and any(r.reason is Refused.STALE for r in poll.refusals):
+            return self._ask_next(poll.highest_epoch(), now)
         waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
         freed = self.free()
         return freed + self._back_off(now, float(max(waits, default=0)))

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from pockethive.core.acquisition import Phase
 from pockethive.core.effects import (
-    CancelTimer,
     Effect,
     Publish,
     RunSkill,
     Send,
-    SetTimer,
     StopSkill,
 )
 from pockethive.core.entry import Close, Commit, Entry, Kind, Output
@@ -41,6 +39,7 @@ from pockethive.core.task import DeviceId, Task, TaskId
 
 STAGGER_SECONDS = 0.3
 MAX_JOBS = 64
+MAX_LATER = 1_024
 AGAIN_SECONDS = 1.0  # after a message or a renewal that reached too few
 MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
 
@@ -62,11 +61,15 @@ class ScoutSettings:
 
 
 class Scout:
-    """`handle` is the only way in. Jobs are bounded; offers beyond that are left to others."""
+    """`handle` is the only way in. Jobs are bounded; offers beyond that wait until one ends.
+
+    Meanwhile they are as free for others as before: nobody holds a lease of them.
+    """
 
     def __init__(self, settings: ScoutSettings, verify: VerifySignature) -> None:
         self._settings, self._verify = settings, verify
         self._jobs: dict[TaskId, Job] = {}
+        self._later: dict[TaskId, Offer] = {}  # came when there was no room for a job
         self._owners: dict[DeviceId, str] = {}  # of members, who are certified by them
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
@@ -98,17 +101,28 @@ class Scout:
             case SendFailed(message=Made(entry=entry)):
                 job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
                 if job is not None:
-                    yield SetTimer(name=job.timer("tell"), at=now + AGAIN_SECONDS)
+                    yield job.set("tell", now + AGAIN_SECONDS)
 
     def _offered(self, sender: DeviceId, offer: Offer, now: float) -> Effects:
         task = offer.entry.body
         if not isinstance(task, Task) or not self._fits(task) or offer.task != task.id:
             return
-        if sender != task.owner or task.id in self._jobs or len(self._jobs) >= MAX_JOBS:
+        if sender != task.owner or task.id in self._jobs:
             return
+        if len(self._jobs) < MAX_JOBS:
+            yield from self._take(offer, now)
+        elif task.id in self._later or len(self._later) < MAX_LATER:
+            self._later[task.id] = offer
+
+    def _take(self, offer: Offer, now: float) -> Effects:
+        """Make a job of an offer; the first in the rendezvous order begins at once."""
         job = Job(offer, self._settings.device, self._verify)
-        self._jobs[task.id] = job
-        yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+        self._jobs[offer.task] = job
+        if offer.rank > 0:
+            yield job.set("start", now + offer.rank * STAGGER_SECONDS)
+            return
+        job.stage = Stage.QUEUED
+        yield from self._next(now)
 
     def _fits(self, task: Task) -> bool:
         settings = self._settings
@@ -129,6 +143,7 @@ class Scout:
         job = self._jobs.get(TaskId(task))
         if job is None or purpose not in PURPOSES:
             return
+        job.fired(purpose)
         if purpose == "start" and job.stage is Stage.WAITING:
             job.stage = Stage.QUEUED
             yield from self._next(now)
@@ -160,7 +175,7 @@ class Scout:
             yield from self._give_up(job, "its inputs could not be found in the network", now)
             return
         yield from job.sources.read()
-        yield SetTimer(name=job.timer("read"), at=now + READ_AGAIN_SECONDS)
+        yield job.set("read", now + READ_AGAIN_SECONDS)
 
     def _read(self, event: TaskRead) -> Effects:
         for job in list(self._jobs.values()):
@@ -177,18 +192,18 @@ class Scout:
         if lease.phase is Phase.GIVEN_UP:
             yield from self._drop(job, now)
         elif lease.phase is Phase.BACKING_OFF and before is not Phase.BACKING_OFF:
-            yield SetTimer(name=job.timer("retry"), at=lease.retry_at)
+            yield job.set("retry", lease.retry_at)
         elif lease.phase is Phase.HELD and not job.claimed:
             yield from self._claimed(job, now)
         elif lease.failing:
-            yield SetTimer(name=job.timer("renew"), at=now + AGAIN_SECONDS)
+            yield job.set("renew", now + AGAIN_SECONDS)
         elif lease.proposed and not job.told and job.output is not None:
             job.told = True
             yield Send(to=job.task.owner, message=job.announcement)
 
     def _claimed(self, job: Job, now: float) -> Effects:
         job.claimed, job.held_since = True, now
-        yield SetTimer(name=job.timer("renew"), at=now + job.lease.renew_seconds)
+        yield job.set("renew", now + job.lease.renew_seconds)
         if job.lease.accepted is not None:
             job.stage = Stage.HOLDING
             yield self._progress(job, "accepted", job.lease.accepted.output)
@@ -200,7 +215,7 @@ class Scout:
     def _work_if_ready(self, job: Job) -> Effects:
         if job.stage is Stage.GETTING and job.claimed and job.sources.ready:
             job.stage = Stage.WORKING
-            yield CancelTimer(name=job.timer("read"))
+            yield from job.cancel("read")
             yield RunSkill(task=job.task, epoch=job.lease.epoch, inputs=job.sources.resolved)
 
     def _renew(self, job: Job, now: float) -> Effects:
@@ -209,7 +224,7 @@ class Scout:
             yield from self._give_up(job, "the lease could not be kept", now)
             return
         yield from questions
-        yield SetTimer(name=job.timer("renew"), at=now + job.lease.renew_seconds)
+        yield job.set("renew", now + job.lease.renew_seconds)
         # what the owner has not ended by now it may not have heard of
         if job.stage is Stage.HOLDING and job.told and job.output is not None:
             yield Send(to=job.task.owner, message=job.announcement)
@@ -259,6 +274,7 @@ class Scout:
             yield from self._drop(job, now)
 
     def _ended(self, task: TaskId, entry: Entry, now: float) -> Effects:
+        self._later.pop(task, None)
         job = self._jobs.get(task)
         if job is None:
             return
@@ -287,8 +303,10 @@ class Scout:
 
     def _drop(self, job: Job, now: float) -> Effects:
         self._jobs.pop(job.task.id, None)
-        for purpose in PURPOSES:
-            yield CancelTimer(name=job.timer(purpose))
+        yield from job.cancel_all()
+        while self._later and len(self._jobs) < MAX_JOBS:
+            oldest = next(iter(self._later))
+            yield from self._take(self._later.pop(oldest), now)
         yield from self._next(now)
 
     def _progress(self, job: Job, state: str, reason: str) -> Send:

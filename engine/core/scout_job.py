@@ -1,9 +1,10 @@
 """One task as a scout pursues it, from the offer to its end."""
 
+from collections.abc import Iterator
 from enum import Enum
 
 from pockethive.core.acquisition import Acquisition
-from pockethive.core.effects import Publish
+from pockethive.core.effects import CancelTimer, Publish, SetTimer
 from pockethive.core.entry import Entry
 from pockethive.core.message import Made, Offer
 from pockethive.core.ports import VerifySignature
@@ -39,6 +40,7 @@ class Job:
         self.made: Publish | None = None  # to be published again until it stands
         self.output: Entry | None = None
         self.held_since = 0.0
+        self._timers: set[str] = set()
 
     @property
     def announcement(self) -> Made:
@@ -46,9 +48,25 @@ class Job:
         assert self.output is not None
         return Made(entry=self.output, grants=self.lease.grants)
 
-    def timer(self, purpose: str) -> str:
-        """The name of one of this job's timers."""
-        return f"{purpose}:{self.task.id}"
+    def set(self, purpose: str, at: float) -> SetTimer:
+        """Set one of this job's timers."""
+        self._timers.add(purpose)
+        return SetTimer(name=f"{purpose}:{self.task.id}", at=at)
+
+    def fired(self, purpose: str) -> None:
+        """A timer is no longer set."""
+        self._timers.discard(purpose)
+
+    def cancel(self, purpose: str) -> Iterator[CancelTimer]:
+        """Forget a timer if it is set."""
+        if purpose in self._timers:
+            self._timers.discard(purpose)
+            yield CancelTimer(name=f"{purpose}:{self.task.id}")
+
+    def cancel_all(self) -> Iterator[CancelTimer]:
+        """Forget all timers that are set."""
+        for purpose in PURPOSES:
+            yield from self.cancel(purpose)
 
 
 PURPOSES = ("start", "retry", "renew", "read", "tell")

@@ -2,11 +2,10 @@
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from pockethive.actors.bridge import LoopBridge, ask_async
+from pockethive.actors.bridge import MAX_CALLS, LoopBridge, ask_async
 from pockethive.core.errors import ActorFailure, SkillFailure
 from tests.actors.parrots import WAIT, Break, Launch, Parrot, Say, busy
 
@@ -89,94 +88,104 @@ def test_an_answer_after_the_loop_was_closed_hurts_nobody(launch: Launch) -> Non
     assert ref.ask(Say("well"), timeout=WAIT) == "well"
 
 
-async def test_a_thread_runs_a_coroutine_on_the_loop() -> None:
-    loop = asyncio.get_running_loop()
-    bridge = LoopBridge(loop)
+async def test_what_a_thread_hands_over_runs_on_the_loop_in_its_order() -> None:
+    bridge, here = LoopBridge(asyncio.get_running_loop()), threading.get_ident()
+    seen: list[tuple[int, int]] = []
+    finished = asyncio.Event()
 
-    async def double(number: int) -> int:
-        assert asyncio.get_running_loop() is loop
-        return 2 * number
+    def hand_over() -> None:
+        for number in range(3):
+            bridge.hand(lambda number=number: seen.append((number, threading.get_ident())))  # type: ignore[misc]  # bound early
+        bridge.hand(finished.set)
 
-    assert await asyncio.to_thread(lambda: bridge.call(double, 21).result(WAIT)) == 42
+    await asyncio.to_thread(hand_over)
+    await asyncio.wait_for(finished.wait(), WAIT)
+    assert seen == [(number, here) for number in range(3)]
+
+
+async def test_one_piece_of_work_that_fails_does_not_take_the_next_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bridge, finished = LoopBridge(asyncio.get_running_loop()), asyncio.Event()
+
+    def broken() -> None:
+        raise SkillFailure("nothing found")
+
+    bridge.hand(broken)
+    bridge.hand(finished.set)
+    await asyncio.wait_for(finished.wait(), WAIT)
+    assert "nothing found" in caplog.text
+
+
+async def test_more_than_a_bounded_amount_of_work_is_refused() -> None:
+    bridge = LoopBridge(asyncio.get_running_loop())
+    for _ in range(MAX_CALLS):
+        bridge.hand(lambda: None)
+    with pytest.raises(ActorFailure, match="wait for the event loop already"):
+        bridge.hand(lambda: None)
+    await asyncio.sleep(0)
+    bridge.hand(lambda: None)
 
 
 async def test_a_result_of_the_loop_comes_to_an_actor_as_a_message(launch: Launch) -> None:
     parrot = Parrot()
     ref = launch(parrot)
     bridge = LoopBridge(asyncio.get_running_loop())
+    told = asyncio.Event()
 
     async def fetch() -> str:
         return "fetched"
 
-    told = asyncio.Event()
-
-    def tell(done: Future[str]) -> None:
+    def tell(done: asyncio.Task[str]) -> None:
         ref.tell(Say(done.result()))
         told.set()
 
-    bridge.call_then(tell, fetch)
+    bridge.begin(fetch(), tell)
     await told.wait()
     await ask_async(ref, Say("next"), WAIT)
     assert parrot.heard == ["fetched", "next"]
 
 
-async def test_what_a_coroutine_raises_comes_back() -> None:
+async def test_closing_the_bridge_cancels_what_runs_and_refuses_the_rest() -> None:
     bridge = LoopBridge(asyncio.get_running_loop())
-
-    async def broken() -> None:
-        raise SkillFailure("nothing found")
-
-    with pytest.raises(SkillFailure, match="nothing found"):
-        await asyncio.wrap_future(bridge.call(broken))
-
-
-async def test_cancelling_the_future_cancels_the_coroutine() -> None:
-    bridge = LoopBridge(asyncio.get_running_loop())
-    begun, ended = asyncio.Event(), asyncio.Event()
+    begun = asyncio.Event()
+    ended: asyncio.Queue[bool] = asyncio.Queue()
 
     async def endless() -> None:
         begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
+        await asyncio.Event().wait()
 
-    future = bridge.call(endless)
+    bridge.begin(endless(), lambda task: ended.put_nowait(task.cancelled()))
     await begun.wait()
-    future.cancel()
-    await asyncio.wait_for(ended.wait(), WAIT)
-    with pytest.raises(CancelledError):
-        future.result(0)
+    begun.clear()
+    bridge.hand(begun.set)
+    bridge.close()
+    assert await asyncio.wait_for(ended.get(), WAIT)
+    assert not begun.is_set()
+    with pytest.raises(ActorFailure, match="the event loop has ended"):
+        bridge.hand(begun.set)
+    with pytest.raises(ActorFailure, match="the event loop has ended"):
+        bridge.begin(endless(), lambda _: None)
 
 
-async def test_closing_the_bridge_fails_open_calls_and_refuses_new_ones() -> None:
+async def test_no_more_than_a_bounded_number_of_coroutines_runs_at_once() -> None:
     bridge = LoopBridge(asyncio.get_running_loop())
     ended = asyncio.Event()
 
-    async def endless() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
+    async def patient() -> None:
+        await asyncio.Event().wait()
 
-    open_call = bridge.call(endless)
-    await asyncio.sleep(0)
-    unbegun = bridge.call(endless)
+    for _ in range(MAX_CALLS):
+        bridge.begin(patient(), lambda _: ended.set())
+    with pytest.raises(ActorFailure, match="open already"):
+        bridge.begin(patient(), lambda _: None)
     bridge.close()
-    for future in (open_call, unbegun, bridge.call(endless)):
-        with pytest.raises(ActorFailure, match="the event loop has ended"):
-            future.result(0)
     await asyncio.wait_for(ended.wait(), WAIT)
 
 
-def test_a_call_to_a_closed_loop_fails_cleanly() -> None:
+def test_work_for_a_closed_loop_is_refused_cleanly() -> None:
     loop = asyncio.new_event_loop()
     bridge = LoopBridge(loop)
     loop.close()
-
-    async def never() -> None:
-        raise AssertionError
-
-    failed: Future[None] = bridge.call(never)
     with pytest.raises(ActorFailure, match="the event loop has ended"):
-        failed.result(0)
+        bridge.hand(lambda: None)

@@ -1,24 +1,27 @@
 """The effect interpreter: it carries, it never decides; mailbox and virtual loop drive it alike."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from pockethive.actors.interpreter import Interpreter, Machine
-from pockethive.actors.interpreter_actor import InterpreterActor, Post
+from pockethive.actors.interpreter_actor import MAX_DUE, InterpreterActor, Post
 from pockethive.core.coordinator import Coordinator
-from pockethive.core.effects import AskWitness, Effect, PlanGoal, SetTimer
+from pockethive.core.effects import AskWitness, Effect, PlanGoal, Send, SetTimer
 from pockethive.core.errors import BadEncoding
 from pockethive.core.events import (
     CancelRequested,
     Event,
     GoalSubmitted,
+    MessageArrived,
     PlanningFailed,
     TimerFired,
     WitnessAnswered,
 )
 from pockethive.core.lease import ReadEpoch
+from pockethive.core.message import LetGo
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, RunId, TaskId
 
@@ -41,8 +44,8 @@ class Recorder:
 
     performed: list[tuple[str, Effect]] = field(default_factory=list)
 
-    def perform(self, machine: str, effect: Effect) -> None:
-        self.performed.append((machine, effect))
+    def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
+        self.performed.extend(effects)
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Echo:
 def replay(log: tuple[tuple[float, Event], ...]) -> list[tuple[str, Effect]]:
     """Drive the machines as a virtual loop does: events at times, nothing in between."""
     hands, clock = Recorder(), Clock()
-    interpreter = Interpreter({"coordinator": Coordinator(DEVICE, Limits())}, hands, clock)
+    interpreter = Interpreter({"coordinator": Coordinator(DEVICE, Limits())}, hands, clock, DEVICE)
     for at, event in log:
         clock.now = at
         interpreter.feed(event)
@@ -88,7 +91,7 @@ def replay_by_mailbox(log: tuple[tuple[float, Event], ...]) -> list[tuple[str, E
         def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
             return super().handle(event, next(times))
 
-    interpreter = Interpreter({"coordinator": Paced(DEVICE, Limits())}, hands, clock)
+    interpreter = Interpreter({"coordinator": Paced(DEVICE, Limits())}, hands, clock, DEVICE)
     actor = InterpreterActor(interpreter)
     ref = actor.launch()
     for _, event in log:
@@ -107,7 +110,7 @@ def test_one_recorded_log_gives_the_same_effects_through_both_drivers() -> None:
 def test_answers_find_the_machine_that_asked() -> None:
     first, second = Echo(), Echo()
     hands = Recorder()
-    interpreter = Interpreter({"first": first, "second": second}, hands, Clock())
+    interpreter = Interpreter({"first": first, "second": second}, hands, Clock(), DEVICE)
     interpreter.feed(GoalSubmitted(run=RUN, goal="x", wall=0.0), to="second")
 
     ask, timer = (effect for _, effect in hands.performed)
@@ -137,7 +140,7 @@ def test_what_a_peer_did_against_the_protocol_does_not_end_the_interpreter(
 
     echo = Echo()
     machines: dict[str, Machine] = {"strict": Strict(), "echo": echo}
-    actor = InterpreterActor(Interpreter(machines, Recorder(), Clock()))
+    actor = InterpreterActor(Interpreter(machines, Recorder(), Clock(), DEVICE))
     ref = actor.launch()
     ref.tell(Post(TimerFired(name="x")))
     ref.tell(Post(CancelRequested(run=RUN, reason="")))
@@ -146,3 +149,47 @@ def test_what_a_peer_did_against_the_protocol_does_not_end_the_interpreter(
     assert actor.join(10)
     assert "TimerFired was dropped by the strict: not canonical" in caplog.text
     assert len(echo.heard) == 2
+
+
+def test_a_letter_to_oneself_is_fed_at_once_and_one_to_another_device_is_handed_out() -> None:
+    letter = LetGo(task=TaskId("t"), epoch=1, reason="")
+
+    class Writer:
+        def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+            if isinstance(event, GoalSubmitted):
+                return (Send(to=DEVICE, message=letter), Send(to=WITNESS, message=letter))
+            return ()
+
+    echo, hands = Echo(), Recorder()
+    interpreter = Interpreter({"writer": Writer(), "echo": echo}, hands, Clock(), DEVICE)
+    interpreter.feed(GoalSubmitted(run=RUN, goal="x", wall=0.0), to="writer")
+    assert echo.heard == [MessageArrived(sender=DEVICE, message=letter)]
+    assert hands.performed == [("writer", Send(to=WITNESS, message=letter))]
+
+
+def test_letters_that_wait_together_have_their_effects_begun_together() -> None:
+    handed: list[int] = []
+    held, go = threading.Event(), threading.Event()
+
+    class Slow:
+        def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+            if isinstance(event, TimerFired):
+                held.set()
+                assert go.wait(10)
+            return (SetTimer(name="tick", at=now),)
+
+    class Counter:
+        def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
+            handed.append(len(effects))
+
+    actor = InterpreterActor(Interpreter({"slow": Slow()}, Counter(), Clock(), DEVICE))
+    ref = actor.launch()
+    ref.tell(Post(TimerFired(name="first")))
+    assert held.wait(10)
+    for _ in range(MAX_DUE + 4):
+        ref.tell(Post(CancelRequested(run=RUN, reason="")))
+    go.set()
+    ref.ask(Post(CancelRequested(run=RUN, reason="")), timeout=10)
+    actor.stop()
+    assert actor.join(10)
+    assert handed == [MAX_DUE, 6]
