@@ -3,9 +3,7 @@
 Rule guarded here: nothing becomes an `Entry` unless its signature verified and its body decoded.
 """
 
-from collections import OrderedDict
-from threading import Lock
-
+from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
 from pockethive.core.entry import Body, Entry, Kind, Member
 from pockethive.core.entry_codec import decode_body, encode_body, slot
@@ -23,28 +21,26 @@ def hive_key(hive: str) -> bytes:
 
 
 class Entries:
-    """Signs this device's entries and opens everybody's. Safe on any thread.
+    """Signs the entries of this `device` and opens everybody's. Safe on any thread.
 
-    Opened wires are remembered (bounded), because the same entry is shown to several machines.
+    Entries are remembered by their wire (bounded): the same one is shown to the store, the witness
+    and several machines, and what this device has signed needs no opening.
     """
 
     def __init__(self, identity: Identity, hive: str) -> None:
         self._identity = identity
         self._hive_key = hive_key(hive)
-        self._opened: OrderedDict[bytes, Entry] = OrderedDict()
-        self._lock = Lock()
-
-    @property
-    def device(self) -> DeviceId:
-        """This device's id."""
-        return DeviceId(to_text(self._identity.public))
+        self._opened: Memory[Entry] = Memory(_REMEMBERED)
+        self.device = DeviceId(to_text(identity.public))
 
     def sign(self, kind: Kind, body: Body, expires: int) -> tuple[Record, Entry]:
         """A record of this device and the entry that it is."""
         record = sign_record(
             self._identity, kind.value, self.key_of(body), slot(body), expires, encode_body(body)
         )
-        return record, _entry(record, body)
+        entry = _entry(record, body)
+        self._opened.put(entry.wire, entry)
+        return record, entry
 
     def open(self, wire: bytes) -> Entry:
         """The entry behind a record as it travels.
@@ -53,18 +49,12 @@ class Entries:
             BadEncoding: not a record, or a body of another kind, version or size.
             BadSignature: the record's or the member certificate's signature does not verify.
         """
-        with self._lock:
-            known = self._opened.get(wire)
+        known = self._opened.get(wire)
         if known is not None:
             return known
         record = Record.decode(wire)
         record.verify()
-        entry = self.opened(record)
-        with self._lock:
-            self._opened[wire] = entry
-            while len(self._opened) > _REMEMBERED:
-                self._opened.popitem(last=False)
-        return entry
+        return self.opened(record)
 
     def opened(self, record: Record) -> Entry:
         """The entry of a record whose signature the DHT has verified.
@@ -73,6 +63,9 @@ class Entries:
             BadEncoding: the body does not decode, or stands under a foreign key or slot.
             BadSignature: a member's certificate is not its owner's.
         """
+        known = self._opened.get(record.encode())
+        if known is not None:
+            return known
         try:
             kind = Kind(record.kind)
         except ValueError as error:
@@ -82,6 +75,8 @@ class Entries:
             raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
         entry = _entry(record, body)
         _check_author(entry)
+        if record.verified:  # `open` believes what is remembered
+            self._opened.put(entry.wire, entry)
         return entry
 
     def key_of(self, body: Body) -> bytes:

@@ -20,7 +20,7 @@ from pockethive.actors.entries import Entries
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Work
-from pockethive.actors.witnessing import checked_answer
+from pockethive.actors.witnessing import Asks
 from pockethive.actors.workbench import Workbench
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.effects import (
@@ -58,7 +58,6 @@ from pockethive.core.events import (
 )
 from pockethive.core.labels import Label
 from pockethive.core.lease import WitnessAnswer
-from pockethive.core.lease_codec import encode_request
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.task import DeviceId, RunId, TaskId, task_key
@@ -98,6 +97,7 @@ class Surroundings:
 
     node: Node
     entries: Entries
+    asks: Asks
     roster: Roster
     shelf: Shelf
     workbench: Workbench
@@ -219,10 +219,10 @@ class NodeHands:
     async def _ask(self, effect: AskWitness) -> None:
         answer: WitnessAnswer | None = None
         try:
-            reply = await self._around.node.decide(
-                self._reach(effect.witness), encode_request(effect.request)
-            )
-            answer = checked_answer(reply, effect.witness)
+            asks, witness = self._around.asks, effect.witness
+            request = asks.sent(effect.request, witness)
+            reply = await self._around.node.decide(self._reach(witness), request)
+            answer = asks.checked(reply, witness)
         except PocketHiveError as error:
             _log.info("witness %s gave no answer: %s", effect.witness[:8], error)
         self._around.post(

@@ -6,10 +6,12 @@ after a restart a blob is served again once somebody with the right to name its 
 
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import sha256
 from threading import Lock
 
 from pockethive.core.canonical import to_text
 from pockethive.core.entry import Member
+from pockethive.core.errors import StorageError
 from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId
 from pockethive.dht.blobs import NOBODY, BlobStore
@@ -29,7 +31,9 @@ class Shelf:
 
     def keep(self, data: bytes, label: Label) -> str:
         """Keep `data`; returns its SHA-256 in hex. The narrower label wins when kept twice."""
-        sha = self._store().put(data, NOBODY)
+        store, sha = self._store(), sha256(data).hexdigest()
+        if not store.has(sha):
+            store.put(data, NOBODY)
         with self._lock:
             known = self._labels.pop(sha, label)
             self._labels[sha] = min(known, label, key=lambda one: one.width)
@@ -38,9 +42,14 @@ class Shelf:
         return sha
 
     def get(self, sha: str) -> bytes | None:
-        """The blob, or None when it is not here."""
+        """The blob, or None when it is not here. Raises StorageError for a damaged one."""
         store = self._store()
-        return store.get(sha) if store.has(sha) else None
+        try:
+            return store.get(sha)
+        except StorageError:
+            if store.has(sha):
+                raise
+            return None
 
     def may_fetch(self, peer: bytes, sha: str) -> bool:
         """Whether a peer may have a blob: anyone a public one, members a hive one, else no one."""

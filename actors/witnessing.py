@@ -7,15 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pockethive.actors.entries import Entries
+from pockethive.actors.memory import Memory
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.entry import Commit, Kind
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.fold import proven, signed_by
-from pockethive.core.lease import Ack, Grant, WitnessAnswer, ack_bytes, grant_bytes
+from pockethive.core.lease import (
+    Ack,
+    Grant,
+    WitnessAnswer,
+    WitnessRequest,
+    ack_bytes,
+    grant_bytes,
+)
 from pockethive.core.lease_codec import (
     decode_answer,
     decode_request,
     encode_answer,
+    encode_request,
 )
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
@@ -24,6 +33,7 @@ from pockethive.dht.record import MAX_BODY, Record
 from pockethive.dht.rules import Ask, Decision, Held, KindLimit
 
 _DAY = 86_400
+_REMEMBERED = 256  # requests and answers of a device to itself, at most 8 kB each
 
 
 def _limit(
@@ -46,6 +56,57 @@ _LIMITS = {
 }
 
 
+class Asks:
+    """Requests to witnesses and their answers, as bytes. Safe on any thread.
+
+    A request is read for its key, and a moment later for its decision; what a device asks itself
+    and answers itself is not read at all.
+    """
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self._requests: Memory[WitnessRequest] = Memory(_REMEMBERED)
+        self._answers: Memory[WitnessAnswer] = Memory(_REMEMBERED)
+
+    def sent(self, request: WitnessRequest, witness: DeviceId) -> bytes:
+        """The bytes of a request."""
+        data = encode_request(request)
+        if witness == self._entries.device:
+            self._requests.put(data, request)
+        return data
+
+    def received(self, data: bytes) -> WitnessRequest:
+        """The request in `data`. Raises ProtocolError."""
+        request = self._requests.get(data)
+        if request is None:
+            request = decode_request(data, self._entries.open)
+            self._requests.put(data, request)
+        return request
+
+    def answered(self, answer: WitnessAnswer, peer: DeviceId) -> bytes:
+        """The bytes of an answer of this device."""
+        reply = encode_answer(answer)
+        if peer == self._entries.device:
+            self._answers.put(reply, answer)
+        return reply
+
+    def checked(self, reply: bytes, witness: DeviceId) -> WitnessAnswer:
+        """A witness's answer. Raises ProtocolError when it is malformed or wrongly signed."""
+        own = self._answers.get(reply) if witness == self._entries.device else None
+        if own is not None:
+            return own
+        answer = decode_answer(reply)
+        if isinstance(answer, Grant):
+            message = grant_bytes(answer)
+        elif isinstance(answer, Ack):
+            message = _ack_bytes(answer)
+        else:
+            return answer
+        if not verify(from_text(witness, 32), message, from_text(answer.signature, 64)):
+            raise BadSignature(f"witness {witness[:8]} did not sign its answer")
+        return answer
+
+
 class HiveRules:
     """What a node of a hive stores, and how it witnesses. Called on the node's threads.
 
@@ -55,6 +116,7 @@ class HiveRules:
     def __init__(self, identity: Identity, entries: Entries, booted: float) -> None:
         self._identity, self._entries, self._booted = identity, entries, booted
         self._witness = Witness(entries.device)
+        self.asks = Asks(entries)
 
     def limit(self, kind: str) -> KindLimit:
         """Bounds of a kind. Raises BadEncoding for kinds that no hive knows."""
@@ -94,16 +156,14 @@ class HiveRules:
 
     def cell_key(self, request: bytes) -> bytes:
         """The task's key: one cell a task."""
-        return task_key(decode_request(request, self._entries.open).task)
+        return task_key(self.asks.received(request).task)
 
     def decide(self, ask: Ask) -> Decision:
         """One step of the witness's machine, signed."""
-        request = decode_request(ask.request, self._entries.open)
-        asked = WitnessAsked(
-            peer=DeviceId(to_text(ask.peer)), request=request, born=ask.born, booted=self._booted
-        )
+        peer, request = DeviceId(to_text(ask.peer)), self.asks.received(ask.request)
+        asked = WitnessAsked(peer=peer, request=request, born=ask.born, booted=self._booted)
         cell, answer = self._witness.decide(ask.cell, asked, ask.now)
-        return Decision(cell=cell, reply=encode_answer(self._signed(answer)))
+        return Decision(cell=cell, reply=self.asks.answered(self._signed(answer), peer))
 
     def _signed(self, answer: WitnessAnswer) -> WitnessAnswer:
         if isinstance(answer, Grant):
@@ -120,20 +180,6 @@ def _acks_hold(commit: Commit) -> bool:
     return 0 < len(devices) == len(commit.acks) and all(
         signed_by(device, said, signature, verify) for device, signature in commit.acks
     )
-
-
-def checked_answer(reply: bytes, witness: DeviceId) -> WitnessAnswer:
-    """A witness's answer. Raises ProtocolError when it is malformed or wrongly signed."""
-    answer = decode_answer(reply)
-    if isinstance(answer, Grant):
-        message = grant_bytes(answer)
-    elif isinstance(answer, Ack):
-        message = _ack_bytes(answer)
-    else:
-        return answer
-    if not verify(from_text(witness, 32), message, from_text(answer.signature, 64)):
-        raise BadSignature(f"witness {witness[:8]} did not sign its answer")
-    return answer
 
 
 def _ack_bytes(ack: Ack) -> bytes:

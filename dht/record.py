@@ -38,10 +38,14 @@ class Record:
     body: bytes
     signature: bytes
     digest: bytes = field(init=False, repr=False, compare=False)
+    _wire: bytes | None = field(init=False, repr=False, compare=False)
+    _verified: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
         object.__setattr__(self, "digest", digest("record", encode(_unsigned(self))))
+        object.__setattr__(self, "_wire", None)
+        object.__setattr__(self, "_verified", False)
 
     @property
     def place(self) -> tuple[str, bytes, bytes]:
@@ -58,9 +62,18 @@ class Record:
         """Total order for joins: tombstones, then the longest-lived; the digest breaks ties."""
         return not self.body, self.expires, self.digest
 
+    @property
+    def verified(self) -> bool:
+        """Whether `verify` has found the signature good, or this process made it."""
+        return self._verified
+
     def encode(self) -> bytes:
         """The canonical bytes that travel and are stored."""
-        return encode({**_unsigned(self), "signature": to_text(self.signature)})
+        wire = self._wire
+        if wire is None:
+            wire = encode({**_unsigned(self), "signature": to_text(self.signature)})
+            object.__setattr__(self, "_wire", wire)
+        return wire
 
     @classmethod
     def decode(cls, data: bytes) -> "Record":
@@ -75,7 +88,7 @@ class Record:
         for name in _FIELDS - {"v", "expires"}:
             if not isinstance(value[name], str):
                 raise BadEncoding(f"record field {name} is not text")
-        return cls(
+        record = cls(
             kind=value["kind"],
             key=from_text(value["key"], KEY_SIZE),
             author=from_text(value["author"], PUBLIC_SIZE),
@@ -84,19 +97,25 @@ class Record:
             body=from_text(value["body"]),
             signature=from_text(value["signature"], SIGNATURE_SIZE),
         )
+        object.__setattr__(record, "_wire", data)  # canonical: `encode` would make the same bytes
+        return record
 
     def verify(self) -> None:
         """Raises BadSignature unless the author signed this record."""
-        if not verify(self.author, self.digest, self.signature):
+        if not self._verified and not verify(self.author, self.digest, self.signature):
             raise BadSignature(f"the signature of a {self.kind} record does not verify")
+        object.__setattr__(self, "_verified", True)
 
 
 def sign_record(  # noqa: PLR0913, PLR0917 - the signed fields of a record, in their order
     identity: Identity, kind: str, key: bytes, slot: bytes, expires: int, body: bytes
 ) -> Record:
     """Make a record of `identity`. Raises BadEncoding when a field is out of bounds."""
-    draft = Record(kind, key, identity.public, slot, expires, body, bytes(SIGNATURE_SIZE))
-    return Record(kind, key, identity.public, slot, expires, body, identity.sign(draft.digest))
+    record = Record(kind, key, identity.public, slot, expires, body, bytes(SIGNATURE_SIZE))
+    # nobody has seen it yet, and its digest does not cover the signature
+    object.__setattr__(record, "signature", identity.sign(record.digest))
+    object.__setattr__(record, "_verified", True)
+    return record
 
 
 def sign_tombstone(identity: Identity, buried: Record, expires: int | None = None) -> Record:

@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import umsgpack
@@ -142,7 +143,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     def live(self, key: bytes, kind: str | None = None) -> tuple[Record, ...]:
         """Unexpired records under a key (of one kind), tombstones among them, best rank first."""
         rows = self._db.execute(_LIVE, (key, kind, self._clock()))
-        return tuple(Record.decode(data) for (data,) in rows)
+        return tuple(_decoded(data) for (data,) in rows)
 
     def live_bytes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """(digest, encoded record) of the same records: what travels, without decoding it."""
@@ -337,6 +338,12 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         self._db = new
         found = [] if old is None else [*_decoded(readable_records(old))]
         return f"{self.join(found)} records were saved from it"
+
+
+@lru_cache(maxsize=512)
+def _decoded(data: bytes) -> Record:
+    """Who reads a task's records mostly reads them again: its dependants, its verifiers."""
+    return Record.decode(data)
 
 
 def unpack(value: bytes) -> list[Record]:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.core.errors import ProtocolError
 from pockethive.dht.cells import CellStore
 from pockethive.dht.rules import Ask, Rules
 
@@ -22,6 +22,7 @@ MAX_WAITING = 1024
 class _Request:
     peer: bytes
     body: bytes
+    reply: asyncio.Future[bytes]
 
 
 class Witness:
@@ -31,8 +32,9 @@ class Witness:
         self._rules, self._clock = rules, clock
         self._cells = CellStore(path, clock)
         self._thread = None if path is None else ThreadPoolExecutor(1, "pockethive-witness")
-        self._waiting: list[tuple[_Request, asyncio.Future[bytes]]] = []
-        self._flusher: asyncio.Task[None] | None = None
+        self._waiting: list[_Request] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def decide(self, peer: bytes, body: bytes) -> bytes:
         """The rules' reply to one ask, once its cell is durable.
@@ -43,45 +45,54 @@ class Witness:
         """
         if len(self._waiting) >= MAX_WAITING:
             raise ProtocolError("the witness is busy", where="busy")
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_Request(peer, body), future))
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush(), name="pockethive-witness")
-        return await future
+        loop = asyncio.get_running_loop()
+        request = _Request(peer, body, loop.create_future())
+        self._waiting.append(request)
+        if self._idle.is_set():
+            self._idle.clear()
+            loop.call_soon(self._begin, loop)
+        return await request.reply
 
     async def close(self) -> None:
-        if self._flusher is not None:
-            await self._flusher
+        await self._idle.wait()
         if self._thread is not None:
             self._thread.shutdown()
         self._cells.close()
 
-    async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                requests = [request for request, _ in batch]
-                if self._thread is None:
-                    replies = self._decide_all(requests)
-                else:
-                    loop = asyncio.get_running_loop()
-                    replies = await loop.run_in_executor(self._thread, self._decide_all, requests)
-                for (_, future), reply in zip(batch, replies, strict=True):
-                    if future.done():
-                        continue
-                    if isinstance(reply, bytes):
-                        future.set_result(reply)
-                    else:
-                        future.set_exception(reply)
-        finally:
-            self._flusher = None
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop: let all that wait be decided, on the witness's thread where it has one."""
+        batch, self._waiting = self._waiting, []
+        if not batch:
+            self._idle.set()
+        elif self._thread is None:
+            self._settle(loop, batch, self._decide_all(batch))
+        else:
+            self._thread.submit(self._work, loop, batch)
+
+    def _work(self, loop: asyncio.AbstractEventLoop, batch: list[_Request]) -> None:
+        loop.call_soon_threadsafe(self._settle, loop, batch, self._decide_all(batch))
+
+    def _settle(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[_Request],
+        replies: list[bytes | Exception],
+    ) -> None:
+        for request, reply in zip(batch, replies, strict=True):
+            if request.reply.done():
+                continue
+            if isinstance(reply, bytes):
+                request.reply.set_result(reply)
+            else:
+                request.reply.set_exception(reply)
+        self._begin(loop)
 
     def _decide_all(self, requests: list[_Request]) -> list[bytes | Exception]:
         replies: list[bytes | Exception] = []
         try:
             with self._cells.transaction():
                 replies.extend(self._decide(request) for request in requests)
-        except StorageError as error:  # a full disk, say: nobody was promised anything
+        except Exception as error:  # noqa: BLE001 - a full disk, say: nobody was promised anything
             return [error] * len(requests)
         return replies
 

@@ -97,6 +97,7 @@ class Parts(ABC):
         wall_clock = ground.node.clock
         self.entries = Entries(self.identity, settings.hive)
         rules = HiveRules(self.identity, self.entries, wall_clock())
+        self._asks = rules.asks
         self.node = Node(ground.node, self.identity, rules)
         self.met = threading.Event()  # set whenever the roster changed
         self.roster = Roster(
@@ -193,6 +194,7 @@ class Parts(ABC):
         return Surroundings(
             node=self.node,
             entries=self.entries,
+            asks=self._asks,
             roster=self.roster,
             shelf=self.shelf,
             workbench=self.workbench,

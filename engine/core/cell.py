@@ -4,6 +4,7 @@ Times are whole milliseconds of unix time. A cell is bounded: its slots are few.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pockethive.core.canonical import encode, from_text, to_text
 from pockethive.core.entry import Kind
@@ -63,7 +64,7 @@ def encode_cell(cell: Cell) -> bytes:
     data = encode(
         {
             "v": VERSION,
-            "task": to_text(encode_body(cell.task)),
+            "task": _task_text(cell.task),
             "epoch": cell.epoch,
             "span": None if cell.span is None else _span(cell.span),
             "held": cell.held or "",
@@ -79,8 +80,7 @@ def encode_cell(cell: Cell) -> bytes:
 def decode_cell(data: bytes) -> Cell:
     """The cell behind `encode_cell`. Raises BadEncoding for a damaged or foreign one."""
     fields = Fields.read(data, MAX_CELL, "cell")
-    task = decode_body(Kind.TASK, from_text(fields.text("task", 2 * MAX_BODY[Kind.TASK])))
-    assert isinstance(task, Task)
+    task = _take_task(fields.text("task", 2 * MAX_BODY[Kind.TASK]))
     span, accepted = fields.take("span"), fields.take("accepted")
     cell = Cell(
         task=task,
@@ -92,6 +92,21 @@ def decode_cell(data: bytes) -> Cell:
     )
     fields.done()
     return cell
+
+
+# A task stays the same from its first lease to its commit, and is most of its cell.
+
+
+@lru_cache(maxsize=512)
+def _task_text(task: Task) -> str:
+    return to_text(encode_body(task))
+
+
+@lru_cache(maxsize=512)
+def _take_task(text: str) -> Task:
+    task = decode_body(Kind.TASK, from_text(text))
+    assert isinstance(task, Task)
+    return task
 
 
 def _span(span: Span) -> list[object]:

@@ -5,6 +5,7 @@ Rule guarded here: a decoder never passes on a value of another type or size tha
 
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pockethive.core.canonical import decode_object, from_text
@@ -138,8 +139,9 @@ class Fields:
         return value
 
 
+@lru_cache(maxsize=4_096)
 def key(text: str, size: int = 32) -> str:
-    """`text` when it is base64url of `size` bytes, else BadEncoding."""
+    """`text` when it is base64url of `size` bytes, else BadEncoding. The same keys come all day."""
     from_text(text, size)
     return text
 

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -71,9 +71,17 @@ def test_a_record_reads_what_it_writes() -> None:
 )
 def test_no_field_of_a_record_can_be_changed(change: dict[str, object]) -> None:
     signed = note(AUTHORS[0])
-    fields = {name: getattr(signed, name) for name in Record.__slots__ if name != "digest"}
+    given = {part.name: getattr(signed, part.name) for part in fields(Record) if part.init}
     with pytest.raises(BadSignature):
-        Record(**{**fields, **change}).verify()
+        Record(**{**given, **change}).verify()
+
+
+def test_what_was_verified_once_is_believed_and_a_changed_copy_is_not() -> None:
+    signed = note(AUTHORS[0])
+    signed.verify()
+    with pytest.raises(BadSignature):
+        replace(signed, body=b"HELLO").verify()
+    assert replace(signed, body=b"HELLO").encode() != signed.encode()
 
 
 def test_the_largest_record_fits_and_larger_ones_are_refused() -> None:
