@@ -100,14 +100,14 @@ def _check(items: Iterable[object], depth: int) -> None:
         if depth > MAX_DEPTH:
             raise BadEncoding(f"nested deeper than {MAX_DEPTH}")
         kind = type(item)
-        if kind in _PLAIN or isinstance(item, bool | str):
+        if kind in _PLAIN or isinstance(item, str):
             continue
         if isinstance(item, int):
             if not -_INTEGER_BOUND <= item <= _INTEGER_BOUND:
                 raise BadEncoding(f"integer over 2^53: {item}")
-        elif kind is list or isinstance(item, list | tuple):
+        elif isinstance(item, (list, tuple)):
             _check(item, depth + 1)
-        elif kind is dict or isinstance(item, Mapping):
+        elif isinstance(item, (dict, Mapping)):
             _check_keys(item)
             _check(item.values(), depth + 1)
         else:
@@ -116,8 +116,8 @@ def _check(items: Iterable[object], depth: int) -> None:
 
 def _check_keys(keys: Iterable[object]) -> None:
     try:
-        if "".join(keys).isascii():  # type: ignore[arg-type]  # what is no text raises TypeError
-            return
-    except TypeError:
-        pass
-    raise BadEncoding("a key is not ASCII text")
+        ascii_text = "".join(keys).isascii()  # type: ignore[arg-type]  # see below
+    except TypeError:  # a key that is no text
+        ascii_text = False
+    if not ascii_text:
+        raise BadEncoding("a key is not ASCII text")

@@ -251,7 +251,7 @@ class TestScout:
         self, scout: Scout, offer: Offer = OFFER, accepted: Accepted | None = None
     ) -> tuple[Effect, ...]:
         """From the offer to the lease; what the last grant caused."""
-        effects = self.offered(scout, offer)
+        effects: tuple[Effect, ...] = self.offered(scout, offer)
         for event in answers(effects, read(0), read(0), read(0)):
             effects = scout.handle(event, 0.1)
         for event in answers(effects, grant(1, accepted), grant(1), grant(1)):
