@@ -36,15 +36,14 @@ from pockethive.core.lease import (
     FreeLease,
     Grant,
     Propose,
-    ReadEpoch,
     Refusal,
     Refused,
     WitnessAnswer,
 )
 from pockethive.core.message import Ended, LetGo, Offer
 from pockethive.core.polling import Poll
-from pockethive.core.scout import MAX_JOBS, Scout, ScoutSettings
-from pockethive.core.task import Committee, DeviceId, TaskId
+from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.task import DeviceId
 from tests.core.core_play import (
     DEVICES,
     OWNER_KEY,
@@ -86,10 +85,6 @@ def refusal(why: Refused = Refused.BUSY, epoch: int = 1, wait: int = 0) -> Refus
 
 def read(epoch: int) -> EpochRead:
     return EpochRead(task=TASK.id, epoch=epoch, accepted=None)
-
-
-def closed(task: TaskId) -> Close:
-    return Close(task=task, reason=CloseReason.CANCELLED, detail="")
 
 
 def answers(
@@ -163,35 +158,6 @@ class TestAcquisition:
             again = lease.answered(event, 12.1)
         assert [type(ask.request) for ask in again] == [AskLease]
 
-    def alone(self) -> Acquisition:
-        committee = Committee(witnesses=(WORKER,), quorum=1)
-        return Acquisition(entry(OWNER, replace(TASK, committee=committee)), WORKER)
-
-    def test_a_device_that_is_the_only_witness_asks_itself_without_reading_first(self) -> None:
-        lease = self.alone()
-        (ask,) = lease.begin(0.0)
-        assert isinstance(ask.request, AskLease)
-        assert ask.request.epoch == 1
-        for event in answers((ask,), grant(1)):
-            assert lease.answered(event, 0.0) == ()
-        assert (lease.phase, lease.epoch) == (Phase.HELD, 1)
-
-    def test_its_refusal_tells_the_epoch_which_is_asked_for_at_once_and_only_once(self) -> None:
-        lease = self.alone()
-        asks = lease.begin(0.0)
-        for event in answers(asks, refusal(Refused.STALE, epoch=4)):
-            asks = lease.answered(event, 0.0)
-        assert [ask.request.epoch for ask in asks if isinstance(ask.request, AskLease)] == [5]
-        for event in answers(asks, refusal(Refused.STALE, epoch=5)):
-            lease.answered(event, 0.0)
-        assert lease.phase is Phase.BACKING_OFF
-        assert [type(ask.request) for ask in lease.begin(lease.retry_at)] == [ReadEpoch]
-
-    def test_a_worker_reads_first_where_another_device_is_the_only_witness(self) -> None:
-        committee = Committee(witnesses=(OWNER,), quorum=1)
-        lease = Acquisition(entry(OWNER, replace(TASK, committee=committee)), WORKER)
-        assert [type(ask.request) for ask in lease.begin(0.0)] == [ReadEpoch]
-
     def test_answers_to_older_questions_and_of_strangers_count_nothing(self) -> None:
         poll = Poll("t", 2, TASK.committee, 0.0)
         stray = WitnessAnswered(ask="t#1", witness=DEVICES[0], answer=grant(1))
@@ -261,28 +227,6 @@ class TestScout:
     def test_it_takes_its_turn(self) -> None:
         effects = self.offered(self.scout(), replace(OFFER, rank=2))
         assert effects == (SetTimer(name=f"start:{TASK.id}", at=0.6),)
-
-    def test_the_first_in_the_order_sets_no_timer_and_asks_at_once(self) -> None:
-        effects = self.offered(self.scout())
-        assert {type(effect) for effect in effects} == {AskWitness}
-
-    def test_offers_beyond_its_jobs_wait_for_a_free_place_and_not_for_the_next_offer(self) -> None:
-        scout = self.scout()
-        tasks = [make_task(f"t{number}") for number in range(MAX_JOBS + 2)]
-        for task in tasks:
-            self.offered(scout, replace(OFFER, task=task.id, entry=entry(OWNER, task)))
-        first, *_, ended, last = tasks
-        told = Ended(task=ended.id, entry=entry(OWNER, closed(ended.id)))
-        assert scout.handle(MessageArrived(sender=OWNER, message=told), 1.0) == ()
-        gone = Ended(task=first.id, entry=entry(OWNER, closed(first.id)))
-        scout.handle(MessageArrived(sender=OWNER, message=gone), 1.0)
-        asked: list[TaskId] = []
-        for task in tasks[1:-2]:
-            gone = Ended(task=task.id, entry=entry(OWNER, closed(task.id)))
-            effects = scout.handle(MessageArrived(sender=OWNER, message=gone), 2.0)
-            asked += [ask.request.task for ask in of(AskWitness, effects)]
-        assert last.id in asked
-        assert ended.id not in asked
 
     @pytest.mark.parametrize(
         "offer",
