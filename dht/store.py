@@ -143,7 +143,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     def live(self, key: bytes, kind: str | None = None) -> tuple[Record, ...]:
         """Unexpired records under a key (of one kind), tombstones among them, best rank first."""
         rows = self._db.execute(_LIVE, (key, kind, self._clock()))
-        return tuple(_decoded(data) for (data,) in rows)
+        return tuple(_as_record(data) for (data,) in rows)
 
     def live_bytes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """(digest, encoded record) of the same records: what travels, without decoding it."""
@@ -341,7 +341,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 
 
 @lru_cache(maxsize=512)
-def _decoded(data: bytes) -> Record:
+def _as_record(data: bytes) -> Record:
     """Who reads a task's records mostly reads them again: its dependants, its verifiers."""
     return Record.decode(data)
 
