@@ -1,0 +1,1 @@
+"""The proofs that `bench.prove` runs, by what they are about."""

@@ -1,0 +1,19 @@
+"""Running a command of a proof and printing what came of it."""
+
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+STRAY = ("Traceback", "Warning:", "warning:")
+
+
+def run(*command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+    """Run a command; its output is returned and must hold nothing stray."""
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    print(f"$ {' '.join(command)}   [{time.perf_counter() - began:.1f} s, exit {done.returncode}]")
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    assert not any(mark in output for mark in STRAY), output[-3000:]
+    return output
