@@ -12,6 +12,7 @@ import secrets
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -45,8 +46,10 @@ class Identity:
         return cls(seed)
 
     @classmethod
-    def load_or_create(cls, folder: Path) -> Self:
+    def load_or_create(cls, folder: Path, seed: Callable[[], bytes] | None = None) -> Self:
         """Read the key file in `folder`, or make one on the first call.
+
+        `seed` makes the 32 secret bytes, where an open hive wants work in the key (`puzzle.work`).
 
         Raises:
             StorageError: unreadable, readable by others, or not a key file.
@@ -55,7 +58,7 @@ class Identity:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not path.exists():
-                _create(path, secrets.token_bytes(32))
+                _create(path, seed() if seed else secrets.token_bytes(32))
             return cls(_read(path))
         except OSError as error:
             raise StorageError(

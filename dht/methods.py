@@ -8,7 +8,7 @@ from typing import Any, Final
 from kademlia.node import Node as KademliaNode
 
 from pockethive.core.errors import ProtocolError
-from pockethive.dht import wire
+from pockethive.dht import reasons, wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.record import KEY_SIZE, MAX_RECORD, Record
 from pockethive.dht.routing import Peer, XorRoutingTable
@@ -40,7 +40,7 @@ class Methods:
             case "store", [data]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 return int(self._storage.add(record))
-        raise ProtocolError("no such method, or not with these arguments", where="method")
+        raise ProtocolError("no such method, or not with these arguments", where=reasons.METHOD)
 
     def _find_node(self, asker: Contact, target: bytes) -> bytes:
         near = self._router.find_neighbors(KademliaNode(target), exclude=Peer(asker))

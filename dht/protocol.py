@@ -1,60 +1,46 @@
-"""The Kademlia protocol over sealed datagrams: calls, answers, proofs of address.
+"""The Kademlia protocol over sealed datagrams: calls, answers, who may speak and enter the table.
 
 Guards: whatever a peer sends ends as an answer or as one counted drop with a reason code, never as
-a task's exception. A reply counts only from the key that was asked. Until a sender has proved its
-address (by answering us, or by returning a challenge) it gets no answer longer than its request,
-and it enters no routing table. A repeated request gets the first answer again, nothing runs twice.
+a task's exception. Until a sender has proved its address (by answering us, or by returning a
+challenge) it gets one challenge for each request, never longer than it, and enters no routing
+table. A repeated request gets the first answer again; what is not idempotent does not run twice.
 """
 
 import asyncio
-import hashlib
 import logging
-from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from kademlia.protocol import KademliaProtocol
 
 from pockethive.core.errors import (
     NetworkError,
-    PocketHiveError,
     ProtocolError,
     StorageError,
 )
-from pockethive.dht import wire
+from pockethive.dht import puzzle, reasons, wire
+from pockethive.dht.answers import Answers
+from pockethive.dht.calls import Calls
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
+from pockethive.dht.limits import Gate
 from pockethive.dht.methods import Methods
+from pockethive.dht.proofs import Proofs
+from pockethive.dht.reasons import Counts
 from pockethive.dht.routing import Peer, XorRoutingTable
-from pockethive.dht.rtt import RoundTrips
-from pockethive.dht.seal import Sealer
+from pockethive.dht.seal import MAX_DATAGRAM, Sealer
+from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore
-from pockethive.dht.transport import Address, Message, SealedTransport
+from pockethive.dht.transport import Message, SealedTransport, normal
+from pockethive.dht.work import Handler, Waiting, guarded, handled, waited
 
-Handler = Callable[[bytes, bytes], Awaitable[bytes] | bytes]
+__all__ = ["Handler", "HiveProtocol", "Waiting"]
 
 log = logging.getLogger(__name__)
 
-_MAX_RUNNING = 128  # handlers of direct requests at a time
-_LONGEST_HANDLER = 60.0  # seconds; nobody waits so long
-_MAX_ANSWERS = 512
-_MAX_ANSWER_BYTES = 2 * 2**20
-_MAX_PROVEN = 4096
-_MAX_PROBES = 16
-_SLOWEST = 4.0  # seconds between two sendings of one request
-
-
-@dataclass(slots=True)
-class _Call:
-    message: Message
-    future: "asyncio.Future[Any]"
-    started: float
-    deadline: float
-    wait: float
-    tries: int
-    timer: asyncio.TimerHandle | None = None
-    resent: bool = False
+_MAX_RUNNING: Final = 128  # handlers of direct requests at a time
+_IDEMPOTENT: Final = {"ping", "find_node", "find_value", "fetch"}
+_SHARES: Final = {"find_node", "find_value", "store"}  # what makes a node a part of the DHT
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
@@ -65,28 +51,21 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
     transport: SealedTransport
 
     def __init__(
-        self,
-        source: Peer,
-        storage: RecordStore,
-        ksize: int,
-        sealer: Sealer,
-        randbytes: Callable[[int], bytes],
+        self, source: Peer, storage: RecordStore, sealer: Sealer, settings: NodeSettings
     ) -> None:
-        super().__init__(source, storage, ksize)
+        super().__init__(source, storage, settings.k)
         self._loop = asyncio.get_running_loop()
-        self.router = XorRoutingTable(self, ksize, source, self._loop.time)
+        self.router = XorRoutingTable(self, settings.k, source, self._loop.time)
         self.source = source
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         self.handlers: dict[str, Handler] = {}
-        self._sealer, self._randbytes = sealer, randbytes
-        self._secret = randbytes(32)
-        self._trips = RoundTrips()
-        self._outstanding: dict[int, _Call] = {}
+        self.waiting: dict[str, Waiting] = {}
+        self.proofs = Proofs(settings.randbytes(32))
+        self._settings, self._sealer = settings, sealer
+        self._checks = settings.admit is not None or settings.puzzle_bits > 0
+        self._gate = Gate(settings.limits)
         self._running: set[asyncio.Task[None]] = set()
-        self._answers: OrderedDict[tuple[bytes, int], bytes | None] = OrderedDict()
-        self._answer_bytes = 0
-        self._proven: OrderedDict[tuple[bytes, Address], None] = OrderedDict()
-        self._probing: set[bytes] = set()
+        self._answers = Answers()
         self._methods = Methods(self.router, storage)
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -96,24 +75,39 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
     # asyncio's datagram protocol
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:
-        self.transport = SealedTransport(transport, self._sealer)
+        # asyncio's reads into 256 KiB otherwise, which costs more than opening what it read
+        transport.max_size = MAX_DATAGRAM + 1  # type: ignore[attr-defined]
+        self.transport = SealedTransport(
+            transport, self._sealer, self.counters, self._loop.call_soon
+        )
+        self.transport.client = bool(self._settings.client)
+        self._calls = Calls(self.transport, self._settings.randbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The node closes its transport itself."""
 
     def error_received(self, exc: OSError) -> None:  # noqa: ARG002 - asyncio's signature
-        self.counters["unreachable"] += 1
+        self.counters[reasons.UNREACHABLE] += 1
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:
-            message = self.transport.receive(data, (addr[0], addr[1]))
-            if message is not None:
-                self._deliver(message)
+            address = normal(addr)
+            paying = self._gate.pays(address[0])
+            if paying:
+                self._gate.datagram(address[0], self._sealer.knows(data), self._loop.time())
+            messages = self.transport.receive(data, address)
+            if paying and messages:
+                self._gate.messages(messages[0].public, len(messages), self._loop.time())
         except ProtocolError as error:
-            self.counters[error.where or "refused"] += 1
+            self.counters.note(error)
         except Exception:  # nothing a peer sends may reach the loop
-            self.counters["internal"] += 1
+            self.counters[reasons.INTERNAL] += 1
             log.debug("a datagram from %s failed inside", addr, exc_info=True)
+        else:
+            self.transport.answering = True
+            for message in messages:
+                self._deliver(message)
+            self.transport.flush()
 
     # calls
 
@@ -133,34 +127,58 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             NetworkError: silence.
             ProtocolError: the peer refused, or answered nonsense.
         """
-        wait = self._trips.timeout(contact.public)
-        started = self._loop.time()
-        ident = int.from_bytes(self._randbytes(8), "big")
         payload = wire.pack_request(method, arguments)
-        message = Message(contact.public, contact.address, wire.REQUEST, ident, payload)
-        deadline = started + (wait * tries if timeout is None else timeout)
-        call = _Call(message, self._loop.create_future(), started, deadline, wait, tries)
-        self._outstanding[ident] = call
+        answer = await self.exchange(contact, payload, timeout, tries)
         try:
-            self._transmit(call)
-            value = wire.unpack_reply(await call.future)
-        except NetworkError:
-            self.counters["timeout"] += 1
-            self.router.silent(Peer(contact))
+            return wire.unpack_reply(answer.payload)
+        except ProtocolError as error:
+            self.counters.note(error)
             raise
-        finally:
-            del self._outstanding[ident]
-            if call.timer is not None:
-                call.timer.cancel()
-        if not call.resent and method != "ask":
-            self._trips.sample(contact.public, self._loop.time() - started)
-        return value
+
+    async def exchange(
+        self,
+        contact: Contact,
+        payload: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109
+        tries: int = 2,
+    ) -> Message:
+        """Send a packed request; the message that answers it. Raises NetworkError: silence."""
+        try:
+            return await self._calls.exchange(contact, payload, timeout, tries)
+        except NetworkError:
+            self.counters[reasons.TIMEOUT] += 1
+            if self.router.silent(Peer(contact)):
+                self.proofs.forget(contact.public, contact.address)
+            raise
+
+    def contacts(self, answer: object, source: Contact) -> list[Contact]:
+        """What a peer named: at most k contacts that this node may speak with.
+
+        Raises:
+            BadEncoding: a damaged list.
+        """
+        scope = source.host.partition("%")[2]
+        try:
+            named = wire.unpack_contacts(answer, self.router.ksize, scope)
+        except ProtocolError as error:
+            self.counters.note(error)
+            raise
+        if not self._checks:
+            return named
+        return [contact for contact in named if self.objection(contact.public) is None]
+
+    def objection(self, public: bytes) -> str | None:
+        """The reason code why this key has no place here; None when it has."""
+        settings = self._settings
+        if not puzzle.solved(public, settings.puzzle_bits):
+            return reasons.PUZZLE
+        if settings.admit is not None and not settings.admit(public):
+            return reasons.STRANGER
+        return None
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Close the socket, fail what waits; the tasks that are being cancelled."""
-        for call in self._outstanding.values():
-            if not call.future.done():
-                call.future.set_exception(NetworkError("this node is stopping"))
+        self._calls.stop()
         for task in self._running:
             task.cancel()
         self.transport.close()
@@ -170,187 +188,151 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         """Run work that nobody awaits; False when too much of it runs already."""
         if len(self._running) >= _MAX_RUNNING or self.transport.inner.is_closing():
             return False
-        task = asyncio.ensure_future(_guarded(work, name))
+        task = asyncio.ensure_future(guarded(work, name))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return True
 
-    def _transmit(self, call: _Call) -> None:
-        call.tries -= 1
-        now = self._loop.time()
-        after = max(0.0, call.deadline - now)
-        if call.tries > 0:
-            after = min(after, call.wait)
-        call.wait = min(2 * call.wait, _SLOWEST)
-        call.timer = self._loop.call_later(after, self._expire, call)
-        try:
-            self.transport.send(call.message)
-        except OSError:
-            self.counters["unreachable"] += 1
-
-    def _expire(self, call: _Call) -> None:
-        if call.future.done():
-            return
-        if call.tries > 0 and self._loop.time() < call.deadline:
-            call.resent = True
-            self._transmit(call)
-            return
-        host, port = call.message.address
-        call.future.set_exception(
-            NetworkError(
-                "no answer", where=f"{host}:{port}", cure="is that device up and reachable?"
-            )
-        )
-
-    # answers
+    # what comes in
 
     def _deliver(self, message: Message) -> None:
-        if message.kind == wire.REQUEST:
-            self._accept_message(message)
-            self._meet(message)
-            return
-        if message.kind == wire.PROOF:
-            self._accept_proof(message)
-            return
-        call = self._outstanding.get(message.ident)
-        if call is None or call.future.done():
-            raise ProtocolError("an answer nobody waits for", where="late")
-        if call.message.public != message.public:
-            raise ProtocolError("an answer from another key", where="stranger")
-        if message.kind == wire.CHALLENGE:
-            proof = Message(
-                message.public, message.address, wire.PROOF, message.ident, message.payload[:16]
-            )
-            self.transport.send(proof)
-            return
-        self._prove(message)
-        call.future.set_result(message.payload)
+        try:
+            if message.kind == wire.REQUEST:
+                self._hear(message)
+            elif message.kind == wire.PROOF:
+                self._believe(message)
+            elif self._calls.take(message):
+                self.proofs.add(message.public, message.address)
+                self._enter(message)
+        except ProtocolError as error:
+            self.counters.note(error)
+        except Exception:  # nothing a peer sends may reach the loop
+            self.counters[reasons.INTERNAL] += 1
+            log.debug("a message from %s failed inside", message.address, exc_info=True)
 
-    def _accept_message(self, message: Message) -> None:
+    def _hear(self, message: Message) -> None:
         name = message.public, message.ident
+        proved = self.proofs.holds(message.public, message.address)
         if name in self._answers:
-            answer = self._answers[name]
-            if answer is not None:
-                self._send_answer(message, answer)
+            kept = self._answers.get(name)
+            if not proved:
+                self._challenge(message)
+            elif kept is not None:
+                self._send(message, wire.REPLY, kept)
             return
         method, arguments = wire.unpack_request(message.payload)
+        if self._checks and not self._welcome(message, method, arguments):
+            return
+        if proved:
+            self._meet(message)
+        else:
+            self._challenge(message)
         if method == "ask":
             self._ask(message, arguments)
-            return
-        asker = Contact(message.public, *message.address)
+        elif method in self.waiting:
+            work = self.waiting[method]
+            self._later(message, lambda: waited(work, message, arguments))
+        else:
+            self._answer(message, method, arguments)
+
+    def _welcome(self, message: Message, method: str, arguments: list[Any]) -> bool:
+        """Whether its sender may ask this; else it is refused, in no more bytes than it sent."""
+        reason = self.objection(message.public)
+        if reason is None:
+            return True
+        asked = arguments[0] if method == "ask" and arguments else method
+        if isinstance(asked, str) and asked in self._settings.open_methods:
+            return True
+        self.router.remove(message.public)
+        self.counters[reason] += 1
+        refusal = wire.pack_refusal(reason, len(message.payload))
+        if len(refusal) <= len(message.payload):
+            self._send(message, wire.REPLY, refusal)
+        return False
+
+    def _answer(self, message: Message, method: str, arguments: list[Any]) -> None:
+        """Answer a request that takes no time, now; an address still to be proved waits for it."""
         try:
-            self._answer(message, wire.pack_reply(self._methods.answer(asker, method, arguments)))
+            if self.transport.client and method in _SHARES:
+                raise ProtocolError("this node only asks", where=reasons.CLIENT)
+            asker = Contact(message.public, *message.address)
+            payload = wire.pack_reply(self._methods.answer(asker, method, arguments))
         except ProtocolError as error:
-            self.counters[error.where or "refused"] += 1
-            self._answer(message, wire.pack_refusal(error.what))
+            self.counters.note(error)
+            payload = wire.pack_refusal(error.what)
         except StorageError as error:
-            self.counters["storage"] += 1
+            self.counters[reasons.STORAGE] += 1
             log.warning("a record was not stored: %s", error)
-            self._answer(message, wire.pack_refusal("storage"))
+            payload = wire.pack_refusal("storage")
+        proved = self.proofs.holds(message.public, message.address)
+        if not proved or method not in _IDEMPOTENT:
+            self._answers.keep((message.public, message.ident), payload)
+        if proved:
+            self._send(message, wire.REPLY, payload)
 
     def _ask(self, message: Message, arguments: list[Any]) -> None:
         if len(arguments) != 2 or not isinstance(arguments[0], str):
-            raise ProtocolError("a direct request is a method and a body", where="shape")
+            raise ProtocolError("a direct request is a method and a body", where=reasons.SHAPE)
         body, handler = wire.need(arguments[1]), self.handlers.get(arguments[0])
         if handler is None:
-            self._answer(message, wire.pack_refusal("no such method here"))
+            self._finish(message, wire.pack_refusal("no such method here"))
             return
-        self._keep_answer((message.public, message.ident), None)
+        self._later(message, lambda: handled(handler, message.public, body))
+
+    def _later(self, message: Message, make: Callable[[], Awaitable[bytes]]) -> None:
+        """Answer when the work is done; it runs once however often the request comes."""
+        self._answers.keep((message.public, message.ident), None)
 
         async def answer() -> None:
-            self._answer(message, await _handled(handler, message.public, body))
+            self._finish(message, await make())
 
         if not self.spawn(answer, "pockethive-answer"):
-            self.counters["busy"] += 1
-            self._answer(message, wire.pack_refusal("busy"))
+            self.counters[reasons.BUSY] += 1
+            self._finish(message, wire.pack_refusal("busy"))
 
-    def _answer(self, message: Message, payload: bytes) -> None:
-        self._keep_answer((message.public, message.ident), payload)
-        self._send_answer(message, payload)
+    def _finish(self, message: Message, payload: bytes) -> None:
+        """Keep an answer, and send it if its asker's address is proved by now."""
+        self._answers.keep((message.public, message.ident), payload)
+        if self.proofs.holds(message.public, message.address):
+            self._send(message, wire.REPLY, payload)
 
-    def _send_answer(self, message: Message, payload: bytes) -> None:
-        kind = wire.REPLY
-        proven = (message.public, message.address) in self._proven
-        if not proven and len(payload) > len(message.payload):
-            kind, payload = wire.CHALLENGE, self._cookie(message)
+    def _challenge(self, message: Message) -> None:
+        cookie = self.proofs.cookie(message)
+        if len(cookie) > len(message.payload):
+            raise ProtocolError("a request too short for a challenge", where=reasons.SHORT)
+        self._send(message, wire.CHALLENGE, cookie)
+
+    def _believe(self, message: Message) -> None:
+        """A challenge came back: its sender is where it seems to be, and gets its answer."""
+        if message.payload != self.proofs.cookie(message):
+            raise ProtocolError("a proof of another address", where=reasons.PROOF)
+        self.proofs.add(message.public, message.address)
+        self._enter(message)
+        kept = self._answers.get((message.public, message.ident))
+        if kept is not None:
+            self._send(message, wire.REPLY, kept)
+
+    def _send(self, message: Message, kind: int, payload: bytes) -> None:
         self.transport.send(Message(message.public, message.address, kind, message.ident, payload))
-
-    def _accept_proof(self, message: Message) -> None:
-        if message.payload != self._cookie(message):
-            raise ProtocolError("a proof of another address", where="proof")
-        self._prove(message)
-        answer = self._answers.get((message.public, message.ident))
-        if answer is not None:
-            self._send_answer(message, answer)
-
-    def _cookie(self, message: Message) -> bytes:
-        text = f"{message.address[0]} {message.address[1]} {message.ident}".encode()
-        return hashlib.blake2b(message.public + text, key=self._secret, digest_size=8).digest()
-
-    def _keep_answer(self, name: tuple[bytes, int], payload: bytes | None) -> None:
-        self._answers[name] = payload
-        self._answer_bytes += len(payload or b"")
-        while len(self._answers) > _MAX_ANSWERS or self._answer_bytes > _MAX_ANSWER_BYTES:
-            _, old = self._answers.popitem(last=False)
-            self._answer_bytes -= len(old or b"")
 
     # who is where
 
-    def _prove(self, message: Message) -> None:
-        name = message.public, message.address
-        self._proven[name] = None
-        self._proven.move_to_end(name)
-        if len(self._proven) > _MAX_PROVEN:
-            self._proven.popitem(last=False)
-        self._enter(message)
+    def _meet(self, message: Message) -> None:
+        """A request came in from a proved address: its sender is the freshest contact."""
+        known = self.router.known(node_id(message.public))
+        if known is None or known.contact.address != message.address or message.client:
+            self.proofs.add(message.public, message.address)
+            self._enter(message)
+        else:
+            self.router.add_contact(known)
 
     def _enter(self, message: Message) -> None:
-        """Into the routing table, with the address that was just proved."""
+        """Into the routing table, with the address that was proved; clients and strangers out."""
+        if message.client or (self._checks and self.objection(message.public) is not None):
+            self.router.remove(message.public)
+            return
         known = self.router.known(node_id(message.public))
         if known is None or known.contact.address != message.address:
             known = Peer(Contact(message.public, *message.address))
         known.silences = 0
         self.router.add_contact(known)
-
-    def _meet(self, message: Message) -> None:
-        """A request came in: refresh its sender, or find out whether it is where it seems to be."""
-        known = self.router.known(node_id(message.public))
-        if known is not None and known.contact.address == message.address:
-            self.router.add_contact(known)
-        elif (message.public, message.address) in self._proven:
-            self._enter(message)
-        elif message.public not in self._probing and len(self._probing) < _MAX_PROBES:
-            contact = Contact(message.public, *message.address)
-            self._probing.add(message.public)
-
-            async def probe() -> None:
-                try:
-                    await self.call(contact, "ping")
-                finally:
-                    self._probing.discard(contact.public)
-
-            if not self.spawn(probe, "pockethive-probe"):
-                self._probing.discard(contact.public)
-
-
-async def _guarded(work: Callable[[], Awaitable[None]], name: str) -> None:
-    try:
-        await work()
-    except PocketHiveError as error:
-        log.debug("%s: %s", name, error)
-    except Exception:
-        log.exception("%s failed", name)
-
-
-async def _handled(handler: Handler, public: bytes, body: bytes) -> bytes:
-    """The packed answer of a direct request's handler, whatever it does."""
-    try:
-        result = handler(public, body)
-        async with asyncio.timeout(_LONGEST_HANDLER):
-            value = result if isinstance(result, bytes) else await result
-        return wire.pack_reply(wire.need(value))
-    except PocketHiveError as error:
-        return wire.pack_refusal(str(error))
-    except Exception:
-        log.exception("the handler of a direct request failed")
-        return wire.pack_refusal("the handler failed")

@@ -1,7 +1,9 @@
 """The routing table: kademlia's buckets, with the true XOR neighbours and no storms of pings.
 
 Guards: contacts enter only with a proven address; a contact leaves after two silences in a row, not
-after one lost datagram; buckets are aligned powers of two.
+after one lost datagram; buckets are aligned powers of two. On the wide Internet one subnet fills
+neither a bucket nor the table, so that who rents one network does not surround a key (as libp2p and
+S/Kademlia's successors do); private networks are one subnet by nature and are not limited.
 """
 
 from collections.abc import Callable
@@ -11,8 +13,11 @@ from kademlia.routing import KBucket, RoutingTable
 
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
+from pockethive.dht.limits import is_public, subnet
 
 SILENCES = 2
+SUBNET_IN_BUCKET = 2
+SUBNET_IN_TABLE = 10
 
 
 class Peer(KademliaNode):  # type: ignore[misc]  # kademlia ships no types
@@ -78,6 +83,9 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         if node.id == self.node.id:
             return
         bucket = self.buckets[self.get_bucket_for(node)]
+        held = bucket.nodes.get(node.id)
+        if (held is None or held.ip != node.ip) and not self._spread(node, bucket):
+            return
         while not bucket.add_node(node) and bucket.has_in_range(self.node):
             bucket.replacement_nodes.pop(node.id, None)
             self.split_bucket(self.get_bucket_for(node))
@@ -89,15 +97,27 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         found = self.buckets[self.get_bucket_for(KademliaNode(identifier))].nodes.get(identifier)
         return found if isinstance(found, Peer) else None
 
-    def silent(self, node: Peer) -> None:
-        """Note that a contact did not answer; after some silences a reserve takes its place."""
+    def remove(self, public: bytes) -> None:
+        """Whoever it is has no place here."""
+        held = KademliaNode(node_id(public))
+        self.remove_contact(held)
+
+    def silent(self, node: Peer) -> bool:
+        """Note that a contact did not answer; whether it is out, and a reserve has its place.
+
+        Silence at an address that a contact has left says nothing about it.
+        """
         held = self.known(node.id)
         if held is None:
             self.buckets[self.get_bucket_for(node)].replacement_nodes.pop(node.id, None)
-            return
+            return True
+        if held.contact.address != node.contact.address:
+            return True
         held.silences += 1
         if held.silences >= SILENCES:
             self.remove_contact(held)
+            return True
+        return False
 
     def find_neighbors(
         self, node: KademliaNode, k: int | None = None, exclude: KademliaNode | None = None
@@ -117,6 +137,21 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
             if len(found) >= wanted:
                 break
         return found[:wanted]
+
+    def _spread(self, node: Peer, bucket: Bucket) -> bool:
+        """Whether a newcomer's subnet has room in its bucket and in the table."""
+        if not is_public(node.ip):
+            return True
+        net = subnet(node.ip)
+        near = self._of(net, bucket, node.id)
+        if near >= SUBNET_IN_BUCKET:
+            return False
+        return sum(self._of(net, each, node.id) for each in self.buckets) < SUBNET_IN_TABLE
+
+    @staticmethod
+    def _of(net: str, bucket: Bucket, but: bytes) -> int:
+        peers = (*bucket.nodes.values(), *bucket.replacement_nodes.values())
+        return sum(subnet(peer.ip) == net for peer in peers if peer.id != but)
 
     def peers(self) -> list[Peer]:
         return [peer for bucket in self.buckets for peer in bucket.nodes.values()]

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
+from pockethive.dht import reasons
 from pockethive.dht.identity import PUBLIC_SIZE, Identity
 
 MAX_DATAGRAM = 1232  # the IPv6 minimum MTU of 1,280 less IP and UDP headers
@@ -38,6 +39,7 @@ WINDOW = 120.0  # seconds; devices set their clocks by network time, phones in a
 _T = TypeVar("_T")
 _VERSION = 1
 _HEAD = 1 + PUBLIC_SIZE + 16 + 8
+BOOT = slice(1 + PUBLIC_SIZE, 1 + PUBLIC_SIZE + 16)  # the sender's salt in a datagram
 _PRIME = 2**255 - 19
 _REPLAY_BITS = 2048
 _MAX_PEERS = 4096
@@ -52,7 +54,7 @@ def montgomery(public: bytes) -> bytes:
     """
     y = int.from_bytes(public, "little") & (2**255 - 1)
     if len(public) != PUBLIC_SIZE or y >= _PRIME or y == 1:
-        raise BadEncoding("not an Ed25519 key", where="key")
+        raise BadEncoding("not an Ed25519 key", where=reasons.KEY)
     return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(32, "little")
 
 
@@ -94,6 +96,17 @@ class Sealer:
         self._outgoing: OrderedDict[bytes, ChaCha20Poly1305] = OrderedDict()
         self._incoming: OrderedDict[bytes, OrderedDict[bytes, _Session]] = OrderedDict()
 
+    def meet(self, public: bytes) -> None:
+        """Prepare for sealing to a key. Raises BadEncoding: it is none."""
+        if public not in self._outgoing:
+            cipher = self._cipher(public, self._salt, self._public + public)
+            _keep(self._outgoing, public, cipher)
+
+    def knows(self, datagram: bytes) -> bool:
+        """Whether a datagram names a session that stands, so that opening it is cheap."""
+        sessions = self._incoming.get(datagram[1 : 1 + PUBLIC_SIZE])
+        return sessions is not None and datagram[BOOT] in sessions
+
     def seal(self, public: bytes, plain: bytes) -> bytes:
         """A datagram for the holder of `public`; `plain` has at most MAX_PLAIN bytes.
 
@@ -118,13 +131,13 @@ class Sealer:
             ProtocolError: with a reason code in `where` (size, version, key, seal, clock, replay).
         """
         if not OVERHEAD <= len(datagram) <= MAX_DATAGRAM:
-            raise BadEncoding("a datagram of an impossible size", where="size")
+            raise BadEncoding("a datagram of an impossible size", where=reasons.SIZE)
         if datagram[0] != _VERSION:
-            raise BadEncoding("another version of sealed datagrams", where="version")
+            raise BadEncoding("another version of sealed datagrams", where=reasons.VERSION)
         head, public = datagram[:_HEAD], datagram[1 : 1 + PUBLIC_SIZE]
         salt, counter = head[1 + PUBLIC_SIZE : -8], head[-8:]
         if public == self._public:
-            raise BadEncoding("a datagram under our own key", where="key")
+            raise BadEncoding("a datagram under our own key", where=reasons.KEY)
         sessions = self._incoming.get(public)
         session = None if sessions is None else sessions.get(salt)
         fresh = session is None
@@ -133,12 +146,12 @@ class Sealer:
         try:
             plain = session.cipher.decrypt(b"\0\0\0\0" + counter, datagram[_HEAD:], head)
         except InvalidTag as error:
-            raise BadSignature("a seal that does not open", where="seal") from error
+            raise BadSignature("a seal that does not open", where=reasons.SEAL) from error
         sent = int.from_bytes(plain[:8], "big") / 1000
         if abs(sent - self._clock()) > WINDOW:
-            raise ProtocolError("sealed too long ago, or a clock is wrong", where="clock")
+            raise ProtocolError("sealed too long ago, or a clock is wrong", where=reasons.CLOCK)
         if not session.accept(int.from_bytes(counter, "big")):
-            raise ProtocolError("a datagram seen before", where="replay")
+            raise ProtocolError("a datagram seen before", where=reasons.REPLAY)
         if fresh:
             self._remember(public, salt, session)
         return public, plain[8:]
@@ -160,7 +173,7 @@ class Sealer:
                     X25519PublicKey.from_public_bytes(montgomery(public))
                 )
             except ValueError as error:  # a point of low order: the secret would be zero
-                raise BadEncoding("a key of low order", where="key") from error
+                raise BadEncoding("a key of low order", where=reasons.KEY) from error
             _keep(self._agreed, public, agreed)
         info = b"pockethive/1 seal" + ends
         return ChaCha20Poly1305(HKDF(SHA256(), 32, salt, info).derive(agreed))

@@ -50,7 +50,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     def _create_protocol(self) -> HiveProtocol:
         settings = self._settings
         sealer = Sealer(self._identity, settings.clock, settings.randbytes)
-        protocol = HiveProtocol(self.node, self.storage, self.ksize, sealer, settings.randbytes)
+        protocol = HiveProtocol(self.node, self.storage, sealer, settings)
         self.storage.radius = lambda: _radius(protocol.router, self.node, self.ksize)
         return protocol
 
@@ -82,7 +82,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
 
         async def question(contact: Contact) -> list[Contact]:
             answer = await self.protocol.call(contact, "find_node", target)
-            return wire.unpack_contacts(answer, self.ksize)
+            return self.protocol.contacts(answer, contact)
 
         return await self._lookup(target, question)
 
@@ -192,7 +192,7 @@ class _Collector:
         answer = await self._server.protocol.call(contact, "find_value", self._key)
         if not isinstance(answer, list) or len(answer) != 3:
             raise ProtocolError("an answer of another shape", where="shape")
-        contacts = wire.unpack_contacts(answer[0], self._server.ksize)
+        contacts = self._server.protocol.contacts(answer[0], contact)
         digests = wire.need(answer[1], limit=MAX_DIGESTS * DIGEST_SIZE)
         self._holders[contact] = [
             digests[i : i + DIGEST_SIZE] for i in range(0, len(digests), DIGEST_SIZE)
@@ -239,7 +239,7 @@ class _Collector:
             try:
                 self._server.storage.admit(record)
             except ProtocolError as error:
-                self._server.protocol.counters[error.where or "refused"] += 1
+                self._server.protocol.counters.note(error)
                 self._refused.add(digest)
                 continue
             self.records[digest] = record

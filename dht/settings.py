@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pockethive.dht.blobs import BlobCarrier
 from pockethive.dht.identity import Identity
+from pockethive.dht.limits import Limits
 from pockethive.dht.tls import TlsCarrier
 
 
@@ -24,6 +25,12 @@ class NodeSettings:
         upkeep: seconds between rounds of upkeep. republish: a record nobody stored for so many
             seconds is stored again.
         max_records, max_bytes: bounds of the record store. blob_bytes: bound of the blob store.
+        admit: who may use this node, by public key; None admits everybody (an open hive).
+        open_methods: what others may ask too, such as joining.
+        puzzle_bits: work that a node id must show (`puzzle.py`); others are ignored.
+        client: True keeps this node out of all tables, False says that it can be dialled; None
+            lets peers try.
+        limits: what the datagrams of others may cost.
         carrier: makes the way blobs travel.
         clock: wall time, unix seconds. randbytes: random bytes.
     """
@@ -39,6 +46,11 @@ class NodeSettings:
     max_records: int = 100_000
     max_bytes: int = 128 * 2**20
     blob_bytes: int = 2 * 2**30
+    admit: Callable[[bytes], bool] | None = None
+    open_methods: frozenset[str] = frozenset()
+    puzzle_bits: int = 0
+    client: bool | None = None
+    limits: Limits = field(default_factory=Limits)
     carrier: Callable[[Identity], BlobCarrier] = TlsCarrier
     clock: Callable[[], float] = time.time
     randbytes: Callable[[int], bytes] = os.urandom

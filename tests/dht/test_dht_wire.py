@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pockethive.core.errors import BadEncoding, ProtocolError
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
+from pockethive.dht.reasons import Counts
 from pockethive.dht.rtt import FIRST, LONGEST, SHORTEST, RoundTrips
 from pockethive.dht.seal import MAX_DATAGRAM, Sealer
 from pockethive.dht.testing import NOW, somebody
 from pockethive.dht.transport import Message, SealedTransport
 
 ANNA, BERT = somebody("anna"), somebody("bert")
-HOSTS = st.sampled_from(["10.1.2.3", "127.0.0.1", "::1", "fe80::1", "2001:db8::7"])
+HOSTS = st.sampled_from(["10.1.2.3", "127.0.0.1", "::1", "fe80::1%2", "2001:db8::7"])
 CONTACTS = st.builds(Contact, st.binary(min_size=32, max_size=32), HOSTS, st.integers(1, 65535))
 
 
@@ -32,12 +33,18 @@ class Wire(asyncio.DatagramTransport):
         assert isinstance(data, bytes)
         self.sent.append(data)
 
+    def is_closing(self) -> bool:
+        return False
+
 
 def ends() -> tuple[Wire, SealedTransport, SealedTransport]:
     line = Wire()
     rng = random.Random(1)
     sealers = [Sealer(one, lambda: NOW, rng.randbytes) for one in (ANNA, BERT)]
-    return line, SealedTransport(line, sealers[0]), SealedTransport(Wire(), sealers[1])
+    sender, receiver = (
+        SealedTransport(w, s, Counts()) for w, s in zip((line, Wire()), sealers, strict=True)
+    )
+    return line, sender, receiver
 
 
 def message(payload: bytes, ident: int = 7) -> Message:
@@ -46,7 +53,14 @@ def message(payload: bytes, ident: int = 7) -> Message:
 
 @given(st.lists(CONTACTS, max_size=8))
 def test_contacts_read_what_they_write(contacts: list[Contact]) -> None:
-    assert wire.unpack_contacts(wire.pack_contacts(contacts), 8) == contacts
+    assert wire.unpack_contacts(wire.pack_contacts(contacts), 8, scope="2") == contacts
+
+
+def test_a_link_local_contact_is_left_out_where_nobody_knows_its_link() -> None:
+    """A scope is one machine's number of a link; what came over the same link shares it."""
+    packed = wire.pack_contacts([Contact(ANNA.public, "fe80::1%2", 5)])
+    assert wire.unpack_contacts(packed, 8) == []
+    assert wire.unpack_contacts(packed, 8, scope="7") == [Contact(ANNA.public, "fe80::1%7", 5)]
 
 
 @given(st.binary(max_size=400))
@@ -61,7 +75,9 @@ def test_noise_is_contacts_one_can_send_to_or_a_protocol_error(data: bytes) -> N
         assert contact.port > 0
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.251", "255.255.255.255", "::", "ff02::fb"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "224.0.0.251", "255.255.255.255", "::", "ff02::fb", "::ffff:9.9.9.9"]
+)
 def test_contacts_that_nobody_should_be_sent_to_are_left_out(host: str) -> None:
     good = Contact(ANNA.public, "10.0.0.1", 5)
     bad = Contact(BERT.public, host, 5)
@@ -91,7 +107,7 @@ def test_messages_survive_fragments_in_any_order_sent_twice(
     anna.send(message(payload))
     shuffler.shuffle(line.sent)
     got = [bert.receive(datagram, ("10.0.0.1", 1)) for datagram in line.sent]
-    whole = [each for each in got if each is not None]
+    whole = [message for messages in got for message in messages]
     assert 1 <= len(whole) <= 2
     assert {each.payload for each in whole} == {payload}
     assert {each.public for each in whole} == {ANNA.public}
@@ -111,7 +127,7 @@ def test_unfinished_messages_are_bounded_per_peer() -> None:
         anna.send(message(bytes(5000), ident))
     first = [data for number, data in enumerate(line.sent) if number % 5 == 0]
     for datagram in first:
-        assert bert.receive(datagram, ("10.0.0.1", 1)) is None
+        assert bert.receive(datagram, ("10.0.0.1", 1)) == []
     assert [len(partials) for partials in bert._partials.values()] == [8]
 
 
