@@ -26,6 +26,7 @@ class _Call:
     wait: float
     tries: int
     timer: asyncio.TimerHandle | None = None
+    extensible: bool = False
     resent: bool = False  # then nobody knows which sending the answer belongs to
 
 
@@ -53,6 +54,7 @@ class Calls:
         message = Message(public, contact.address, wire.REQUEST, ident, payload)
         deadline = started + (wait * tries if timeout is None else timeout)
         call = _Call(message, self._loop.create_future(), started, deadline, wait, tries)
+        call.extensible = timeout is None
         self._waiting[ident] = call
         try:
             self._transmit(call)
@@ -77,7 +79,11 @@ class Calls:
         if call.message.public != message.public:
             raise ProtocolError("an answer from another key", where=reasons.IMPOSTOR)
         if message.kind == wire.CHALLENGE:
-            call.resent = True  # it takes two round trips
+            call.resent = True  # two round trips, no sample of one
+            if call.extensible:  # it lives, and four datagrams have to arrive instead of two
+                call.extensible = False
+                call.tries += 1
+                call.deadline += call.wait
             cookie = message.payload[: wire.MIN_REQUEST]
             proof = Message(message.public, message.address, wire.PROOF, message.ident, cookie)
             self._transport.send(proof)

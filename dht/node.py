@@ -16,11 +16,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from pockethive.core.errors import Failure, NetworkError, ProtocolError
-from pockethive.dht import wire
+from pockethive.dht import puzzle, wire
 from pockethive.dht.blobs import Allow, BlobCarrier, BlobStore, fetch_from
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
+from pockethive.dht.limits import is_loopback
 from pockethive.dht.protocol import Handler, HiveProtocol
+from pockethive.dht.reach import Reachability
 from pockethive.dht.record import Record, sign_tombstone
 from pockethive.dht.rules import Rules
 from pockethive.dht.server import HiveServer
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 
 WITNESS: Final = "witness"
 _REQUEST_TRIES: Final = 16  # ever more slowly; the caller's time limit ends them
-_TWIN_TRIES: Final = 16
+_PORT_TRIES: Final = 16
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -73,6 +75,12 @@ class Node:
         """
         if self._server is not None:
             raise NetworkError("this node runs already", cure="stop it first")
+        bits = self.settings.puzzle_bits
+        if not puzzle.solved(self.identity.public, bits):
+            raise NetworkError(
+                f"this device's key lacks the {bits} bits of work that this hive asks for",
+                cure="make a key for this hive (puzzle.work), in a home of its own",
+            )
         async with contextlib.AsyncExitStack() as stack:
             await self._open(stack)
             self._closing = stack.pop_all()
@@ -109,9 +117,15 @@ class Node:
         """Meet the network through some of its nodes; how many of them answered.
 
         Raises:
-            NetworkError: contacts were given, and none answered.
+            NetworkError: contacts were given, and none answered; or this device's key is in use at
+                another address, because its home was copied.
         """
-        return await self._running.bootstrap(list(contacts))
+        known = list(contacts)
+        answered = await self._running.bootstrap(known)
+        if answered:
+            dial = not is_loopback(self.contact.host)
+            await self._running.reach.settle([c.address for c in known], dial=dial)
+        return answered
 
     async def find(self, public: bytes) -> Contact | None:
         """Where a device is, from the routing table or by a lookup."""
@@ -122,7 +136,9 @@ class Node:
         if known is not None:
             return known.contact
         found = await self._running.locate(identifier)
-        return next((c for c in found.contacts if c.public == public), None)
+        heard = self._protocol.proofs.addresses(public)  # a client is in no table
+        contacts = (*found.contacts, *(Contact(public, *address) for address in heard))
+        return next((c for c in contacts if c.public == public), None)
 
     # direct requests
 
@@ -210,6 +226,11 @@ class Node:
         return self._contact
 
     @property
+    def reachability(self) -> Reachability:
+        """Whether others can dial this node, as far as peers have tried."""
+        return self._running.reach.state
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """What was dropped or went wrong, by reason code, since the start."""
         return self._protocol.counters
@@ -267,7 +288,7 @@ class Node:
     async def _listen(self, storage: RecordStore, carrier: BlobCarrier) -> HiveServer:
         """UDP and TCP on one port; a free port whose TCP twin is taken is given back."""
         host, port = self.settings.listen
-        for left in range(_TWIN_TRIES if port == 0 else 1, 0, -1):
+        for left in range(_PORT_TRIES if port == 0 else 1, 0, -1):
             server = HiveServer(self.settings, self.identity, storage)
             try:
                 await server.listen(port, host)

@@ -231,7 +231,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self._ask(message, arguments)
         elif method in self.waiting:
             work = self.waiting[method]
-            self._later(message, lambda: waited(work, message, arguments))
+            self._later(message, lambda: waited(work, message, arguments, self.counters))
         else:
             self._answer(message, method, arguments)
 
@@ -277,7 +277,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         if handler is None:
             self._finish(message, wire.pack_refusal("no such method here"))
             return
-        self._later(message, lambda: handled(handler, message.public, body))
+        self._later(message, lambda: handled(handler, message.public, body, self.counters))
 
     def _later(self, message: Message, make: Callable[[], Awaitable[bytes]]) -> None:
         """Answer when the work is done; it runs once however often the request comes."""
@@ -328,11 +328,16 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
 
     def _enter(self, message: Message) -> None:
         """Into the routing table, with the address that was proved; clients and strangers out."""
-        if message.client or (self._checks and self.objection(message.public) is not None):
+        if self._checks and self.objection(message.public) is not None:
             self.router.remove(message.public)
             return
         known = self.router.known(node_id(message.public))
         if known is None or known.contact.address != message.address:
+            if message.client:
+                return  # whoever has the key elsewhere may be in the table
             known = Peer(Contact(message.public, *message.address))
+        if message.client:
+            self.router.remove(message.public)
+            return
         known.silences = 0
         self.router.add_contact(known)

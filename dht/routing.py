@@ -122,7 +122,11 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
     def find_neighbors(
         self, node: KademliaNode, k: int | None = None, exclude: KademliaNode | None = None
     ) -> list[Peer]:
-        """The k contacts nearest to `node` by XOR, nearest first: buckets in XOR order."""
+        """The k contacts nearest to `node` by XOR, nearest first: buckets in XOR order.
+
+        A contact with the very id that is looked for is the nearest of all; kademlia leaves it out,
+        and then nobody can be found by his id.
+        """
         wanted, target = k or self.ksize, node.long_id
         found: list[Peer] = []
         for bucket in sorted(self.buckets, key=lambda bucket: _distance(bucket, target)):
@@ -130,7 +134,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
                 (
                     peer
                     for peer in bucket.nodes.values()
-                    if peer.id != node.id and (exclude is None or peer.id != exclude.id)
+                    if exclude is None or peer.id != exclude.id
                 ),
                 key=lambda peer: peer.long_id ^ target,
             )

@@ -22,6 +22,7 @@ from pockethive.dht.identity import Identity
 from pockethive.dht.lookup import Found, Lookup, Question
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS
 from pockethive.dht.protocol import HiveProtocol
+from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.seal import Sealer
@@ -40,6 +41,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
 
     protocol: HiveProtocol
     storage: RecordStore
+    reach: Reach
 
     def __init__(self, settings: NodeSettings, identity: Identity, storage: RecordStore) -> None:
         super().__init__(settings.k, settings.alpha, identity.node_id, storage)
@@ -52,6 +54,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         sealer = Sealer(self._identity, settings.clock, settings.randbytes)
         protocol = HiveProtocol(self.node, self.storage, sealer, settings)
         self.storage.radius = lambda: _radius(protocol.router, self.node, self.ksize)
+        self.reach = Reach(protocol, self._identity, settings)
         return protocol
 
     def refresh_table(self, interval: int = 3600) -> None:

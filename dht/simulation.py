@@ -90,7 +90,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         local_addr: Address,
     ) -> tuple["VirtualTransport", asyncio.DatagramProtocol]:
         protocol = protocol_factory()
-        transport = VirtualTransport(self._net, protocol, local_addr)
+        transport = VirtualTransport(self._net, protocol, self._net.place(local_addr))
         self._net.bind(transport)
         protocol.connection_made(transport)
         return transport, protocol
@@ -145,6 +145,14 @@ class VirtualNet:
         self.trace = hashlib.sha256()
         self._random = random.Random(f"net {seed}")  # noqa: S311 - a simulation repeats itself
         self._ends: dict[Address, VirtualTransport] = {}
+
+    def place(self, address: Address) -> Address:
+        """The address, with a free port instead of 0."""
+        host, port = address
+        while not port:
+            drawn = self._random.randrange(49152, 65536)
+            port = 0 if (host, drawn) in self._ends else drawn
+        return host, port
 
     def bind(self, transport: VirtualTransport) -> None:
         if transport.address in self._ends:

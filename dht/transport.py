@@ -69,6 +69,7 @@ class SealedTransport:
         end = inner.get_extra_info("socket")
         self.both = end is not None and end.family == socket.AF_INET6
         self.sent_bytes = self.sent_datagrams = self.sent_messages = 0
+        self.received_bytes = self.received_datagrams = 0
 
     def send(self, message: Message) -> None:
         """Send to the key and address in the message. Raises BadEncoding: the key is none."""
@@ -86,6 +87,8 @@ class SealedTransport:
 
     def receive(self, datagram: bytes, address: Address) -> list[Message]:
         """The messages that this datagram completes. Raises ProtocolError with a reason."""
+        self.received_bytes += len(datagram)
+        self.received_datagrams += 1
         public, plain = self._sealer.open(datagram)
         boot = datagram[BOOT]
         if plain and plain[0] != wire.BUNDLE:  # one message, as most times

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from pockethive.core.errors import PocketHiveError
+from pockethive.core.errors import PocketHiveError, ProtocolError
 from pockethive.dht import wire
+from pockethive.dht.reasons import Counts
 from pockethive.dht.transport import Message
 
 Handler = Callable[[bytes, bytes], Awaitable[bytes] | bytes]
@@ -34,7 +35,7 @@ async def guarded(work: Callable[[], Awaitable[None]], name: str) -> None:
         log.exception("%s failed", name)
 
 
-async def handled(handler: Handler, public: bytes, body: bytes) -> bytes:
+async def handled(handler: Handler, public: bytes, body: bytes, counts: Counts) -> bytes:
     """The packed answer of a direct request's handler, whatever it does."""
     try:
         result = handler(public, body)
@@ -42,16 +43,23 @@ async def handled(handler: Handler, public: bytes, body: bytes) -> bytes:
             value = result if isinstance(result, bytes) else await result
         return wire.pack_reply(wire.need(value))
     except PocketHiveError as error:
+        _note(error, counts)
         return wire.pack_refusal(str(error))
     except Exception:
         log.exception("the handler of a direct request failed")
         return wire.pack_refusal("the handler failed")
 
 
-async def waited(work: Waiting, message: Message, arguments: list[Any]) -> bytes:
+async def waited(work: Waiting, message: Message, arguments: list[Any], counts: Counts) -> bytes:
     """The packed answer of work that takes time."""
     try:
         async with asyncio.timeout(_LONGEST):
             return wire.pack_reply(await work(message, arguments))
     except PocketHiveError as error:
+        _note(error, counts)
         return wire.pack_refusal(error.what)
+
+
+def _note(error: PocketHiveError, counts: Counts) -> None:
+    if isinstance(error, ProtocolError):
+        counts.note(error)

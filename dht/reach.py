@@ -1,0 +1,240 @@
+"""Who can be dialled: peers try, from sockets this node never sent to. And: one key, one device.
+
+A node asks a few peers ("dial"); each asks another of its own ("dial_for"), and that one pings the
+address the request came from, out of a fresh socket and under a fresh key, because a NAT or a
+firewall lets answers through to the places a node has spoken to. A node that nobody reaches becomes
+a client: it asks, and stands in no table. A node also asks its neighbours whether its own key
+answers at another address from another process ("twin"): then its home was copied.
+
+Guards: nobody is made to send more than he was sent, or to any other host than the one that asks
+(as libp2p's AutoNAT does it); dials are rationed by the asker's key.
+"""
+
+import asyncio
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.dht import reasons, wire
+from pockethive.dht.contact import Contact
+from pockethive.dht.identity import Identity
+from pockethive.dht.limits import Buckets
+from pockethive.dht.protocol import HiveProtocol
+from pockethive.dht.reasons import Counts
+from pockethive.dht.seal import Sealer
+from pockethive.dht.settings import NodeSettings
+from pockethive.dht.transport import Address, Message, SealedTransport, normal
+
+ASKED: Final = 3  # peers that are asked to dial, or about twins
+_AGREE: Final = 2  # of them must fail to dial before a node takes itself for a client
+_DIAL: Final = 2.0  # seconds for one dial
+_RESEND: Final = 0.5
+_ASK: Final = 5.0  # seconds for an answer that takes two dials, one behind the other
+_RATE, _BURST = 0.5, 6.0  # dials a second for one key
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """Whether others can dial this node.
+
+    `unknown`: too few peers tried; the node behaves as a public one. `address`: what a peer saw
+    this node's datagrams come from (the reflexive address), if one told.
+    """
+
+    status: Literal["public", "client", "unknown"] = "unknown"
+    address: Address | None = None
+
+
+class Reach:
+    """Asks for dials, and dials for others. Belongs to the loop's thread."""
+
+    def __init__(self, protocol: HiveProtocol, identity: Identity, settings: NodeSettings) -> None:
+        self.state = Reachability("client" if settings.client else "unknown")
+        self._protocol, self._identity, self._settings = protocol, identity, settings
+        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - picks, keeps no secret
+        self._ration = Buckets(_RATE, _BURST)
+        self._checked = False
+        protocol.waiting.update(dial=self._dial, dial_for=self._dial_for, twin=self._twin)
+
+    async def settle(self, first: Collection[Address], *, dial: bool) -> None:
+        """After joining through the addresses `first`: look for twins, once, and ask for dials.
+
+        Raises:
+            NetworkError: this key is in use elsewhere.
+        """
+        if not self._checked:
+            await self.refuse_twin()
+            self._checked = True
+        if dial and self._settings.client is None:
+            self._become(await self.ask(first))
+
+    async def ask(self, first: Collection[Address]) -> Reachability:
+        """Let peers dial this node, others than those it joined through where there are."""
+        peers = [peer.contact for peer in self._protocol.router.peers()]
+        self._random.shuffle(peers)
+        peers.sort(key=lambda contact: contact.address in first)
+        results = await asyncio.gather(*(self._ask(contact) for contact in peers[:ASKED]))
+        told = [result for result in results if result is not None]
+        address = next((seen for _, seen in told), None)
+        if any(reached for reached, _ in told):
+            return Reachability("public", address)
+        return Reachability("client" if len(told) >= _AGREE else "unknown", address)
+
+    async def refuse_twin(self) -> None:
+        """Raises NetworkError when neighbours say that this key answers somewhere else."""
+        near = self._protocol.router.find_neighbors(self._protocol.source, ASKED)
+        answers = await asyncio.gather(*(self._ask_twin(peer.contact) for peer in near))
+        other = next((found for found in answers if found is not None), None)
+        if other is not None:
+            await self._withdraw()
+            raise NetworkError(
+                f"this device's key is in use at {other.host}:{other.port}",
+                cure="a home folder must not be copied: delete device.key in the copy",
+            )
+
+    def _become(self, state: Reachability) -> None:
+        self.state = state
+        if state.status != "client":
+            self._protocol.transport.client = False
+        elif not self._protocol.transport.client:
+            self._protocol.spawn(self._withdraw, "pockethive-client")
+
+    async def _withdraw(self) -> None:
+        """Tell all who have met this node that it is not for their tables."""
+        self._protocol.transport.client = True
+        peers = [peer.contact for peer in self._protocol.router.peers()]
+        told = (self._protocol.call(contact, "ping") for contact in peers)
+        await asyncio.gather(*told, return_exceptions=True)
+
+    async def _ask(self, contact: Contact) -> tuple[bool, Address] | None:
+        try:
+            answer = await self._protocol.call(contact, "dial", 0, timeout=_ASK, tries=4)
+            reached, packed = wire.need_list(answer, 2)
+            (seen,) = wire.unpack_contacts(packed, 1, contact.host.partition("%")[2])
+        except (NetworkError, ProtocolError, ValueError):
+            return None
+        return reached == 1, seen.address
+
+    async def _ask_twin(self, contact: Contact) -> Contact | None:
+        try:
+            answer = await self._protocol.call(contact, "twin", timeout=_ASK, tries=4)
+            found = wire.unpack_contacts(answer, 1, contact.host.partition("%")[2])
+        except (NetworkError, ProtocolError):
+            return None
+        return found[0] if found else None
+
+    # for others
+
+    async def _dial(self, message: Message, arguments: Sequence[Any]) -> object:
+        """`[port]`, 0 for the one it came from -> `[1 when somebody reached it, what we see]`."""
+        self._pay(message)
+        if not (len(arguments) == 1 and type(arguments[0]) is int and 0 <= arguments[0] < 65536):
+            raise ProtocolError("a dial takes a port", where=reasons.SHAPE)
+        host, port = message.address
+        target = Contact(message.public, host, arguments[0] or port)
+        seen = wire.pack_contacts([Contact(message.public, host, port)])
+        peers = self._protocol.router.peers()
+        others = [p.contact for p in peers if p.public != message.public and p.contact.host != host]
+        helpers = others or [p.contact for p in peers if p.public != message.public]
+        reached = await self._through(self._random.choice(helpers), target) if helpers else None
+        if reached is None:
+            reached = await self._reached(target)
+        return [int(reached), seen]
+
+    async def _through(self, helper: Contact, target: Contact) -> bool | None:
+        """Whether another node reached it; None when that one does not say."""
+        packed = wire.pack_contacts([target])
+        try:
+            answer = await self._protocol.call(helper, "dial_for", packed, timeout=_DIAL + 1)
+        except (NetworkError, ProtocolError):
+            return None
+        return bool(answer == 1)
+
+    async def _dial_for(self, message: Message, arguments: Sequence[Any]) -> object:
+        """`[contact]` -> 1 when it answered a socket it never sent to."""
+        self._pay(message)
+        if len(arguments) != 1:
+            raise ProtocolError("a dial for somebody takes a contact", where=reasons.SHAPE)
+        scope = message.address[0].partition("%")[2]
+        targets = wire.unpack_contacts(arguments[0], 1, scope)
+        return int(bool(targets) and await self._reached(targets[0]))
+
+    async def _twin(self, message: Message, arguments: Sequence[Any]) -> object:
+        """`[]` -> where else the asker's key answers, from another process; nothing if nowhere."""
+        self._pay(message)
+        if arguments:
+            raise ProtocolError("it takes nothing", where=reasons.SHAPE)
+        for address in self._protocol.proofs.addresses(message.public):
+            if address == message.address:
+                continue
+            other = Contact(message.public, *address)
+            try:
+                answer = await self._protocol.exchange(other, wire.pack_request("ping", ()))
+            except NetworkError:
+                continue
+            if answer.boot != message.boot:
+                return wire.pack_contacts([other])
+        return b""
+
+    def _pay(self, message: Message) -> None:
+        if not self._protocol.proofs.holds(message.public, message.address):
+            raise ProtocolError("an address still to be proved", where=reasons.UNPROVEN)
+        if not self._ration.take(message.public, 1.0, asyncio.get_running_loop().time()):
+            raise ProtocolError("too many dials", where=reasons.BUSY)
+
+    async def _reached(self, contact: Contact) -> bool:
+        """Whether a contact answers a socket of its own, under a key that nobody knows."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        identity = Identity.from_seed(settings.randbytes(32))
+        sealer = Sealer(identity, settings.clock, settings.randbytes)
+        ident = int.from_bytes(settings.randbytes(8), "big")
+        host = self._protocol.transport.inner.get_extra_info("sockname")[0]
+        try:
+            inner, dial = await loop.create_datagram_endpoint(
+                lambda: _Dial(contact, sealer, ident), local_addr=(host, 0)
+            )
+        except OSError as error:
+            raise ProtocolError("no socket to dial from", where=reasons.BUSY) from error
+        try:
+            return await dial.answered()
+        finally:
+            inner.close()
+
+
+class _Dial(asyncio.DatagramProtocol):
+    """One ping from a fresh socket. Whatever its target's key answers says that it is reached."""
+
+    def __init__(self, contact: Contact, sealer: Sealer, ident: int) -> None:
+        self._contact, self._sealer = contact, sealer
+        payload = wire.pack_request("ping", ())
+        self._ping = Message(contact.public, contact.address, wire.REQUEST, ident, payload)
+        self._heard = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = SealedTransport(transport, self._sealer, Counts())
+        self._transport.client = True  # nobody is to put this passing key into a table
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        try:
+            messages = self._transport.receive(data, normal(addr))
+        except ProtocolError:
+            return  # it was not for us: dials are short, and count nothing
+        answers = (wire.REPLY, wire.CHALLENGE)
+        if any(m.ident == self._ping.ident and m.kind in answers for m in messages):
+            self._heard.set()
+
+    async def answered(self) -> bool:
+        """Ping until there is an answer or the time is over."""
+        for _ in range(int(_DIAL / _RESEND)):
+            try:
+                self._transport.send(self._ping)
+                async with asyncio.timeout(_RESEND):
+                    await self._heard.wait()
+                return True
+            except TimeoutError:
+                continue
+            except ProtocolError:
+                return False
+        return False
