@@ -152,7 +152,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             raise
 
     def contacts(self, answer: object, source: Contact) -> list[Contact]:
-        """What a peer named: at most k contacts that this node may speak with.
+        """What a peer named: at most k contacts that this node may and can speak with.
 
         Raises:
             BadEncoding: a damaged list.
@@ -163,9 +163,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         except ProtocolError as error:
             self.counters.note(error)
             raise
+        reaches = self.transport.reaches
         if not self._checks:
-            return named
-        return [contact for contact in named if self.objection(contact.public) is None]
+            return [contact for contact in named if reaches(contact.host)]
+        welcome = (contact for contact in named if self.objection(contact.public) is None)
+        return [contact for contact in welcome if reaches(contact.host)]
 
     def objection(self, public: bytes) -> str | None:
         """The reason code why this key has no place here; None when it has."""

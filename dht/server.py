@@ -28,6 +28,7 @@ from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.seal import Sealer
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore, merge
+from pockethive.dht.transport import normal
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,9 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
                 where=contact.host,
                 cure="use its address",
             ) from error
-        return Contact(contact.public, str(found[0][4][0]), contact.port)
+        hosts = [normal(address)[0] for *_, address in found]
+        reached = [host for host in hosts if self.protocol.transport.reaches(host)]
+        return Contact(contact.public, (reached or hosts)[0], contact.port)
 
 
 def _radius(router: XorRoutingTable, node: Peer, k: int) -> int:

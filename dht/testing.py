@@ -6,16 +6,23 @@ outside tests. For many nodes, time and lost datagrams, see `simulation.World`.
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pockethive.core.canonical import digest
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.node import Node, NodeSettings
+from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record, sign_record
+from pockethive.dht.routing import Peer
 from pockethive.dht.rules import NOTE, OpenRules
+from pockethive.dht.seal import Sealer
 from pockethive.dht.simulation import Link, World
+from pockethive.dht.store import RecordStore
+from pockethive.dht.wire import HEAD, REQUEST, pack_request
 
 NOW = 1_800_000_000.0  # unix seconds, for stores and records on a clock of their own
 RULES = OpenRules()
@@ -99,3 +106,56 @@ def nearest(nodes: list[Node], target: bytes, count: int) -> list[Contact]:
         return own ^ int.from_bytes(target, "big")
 
     return [node.contact for node in sorted(nodes, key=distance)[:count]]
+
+
+class Line(asyncio.DatagramTransport):
+    """A transport that keeps what is sent, and delivers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self._closed = False
+
+    def sendto(self, data: object, addr: object = None) -> None:  # noqa: ARG002 - asyncio's
+        assert isinstance(data, bytes)
+        self.sent.append(data)
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class Receiver:
+    """A node's protocol on a `Line`, and somebody with a key who sends to it. Needs a loop."""
+
+    def __init__(self, settings: NodeSettings | None = None, seed: int = 1) -> None:
+        self.now = NOW
+        self.random = random.Random(seed)  # noqa: S311 - a test repeats itself
+        own, self.sender = somebody("receiver"), somebody("sender")
+        randbytes = self.random.randbytes
+        self.settings = replace(
+            settings or NodeSettings(), clock=lambda: self.now, randbytes=randbytes
+        )
+        store = RecordStore(RULES, clock=self.settings.clock)
+        sealer = Sealer(own, self.settings.clock, randbytes)
+        source = Peer(Contact(own.public, "127.0.0.1", 1))
+        self.protocol = HiveProtocol(source, store, sealer, self.settings)
+        self.line = Line()
+        self.protocol.connection_made(self.line)
+        self.public = own.public
+        self.sealer = Sealer(self.sender, lambda: self.now, randbytes)
+        self.sent = 0
+
+    def hear(self, datagram: bytes, address: tuple[str, int] = ("127.0.0.1", 9)) -> None:
+        self.protocol.datagram_received(datagram, address)
+
+    def say(self, kind: int, payload: bytes, place: tuple[int, int] = (0, 1)) -> bytes:
+        """A sealed message of the sender; `place` is the fragment's index and their count."""
+        self.sent += 1
+        return self.sealer.seal(self.public, HEAD.pack(kind, self.sent, *place) + payload)
+
+    def ask(self, method: str, *arguments: object) -> bytes:
+        """A sealed request of the sender."""
+        return self.say(REQUEST, pack_request(method, arguments))

@@ -66,10 +66,15 @@ class SealedTransport:
         self._partials: OrderedDict[bytes, OrderedDict[tuple[int, int], list[bytes | None]]] = (
             OrderedDict()
         )
-        end = inner.get_extra_info("socket")
-        self.both = end is not None and end.family == socket.AF_INET6
+        bound = (inner.get_extra_info("sockname") or ("",))[0]
+        self.six = ":" in bound
+        self.both = bound == "::"
         self.sent_bytes = self.sent_datagrams = self.sent_messages = 0
         self.received_bytes = self.received_datagrams = 0
+
+    def reaches(self, host: str) -> bool:
+        """Whether this socket's family carries an address."""
+        return self.both or (":" in host) == self.six
 
     def send(self, message: Message) -> None:
         """Send to the key and address in the message. Raises BadEncoding: the key is none."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kademlia.node import Node as KademliaNode
 
 from pockethive.dht.contact import Contact
-from pockethive.dht.routing import Peer, XorRoutingTable
+from pockethive.dht.routing import SUBNET_IN_BUCKET, SUBNET_IN_TABLE, Peer, XorRoutingTable
 
 
 def table(peers: int, seed: int, ksize: int = 4) -> tuple[XorRoutingTable, list[Peer]]:
@@ -67,3 +67,46 @@ def test_this_node_is_never_in_its_own_table() -> None:
     router, _ = table(5, 1)
     router.add_contact(router.node)
     assert router.known(router.node.id) is None
+
+
+def spread(hosts: list[str]) -> tuple[XorRoutingTable, dict[str, int]]:
+    rng = random.Random(5)
+    router = XorRoutingTable(None, 8, Peer(Contact(rng.randbytes(32), "9.9.9.9", 1)), lambda: 0.0)
+    for host in hosts:
+        router.add_contact(Peer(Contact(rng.randbytes(32), host, 1)))
+    held: dict[str, int] = {}
+    for peer in router.peers():
+        net = peer.ip.rpartition(".")[0]
+        held[net] = held.get(net, 0) + 1
+    for bucket in router.buckets:
+        nets = [peer.ip.rpartition(".")[0] for peer in bucket.nodes.values()]
+        assert all(nets.count(net) <= SUBNET_IN_BUCKET for net in nets if net.startswith("8."))
+    return router, held
+
+
+def test_one_subnet_of_the_wide_internet_fills_neither_a_bucket_nor_the_table() -> None:
+    crowd = [f"8.8.8.{n % 250 + 1}" for n in range(600)]
+    others = [f"8.{n}.1.1" for n in range(9, 60)]
+    _, held = spread([*crowd, *others])
+    assert held["8.8.8"] <= SUBNET_IN_TABLE
+    assert sum(net != "8.8.8" for net in held) > 20
+
+
+def test_private_networks_are_one_subnet_and_are_not_limited() -> None:
+    _, held = spread([f"192.168.1.{n % 250 + 1}" for n in range(600)])
+    assert held["192.168.1"] > 30
+
+
+def test_a_contact_with_the_very_id_that_is_looked_for_is_the_nearest() -> None:
+    router, _ = table(100, 7)
+    for peer in router.peers():
+        assert router.find_neighbors(KademliaNode(peer.id), 3)[0] is peer
+
+
+def test_silence_at_an_address_that_a_contact_has_left_does_not_count_against_it() -> None:
+    router, peers = table(3, 1)
+    old = Peer(Contact(peers[0].public, "10.0.0.99", 5))
+    assert router.silent(old)
+    assert router.silent(old)
+    assert router.known(peers[0].id) is peers[0]
+    assert peers[0].silences == 0

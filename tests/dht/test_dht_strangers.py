@@ -1,17 +1,23 @@
 """Strangers and liars with keys of their own: no reflection, no crash, no poisoned answer."""
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
+import pytest
+
+from pockethive.core.errors import ProtocolError
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
 from pockethive.dht.methods import Methods
 from pockethive.dht.node import Node
 from pockethive.dht.seal import Sealer
+from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import PORT, VirtualTransport, World
-from pockethive.dht.testing import key, play, signed, somebody
+from pockethive.dht.testing import RULES, key, note, play, signed, somebody
+from pockethive.dht.transport import Message
 from pockethive.dht.wire import HEAD
 
 
@@ -44,15 +50,125 @@ class Stranger:
         return len(datagram)
 
 
+def bundle_of(requests: list[bytes]) -> bytes:
+    heads = (HEAD.pack(wire.REQUEST, 900 + n, 0, 1) for n in range(len(requests)))
+    (plain,) = wire.bundle([head + body for head, body in zip(heads, requests, strict=True)])
+    return plain
+
+
 def test_an_unproved_address_gets_no_more_than_it_sent_and_enters_no_table() -> None:
+    """A spoofing sender over every path: all methods, repeats, bundles, direct requests."""
+
     async def story(world: World, nodes: list[Node]) -> None:
+        node = nodes[0]
+        node.serve("big", lambda peer, body: bytes(8000))
+        node.serve("small", lambda peer, body: b"")
+        await node.put(signed(world, node, "place", bytes(1000)))
         victim = Stranger(world, ("10.66.6.6", PORT))  # hears all and answers nothing
-        sent = [victim.request(nodes[0], n, "find_node", key("x")) for n in range(20)]
+        methods: list[tuple[object, ...]] = [
+            ("ping",),
+            ("find_node", key("x")),
+            ("find_value", key("place")),
+            ("fetch", key("place"), bytes(16)),
+            ("store", note(victim.identity).encode()),
+            ("ask", "big", b""),
+            ("ask", "small", bytes(100)),
+            ("ask", "none", b""),
+            ("dial", 0),
+            ("twin",),
+            ("dial_for", b""),
+            ("no such",),
+        ]
+        for number, (method, *arguments) in enumerate(methods):
+            heard = sum(map(len, victim.ears.heard))
+            sent = sum(victim.request(node, number, str(method), *arguments) for _ in range(3))
+            await asyncio.sleep(20)
+            got = sum(map(len, victim.ears.heard)) - heard
+            assert got <= sent, method
+        for method, *arguments in methods:
+            heard = sum(map(len, victim.ears.heard))
+            request = wire.pack_request(str(method), arguments)
+            sent = victim.send(node, bundle_of([request] * (1000 // (len(request) + 13) or 2)))
+            await asyncio.sleep(20)
+            assert sum(map(len, victim.ears.heard)) - heard <= sent, f"{method} in a bundle"
+        sent = victim.send(node, HEAD.pack(wire.REQUEST, 99, 0, 1) + b"\x91\xa1x")
+        await asyncio.sleep(20)
+        assert victim.identity.public not in {c.public for each in nodes for c in each.contacts()}
+
+    play(story, 10)
+
+
+def test_an_answer_from_another_address_than_asked_proves_nothing() -> None:
+    """Else a liar could answer with a victim's source address, and have more sent there."""
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        node, liar = nodes
+        here, victim = liar.contact.address, ("10.66.6.6", PORT)
+        ears = Ears()
+        world.net.bind(VirtualTransport(world.net, ears, victim))
+        inner = liar._protocol.transport.inner
+        node._protocol.proofs.forget(liar.identity.public, here)
+        inner.address = victim  # type: ignore[attr-defined]  # what it sends seems to come from there
+        assert await node._protocol.call(liar.contact, "ping") == 0
+        assert not node._protocol.proofs.holds(liar.identity.public, victim)
+        sent = world.net.bytes
+        liar._protocol.transport.send(
+            Message(node.identity.public, node.contact.address, wire.REQUEST, 5, b"x" * 16)
+        )
         await asyncio.sleep(5)
-        answers = [data for data in victim.ears.heard if len(data) > min(sent)]
-        assert answers == []
-        assert len(victim.ears.heard) <= 20 + 2  # one answer each, and one probe, sent twice
-        assert all(c.public != victim.identity.public for c in nodes[0].contacts())
+        assert sum(map(len, ears.heard)) <= world.net.bytes - sent
+        inner.address = here  # type: ignore[attr-defined]
+
+    play(story, 2)
+
+
+def test_strangers_are_refused_in_no_more_bytes_than_they_sent_and_may_only_join() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        (guest,) = nodes
+        members: set[bytes] = set()
+        settings = NodeSettings(admit=members.__contains__, open_methods=frozenset({"join"}))
+        hosts = [world.node(RULES, settings) for _ in range(4)]
+        members.update(host.identity.public for host in hosts)
+        async with contextlib.AsyncExitStack() as stack:
+            for host in hosts:
+                await stack.enter_async_context(host)
+                await host.join([hosts[0].contact])
+            host = hosts[0]
+            host.serve("join", lambda peer, body: b"welcome " + body)
+            host.serve("other", lambda peer, body: b"")
+            heard = Stranger(world, ("10.66.6.6", PORT))
+            for number, request in enumerate([("ping",), ("find_node", key("x")), ("store", b"")]):
+                sent = heard.request(host, number, *request)  # type: ignore[arg-type]
+                await asyncio.sleep(5)
+                (answer,) = heard.ears.heard
+                assert len(answer) <= sent
+                heard.ears.heard.clear()
+            assert host.counters["stranger"] == 3
+            with pytest.raises(ProtocolError, match="stranger"):
+                await guest.request(host.contact, "other", b"")
+            assert await guest.request(host.contact, "join", b"me") == b"welcome me"
+            with pytest.raises(ProtocolError, match="stranger"):
+                await guest._protocol.call(host.contact, "find_node", key("x"))
+            assert all(guest.contact not in each.contacts() for each in hosts)
+            members.add(guest.identity.public)
+            await guest._protocol.call(host.contact, "ping")
+            assert guest.contact in host.contacts()
+            members.discard(guest.identity.public)  # shown the door: out of the table as well
+            with pytest.raises(ProtocolError, match="stranger"):
+                await guest._protocol.call(host.contact, "ping")
+            assert guest.contact not in host.contacts()
+
+    play(story, 1)
+
+
+def test_strangers_whom_others_name_are_not_asked() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        inside = {node.identity.public for node in nodes[:4]}
+        strict = world.node(RULES, NodeSettings(admit=inside.__contains__))
+        async with strict:
+            await strict.join([nodes[0].contact])
+            await strict.get(key("x"))
+            assert {contact.public for contact in strict.contacts()} == inside
 
     play(story, 10)
 

@@ -1,8 +1,9 @@
 """Messages inside datagrams: round trips, bounds, fragments, round-trip times."""
 
-import asyncio
 import contextlib
 import random
+import socket
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,36 +14,21 @@ from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.reasons import Counts
 from pockethive.dht.rtt import FIRST, LONGEST, SHORTEST, RoundTrips
-from pockethive.dht.seal import MAX_DATAGRAM, Sealer
-from pockethive.dht.testing import NOW, somebody
-from pockethive.dht.transport import Message, SealedTransport
+from pockethive.dht.seal import MAX_DATAGRAM, MAX_PLAIN, Sealer
+from pockethive.dht.testing import NOW, Line, somebody
+from pockethive.dht.transport import Message, SealedTransport, dialled, normal
 
 ANNA, BERT = somebody("anna"), somebody("bert")
 HOSTS = st.sampled_from(["10.1.2.3", "127.0.0.1", "::1", "fe80::1%2", "2001:db8::7"])
 CONTACTS = st.builds(Contact, st.binary(min_size=32, max_size=32), HOSTS, st.integers(1, 65535))
 
 
-class Wire(asyncio.DatagramTransport):
-    """Keeps what is sent on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[bytes] = []
-
-    def sendto(self, data: object, addr: object = None) -> None:
-        assert isinstance(data, bytes)
-        self.sent.append(data)
-
-    def is_closing(self) -> bool:
-        return False
-
-
-def ends() -> tuple[Wire, SealedTransport, SealedTransport]:
-    line = Wire()
+def ends() -> tuple[Line, SealedTransport, SealedTransport]:
+    line = Line()
     rng = random.Random(1)
     sealers = [Sealer(one, lambda: NOW, rng.randbytes) for one in (ANNA, BERT)]
     sender, receiver = (
-        SealedTransport(w, s, Counts()) for w, s in zip((line, Wire()), sealers, strict=True)
+        SealedTransport(w, s, Counts()) for w, s in zip((line, Line()), sealers, strict=True)
     )
     return line, sender, receiver
 
@@ -129,6 +115,61 @@ def test_unfinished_messages_are_bounded_per_peer() -> None:
     for datagram in first:
         assert bert.receive(datagram, ("10.0.0.1", 1)) == []
     assert [len(partials) for partials in bert._partials.values()] == [8]
+
+
+PLAINS = st.lists(st.binary(min_size=wire.HEAD.size, max_size=MAX_PLAIN), min_size=1, max_size=30)
+
+
+@given(PLAINS)
+def test_bundles_read_what_they_write_in_order_and_fit_into_datagrams(plains: list[bytes]) -> None:
+    plains = [bytes((wire.REQUEST,)) + plain[1:] for plain in plains]
+    packed = wire.bundle(plains)
+    assert max(map(len, packed)) <= MAX_PLAIN
+    assert [item for plain in packed for item in wire.unbundle(plain)] == plains
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_a_bundle_of_whole_messages_or_a_protocol_error(data: bytes) -> None:
+    try:
+        items = wire.unbundle(bytes((wire.BUNDLE,)) + data)
+    except ProtocolError:
+        return
+    assert 2 <= len(items) <= wire.MAX_BUNDLE
+    assert sum(2 + len(item) for item in items) == len(data)
+
+
+def test_what_goes_to_one_device_in_one_round_shares_datagrams() -> None:
+    line, _, bert = ends()
+    rounds: list[Callable[[], None]] = []
+    sealer = Sealer(ANNA, lambda: NOW, random.Random(2).randbytes)
+    anna = SealedTransport(line, sealer, Counts(), rounds.append)
+    sizes = [10, 20, 300, 400, 500, 3000, 5]
+    for ident, size in enumerate(sizes):
+        anna.send(message(bytes(size), ident))
+    elsewhere = Message(somebody("carl").public, ("10.0.0.3", 1), wire.REQUEST, 9, b"for carl")
+    anna.send(elsewhere)
+    assert line.sent == []
+    (flush,) = rounds
+    flush()
+    assert len(line.sent) == 6  # 8 messages, of which one alone has three fragments
+    assert max(map(len, line.sent)) <= MAX_DATAGRAM
+    got = [each for data in line.sent[:-1] for each in bert.receive(data, ("10.0.0.1", 1))]
+    assert [(each.ident, len(each.payload)) for each in got] == list(enumerate(sizes))
+    anna.send(elsewhere)
+    assert len(rounds) == 2
+
+
+def test_a_socket_for_both_families_speaks_of_ipv4_and_of_links_as_contacts_do() -> None:
+    assert normal(("10.0.0.1", 5)) == ("10.0.0.1", 5)
+    assert normal(("::ffff:10.0.0.1", 5, 0, 0)) == ("10.0.0.1", 5)
+    assert normal(("2001:db8::1", 5, 0, 0)) == ("2001:db8::1", 5)
+    assert normal(("fe80::1", 5, 0, 2)) == normal(("fe80::1%eth0", 5, 0, 2)) == ("fe80::1%2", 5)
+    assert dialled(("10.0.0.1", 5), both=True) == ("::ffff:10.0.0.1", 5)
+    assert dialled(("10.0.0.1", 5), both=False) == ("10.0.0.1", 5)
+    assert dialled(("2001:db8::1", 5), both=True) == ("2001:db8::1", 5)
+    assert dialled(("fe80::1%2", 5), both=True) == ("fe80::1", 5, 0, 2)
+    assert dialled(("fe80::1%lo", 5), both=True)[3] == socket.if_nametoindex("lo")
+    assert dialled(("fe80::1%nosuchlink", 5), both=True)[3] == 0
 
 
 def test_waiting_adapts_to_the_peer_within_bounds() -> None:
