@@ -18,6 +18,15 @@ def machine(*packages: str) -> dict[str, object]:
     }
 
 
+def resident(process: int | str = "self") -> float:
+    """MB of a process in memory, where the system tells it; else 0."""
+    status = Path(f"/proc/{process}/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():

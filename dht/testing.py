@@ -16,6 +16,7 @@ from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.dht.protocol import HiveProtocol
+from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record, sign_record
 from pockethive.dht.routing import Peer
 from pockethive.dht.rules import NOTE, OpenRules
@@ -120,6 +121,9 @@ class Line(asyncio.DatagramTransport):
         assert isinstance(data, bytes)
         self.sent.append(data)
 
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("127.0.0.1", 1) if name == "sockname" else default
+
     def is_closing(self) -> bool:
         return self._closed
 
@@ -142,6 +146,7 @@ class Receiver:
         sealer = Sealer(own, self.settings.clock, randbytes)
         source = Peer(Contact(own.public, "127.0.0.1", 1))
         self.protocol = HiveProtocol(source, store, sealer, self.settings)
+        self.reach = Reach(self.protocol, own, self.settings)
         self.line = Line()
         self.protocol.connection_made(self.line)
         self.public = own.public

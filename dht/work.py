@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pockethive.core.errors import PocketHiveError, ProtocolError
-from pockethive.dht import wire
+from pockethive.dht import reasons, wire
 from pockethive.dht.reasons import Counts
 from pockethive.dht.transport import Message
 
@@ -58,6 +58,10 @@ async def waited(work: Waiting, message: Message, arguments: list[Any], counts: 
     except PocketHiveError as error:
         _note(error, counts)
         return wire.pack_refusal(error.what)
+    except Exception:
+        counts[reasons.INTERNAL] += 1
+        log.exception("a request that takes time failed inside")
+        return wire.pack_refusal("it failed here")
 
 
 def _note(error: PocketHiveError, counts: Counts) -> None:

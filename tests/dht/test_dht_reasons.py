@@ -90,14 +90,6 @@ def unsigned(ear: Receiver) -> bytes:
     return ear.ask("store", bytes(record))
 
 
-def waiting(ear: Receiver) -> bytes:
-    async def never(*_: object) -> object:
-        raise ProtocolError("not from there", where=reasons.UNPROVEN)
-
-    ear.protocol.waiting["dial"] = never
-    return ear.ask("dial", 0)
-
-
 OWN = Sealer(somebody("receiver"), lambda: NOW, bytes)
 DROPS: dict[str, Callable[[Receiver], bytes]] = {
     "size": lambda ear: b"x" * 30,
@@ -114,7 +106,7 @@ DROPS: dict[str, Callable[[Receiver], bytes]] = {
     "method": lambda ear: ear.ask("no such"),
     "short": lambda ear: ear.say(wire.REQUEST, b"\x91\xa1x"),
     "proof": lambda ear: ear.say(wire.PROOF, bytes(8)),
-    "unproven": waiting,
+    "unproven": lambda ear: ear.ask("dial", 0),
     "late": lambda ear: ear.say(wire.REPLY, wire.pack_reply(0)),
     "expired": lambda ear: ear.ask("store", note(somebody("anna"), expires=NOW - 5).encode()),
     "signature": unsigned,

@@ -1,0 +1,139 @@
+"""Hostile bytes against everything that reads what strangers send.
+
+    python -m bench.fuzz [--inputs N] [--seed S]
+
+Datagrams go to a real protocol on a transport that delivers nothing: noise, damaged and replayed
+ones, and what somebody with a key of his own can seal (mutated messages, bundles, fragments,
+contacts, records, proofs, answers to open requests). Records, contacts and lists of contacts are
+read on their own too. Prints inputs a second and the counts of each code. Fails when an exception
+gets out of a reader or reaches the loop, when a fault of our own is counted, or when memory grows.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from bench.forge import Forge
+from bench.machine import resident
+from pockethive.core.errors import BadInvitation, ProtocolError
+from pockethive.dht.contact import Contact
+from pockethive.dht.record import Record
+from pockethive.dht.testing import Receiver, somebody
+
+ROUND = 500  # inputs between two rounds of the loop
+WARM = 0.2  # of the inputs fill caches before memory counts
+GROWTH = 24.0  # MB
+WEIGHTS = (60, 15, 13, 12)  # of 100 inputs: datagrams, records, contacts, lists of them
+
+
+class Alarm(logging.Handler):
+    """Keeps what the program logs as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+class Fuzzer:
+    """Feeds a protocol and the readers beside it."""
+
+    def __init__(self, seed: int) -> None:
+        self.ear = Receiver(seed=seed)
+        self.ear.protocol.handlers["echo"] = lambda _, body: body
+        self.forge = Forge(seed, self.ear.public, lambda: self.ear.now)
+        self.rng = self.forge.rng
+        self.verdicts: Counter[str] = Counter()
+        self.readers = [self.datagram, self.record, self.contact, self.contacts]
+
+    def turn(self) -> None:
+        """Somebody new attacks, from an address proved or not; time goes on."""
+        self.ear.now += 0.5
+        self.forge.turn()
+        self.forge.guess = list(self.ear.protocol._calls._waiting)[:2]  # noqa: SLF001
+        if self.rng.random() < 0.5:
+            self.ear.protocol.proofs.add(self.forge.sender, ("127.0.0.1", 9))
+
+    def one(self) -> None:
+        """Feed one input."""
+        (reader,) = self.rng.choices(self.readers, WEIGHTS)
+        reader()
+
+    def datagram(self) -> None:
+        host = self.rng.choice(["127.0.0.1", "127.0.0.2", "::ffff:127.0.0.3"])
+        address = (host, 9, 0, 0) if ":" in host else (host, 9)
+        self.ear.protocol.datagram_received(self.forge.datagram(), address)
+
+    def record(self) -> None:
+        data = self.forge.mutated(self.rng.choice(self.forge.records))
+        self.read("record", ProtocolError, lambda: Record.decode(data).verify())
+
+    def contact(self) -> None:
+        text = self.forge.mutated(self.rng.choice(self.forge.texts)).decode(
+            self.rng.choice(["latin-1", "utf-16-le", "utf-8"]), "replace"
+        )
+        self.read("contact", BadInvitation, lambda: Contact.parse(text))
+
+    def contacts(self) -> None:
+        data = self.forge.mutated(self.rng.choice(self.forge.lists) or b"x")
+        source = Contact(self.forge.sender, "fe80::9%3", 1)
+        self.read("contacts", ProtocolError, lambda: self.ear.protocol.contacts(data, source))
+
+    def read(self, name: str, allowed: type[Exception], reading: Callable[[], object]) -> None:
+        try:
+            reading()
+        except allowed:
+            self.verdicts[f"{name} refused"] += 1
+        else:
+            self.verdicts[f"{name} read"] += 1
+
+
+async def fuzz(inputs: int, seed: int) -> int:
+    alarm, failures = Alarm(), list[object]()
+    logging.getLogger("pockethive").addHandler(alarm)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    fuzzer = Fuzzer(seed)
+    asked = Contact(somebody("asked").public, "127.0.0.9", 9)
+    open_call = asyncio.create_task(fuzzer.ear.protocol.call(asked, "ping", timeout=9e9, tries=1))
+    began, warm = time.process_time(), 0.0
+    for number in range(inputs):
+        fuzzer.one()
+        if number % ROUND == 0:
+            fuzzer.ear.line.sent.clear()
+            fuzzer.turn()
+            await asyncio.sleep(0)
+        if number == int(WARM * inputs):
+            warm = resident()
+    spent, growth = time.process_time() - began, resident() - warm
+    open_call.cancel()
+    await asyncio.gather(open_call, return_exceptions=True)
+    for task in fuzzer.ear.protocol.stop():
+        await asyncio.wait([task])
+    counts = fuzzer.ear.protocol.counters
+    print(f"{inputs} inputs, seed {seed}: {inputs / spent:,.0f} a CPU second, {spent:.0f} s")
+    print("dropped or refused:", dict(counts.most_common()))
+    print("read on their own:", dict(fuzzer.verdicts.most_common()))
+    print(f"memory after the first {WARM:.0%}: {warm:.1f} MB, grown by {growth:.1f} MB")
+    faults = [*failures, *alarm.heard, *(["internal"] if counts["internal"] else [])]
+    faults += [f"memory grew by {growth:.1f} MB"] if growth > GROWTH else []
+    print("faults:", faults[:5] or "none")
+    return 1 if faults else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--inputs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    return asyncio.run(fuzz(options.inputs, options.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
