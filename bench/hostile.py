@@ -38,10 +38,10 @@ class Victim:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "log"
-        command = [Path(sys.executable).parent / "pockethive", "node", "--no-work"]
+        command = [str(Path(sys.executable).parent / "pockethive"), "node", "--no-work"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, "--home", folder / "home"],
+                [*command, "--home", str(folder / "home")],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -4,12 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pockethive.dht import wire
 from pockethive.dht.node import Node
 from pockethive.dht.record import sign_record
 from pockethive.dht.rules import NOTE
 from pockethive.dht.seal import Sealer
-from pockethive.dht.testing import hive, key, note, somebody
+from pockethive.dht.testing import Receiver, hive, key, note, somebody
 
 COUNT = 3000
 
@@ -90,3 +93,54 @@ async def test_a_live_node_under_thousands_of_hostile_datagrams_answers_its_peer
     assert dropped.get("internal", 0) == 0
     assert sum(dropped.values()) > COUNT / 2
     assert {"size", "seal", "replay", "head", "msgpack", "shape"} <= dropped.keys()
+
+
+METHODS = st.sampled_from(["ping", "find_value", "store", "ask"])
+VALUES = st.lists(st.none() | st.integers(-9, 2**64 - 1) | st.binary(max_size=40), max_size=4)
+PAYLOADS = st.binary(max_size=120) | st.builds(wire.pack_request, METHODS, VALUES)
+PLACES = st.sampled_from([(0, 1), (0, 1), (0, 2), (1, 2), (1, 1), (0, 0), (7, 8), (0, 255)])
+MESSAGES = st.builds(
+    lambda kind, ident, place, payload: wire.HEAD.pack(kind, ident, *place) + payload,
+    st.sampled_from([0, 0, 1, 2, 3, 0x80, 0x83, 9]),
+    st.integers(0, 3),
+    PLACES,
+    PAYLOADS,
+)
+PLAINS = st.one_of(
+    MESSAGES,
+    st.lists(MESSAGES, min_size=2, max_size=6).map(lambda items: wire.bundle(items)[0]),
+    st.binary(max_size=60).map(lambda data: b"\x04" + data),
+    st.binary(max_size=60),
+)
+
+
+@given(st.lists(PLAINS, max_size=8))
+async def test_whatever_a_sealed_datagram_holds_is_answered_or_counted(plains: list[bytes]) -> None:
+    """And nothing is answered at length before its sender has shown where it is."""
+    ear = Receiver()
+    for plain in plains:
+        before = len(ear.line.sent), ear.protocol.counters.total()
+        datagram = ear.sealer.seal(ear.public, plain)
+        ear.hear(datagram)
+        assert sum(map(len, ear.line.sent[before[0] :])) <= len(datagram)
+    await asyncio.sleep(0)
+    assert ear.protocol.counters["internal"] == 0
+    for task in ear.protocol.stop():
+        await asyncio.wait([task])
+
+
+@given(st.binary(max_size=1300))
+async def test_bytes_from_nowhere_are_counted_once_and_never_answered(data: bytes) -> None:
+    ear = Receiver()
+    for datagram in (data, b"\x01" + data):
+        ear.hear(datagram)
+    assert ear.line.sent == []
+    assert ear.protocol.counters.total() == 2
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**64 - 1))
+async def test_no_guessed_proof_is_believed(cookie: bytes, ident: int) -> None:
+    ear = Receiver()
+    ear.hear(ear.sealer.seal(ear.public, wire.HEAD.pack(wire.PROOF, ident, 0, 1) + cookie))
+    assert dict(ear.protocol.counters) == {"proof": 1}
+    assert not ear.protocol.proofs.holds(ear.sender.public, ("127.0.0.1", 9))
