@@ -8,6 +8,7 @@ table. A repeated request gets the first answer again; what is not idempotent do
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
@@ -39,6 +40,7 @@ __all__ = ["Handler", "HiveProtocol", "Waiting"]
 log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
+_RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
 _IDEMPOTENT: Final = {"ping", "find_node", "find_value", "fetch"}
 _SHARES: Final = {"find_node", "find_value", "store"}  # what makes a node a part of the DHT
 
@@ -75,8 +77,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
     # asyncio's datagram protocol
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:
-        # asyncio's reads into 256 KiB otherwise, which costs more than opening what it read
+        # asyncio reads into 256 KiB otherwise, which costs more than opening what it read
         transport.max_size = MAX_DATAGRAM + 1  # type: ignore[attr-defined]
+        end = transport.get_extra_info("socket")
+        if end is not None:  # k answers to each of many lookups arrive at once
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self.transport = SealedTransport(
             transport, self._sealer, self.counters, self._loop.call_soon
         )

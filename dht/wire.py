@@ -19,6 +19,7 @@ import umsgpack
 from pockethive.core.errors import BadEncoding, ProtocolError
 from pockethive.dht import reasons
 from pockethive.dht.contact import Contact
+from pockethive.dht.packing import pack, unpack
 from pockethive.dht.seal import MAX_PLAIN
 
 REQUEST: Final = 0
@@ -45,7 +46,7 @@ _FAMILIES: Final = {4: (socket.AF_INET, 4), 6: (socket.AF_INET6, 16)}
 
 def pack_request(method: str, arguments: Sequence[object]) -> bytes:
     """Raises BadEncoding when it does not fit into one message."""
-    return _bounded(umsgpack.packb([method, *arguments])).ljust(MIN_REQUEST, b"\0")
+    return _bounded(pack([method, *arguments])).ljust(MIN_REQUEST, b"\0")
 
 
 def unpack_request(payload: bytes) -> tuple[str, list[Any]]:
@@ -58,13 +59,13 @@ def unpack_request(payload: bytes) -> tuple[str, list[Any]]:
 
 def pack_reply(value: object) -> bytes:
     """Raises BadEncoding when it does not fit into one message."""
-    return _bounded(umsgpack.packb([0, value]))
+    return _bounded(pack([0, value]))
 
 
 def pack_refusal(reason: str, limit: int = MAX_PAYLOAD) -> bytes:
     """A refusal of at most `limit` bytes; a reason that does not fit is left out."""
-    payload = bytes(umsgpack.packb([1, reason[:200]]))
-    return payload if len(payload) <= limit else bytes(umsgpack.packb([1, ""]))
+    payload = pack([1, reason[:200]])
+    return payload if len(payload) <= limit else pack([1, ""])
 
 
 def unpack_reply(payload: bytes) -> Any:
@@ -196,7 +197,7 @@ def _bounded(payload: bytes) -> bytes:
 
 def _unpack(payload: bytes) -> Any:
     try:
-        return umsgpack.unpackb(payload)
+        return unpack(payload)
     except (
         umsgpack.UnpackException,
         RecursionError,
