@@ -14,10 +14,12 @@ from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.eviction import kept_places
 from pockethive.dht.identity import Identity, certify, node_id
+from pockethive.dht.reasons import Counts
 from pockethive.dht.record import MAX_BODY, Record, sign_record, sign_tombstone
 from pockethive.dht.rules import NOTE
 from pockethive.dht.seal import Sealer, montgomery
 from pockethive.dht.store import merge
+from pockethive.dht.testing import Line
 from pockethive.dht.transport import Message, SealedTransport
 
 FILE = Path(__file__).parent.parent / "tests" / "dht" / "vectors.json"
@@ -45,16 +47,6 @@ _REFUSED = [
 ]
 
 
-class _Catcher:
-    """Stands in for a socket: keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-
-    def sendto(self, data: bytes, address: object) -> None:
-        self.sent.append(data)
-
-
 def vectors() -> dict[str, Any]:
     """All of them, as they stand in the file."""
     return {
@@ -78,6 +70,7 @@ def vectors() -> dict[str, Any]:
         "places": [_places(own, total) for own, total in ((1, 2), (2, 3), (3, 4))],
         "datagrams": _datagrams(),
         "messages": [_message(*example) for example in _examples()],
+        "bundle": _bundle(),
         "blob_client": {
             "nonce": SALT.hex() * 2,
             "server": ANNA.public.hex(),
@@ -225,12 +218,23 @@ def _message(kind: int, value: list[Any]) -> dict[str, Any]:
 
 def _fragments(kind: int, payload: bytes) -> list[bytes]:
     """What `SealedTransport` cuts a payload into, opened again."""
-    catcher = _Catcher()
+    catcher = Line()
     ours = Sealer(ANNA, lambda: NOW, lambda size: SALT)
-    transport = SealedTransport(catcher, ours)  # type: ignore[arg-type]  # it only sends
+    transport = SealedTransport(catcher, ours, Counts())
     transport.send(Message(BERT.public, ("192.0.2.7", 1), kind, 2**64 - 2, payload))
     theirs = Sealer(BERT, lambda: NOW, lambda size: SALT)
     return [theirs.open(datagram)[1] for datagram in catcher.sent]
+
+
+def _bundle() -> dict[str, Any]:
+    """Two requests in one datagram, the second a client's."""
+    ping, find = wire.pack_request("ping", ()), wire.pack_request("find_node", (KEY,))
+    messages = [
+        wire.HEAD.pack(wire.REQUEST, 1, 0, 1) + ping,
+        wire.HEAD.pack(wire.REQUEST | wire.CLIENT, 2, 0, 1) + find,
+    ]
+    (plain,) = wire.bundle(messages)
+    return {"messages": [message.hex() for message in messages], "plain": plain.hex()}
 
 
 def _plain(value: Any) -> Any:

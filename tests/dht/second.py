@@ -119,6 +119,26 @@ def fragments(kind: int, ident: int, payload: bytes) -> list[bytes]:
     ]
 
 
+def request(*items: Any) -> bytes:
+    """A request's payload, filled up to 16 bytes."""
+    return pack(list(items)).ljust(16, b"\0")
+
+
+def bundle(messages: list[bytes]) -> bytes:
+    return b"\x04" + b"".join(struct.pack(">H", len(each)) + each for each in messages)
+
+
+def unbundle(plain: bytes) -> list[bytes]:
+    if plain[0] != 4:
+        return [plain]
+    found, at = [], 1
+    while at < len(plain):
+        (size,) = struct.unpack_from(">H", plain, at)
+        found.append(plain[at + 2 : at + 2 + size])
+        at += 2 + size
+    return found
+
+
 def record(fields: dict[str, Any]) -> tuple[bytes, bytes]:
     """The digest that is signed, and the encoding once `signature` is there too."""
     unsigned = {name: value for name, value in fields.items() if name != "signature"}

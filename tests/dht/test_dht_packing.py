@@ -1,5 +1,7 @@
 """MessagePack without detours writes and reads what the library does."""
 
+import re
+
 import umsgpack
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +22,12 @@ VALUES = st.recursive(
 )
 
 
-def outcome(data: bytes, *, ours: bool) -> object:
+def outcome(data: bytes, *, ours: bool) -> str:
     try:
-        return unpack(data) if ours else umsgpack.unpackb(data)
+        value = unpack(data) if ours else umsgpack.unpackb(data)
     except Exception as error:  # noqa: BLE001 - which one it is, is what is compared
-        return type(error)
+        return type(error).__name__
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 @given(VALUES)
@@ -37,13 +40,12 @@ def test_what_is_packed_is_the_librarys_bytes_and_reads_back(value: object) -> N
 def test_damaged_bytes_read_as_the_library_reads_them(value: object, at: int, put: bytes) -> None:
     data = umsgpack.packb(value)
     data = data[: at % (len(data) + 1)] + put + data[at % (len(data) + 1) + 1 :]
-    got, expected = outcome(data, ours=True), outcome(data, ours=False)
-    assert repr(got) == repr(expected)
+    assert outcome(data, ours=True) == outcome(data, ours=False)
 
 
 @given(st.binary(max_size=60))
 def test_noise_reads_as_the_library_reads_it(data: bytes) -> None:
-    assert repr(outcome(data, ours=True)) == repr(outcome(data, ours=False))
+    assert outcome(data, ours=True) == outcome(data, ours=False)
 
 
 def test_large_bytes_and_deep_lists_are_the_librarys() -> None:

@@ -17,14 +17,17 @@ from pockethive.dht.record import Record
 from pockethive.dht.testing import hive
 from tests.dht.second import (
     Device,
+    bundle,
     canonical,
     digest,
     fragments,
     moved,
     pack,
     record,
+    request,
     seal,
     text,
+    unbundle,
     unseal,
 )
 
@@ -160,10 +163,19 @@ def test_datagrams(example: dict[str, Any]) -> None:
 
 def test_messages() -> None:
     for example in VECTORS["messages"]:
-        payload = pack(unhex(example["value"]))
+        value = unhex(example["value"])
+        payload = pack(value) if example["kind"] else request(*value)
         assert payload.hex() == example["payload"]
         pieces = fragments(example["kind"], example["id"], payload)
         assert [piece.hex() for piece in pieces] == example["fragments"]
+
+
+def test_bundles() -> None:
+    given = VECTORS["bundle"]
+    messages = [bytes.fromhex(each) for each in given["messages"]]
+    assert bundle(messages).hex() == given["plain"]
+    assert unbundle(bytes.fromhex(given["plain"])) == messages
+    assert messages[1][0] == 0x80, "a client's request"
 
 
 def test_the_blob_clients_proof() -> None:
@@ -173,7 +185,7 @@ def test_the_blob_clients_proof() -> None:
 
 
 class Stranger(asyncio.DatagramProtocol):
-    """A device that runs the second implementation: asks one node, answers its pings."""
+    """A device that runs the second implementation: asks one node, returns its challenges."""
 
     def __init__(self, node: Node) -> None:
         self.device, self.peer = Device(bytes((9,)) * 32), node.contact
@@ -192,13 +204,13 @@ class Stranger(asyncio.DatagramProtocol):
             self.transport.sendto(sealed, self.peer.address)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        kind, ident, index, count = struct.unpack_from(
-            ">BQBB", plain := unseal(self.device, data)[8:]
-        )
+        for plain in unbundle(unseal(self.device, data)[8:]):
+            self.message_received(plain)
+
+    def message_received(self, plain: bytes) -> None:
+        kind, ident, index, count = struct.unpack_from(">BQBB", plain)
         self.kinds.append(kind)
-        if kind == 0:
-            self.send(1, ident, pack([0, 0]))
-        elif kind == 2:
+        if kind == 2:
             self.send(3, ident, plain[11:])
         else:
             parts, answer = self.waiting[ident]
@@ -206,11 +218,11 @@ class Stranger(asyncio.DatagramProtocol):
             if len(parts) == count and not answer.done():
                 answer.set_result(b"".join(parts[number] for number in range(count)))
 
-    async def ask(self, *request: Any) -> bytes:
+    async def ask(self, *items: Any) -> bytes:
         self.ident += 1
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.waiting[self.ident] = {}, answer
-        self.send(0, self.ident, pack(list(request)))
+        self.send(0, self.ident, request(*items))
         async with asyncio.timeout(5):
             return await answer
 
@@ -235,11 +247,12 @@ async def test_a_device_with_the_second_implementation_stores_and_reads_at_a_rea
         found = await stranger.ask("fetch", key, b"".join(names))
         assert sum(whole in found for _, whole in wires) == 3, "as many as fit into 6,000 bytes"
         assert set(await other.get(key)) == {Record.decode(whole) for _, whole in wires}
-        assert 0 in stranger.kinds, "the node asked whether the stranger is where it seems to be"
+        assert stranger.kinds[:2] == [2, 1], "first it had to show that it is where it seems to be"
+        assert stranger.kinds.count(2) == 1
         stranger.transport.close()
 
 
-async def test_an_unproven_device_gets_a_challenge_before_a_longer_answer() -> None:
+async def test_an_unproven_device_gets_a_challenge_before_any_answer() -> None:
     async with hive(None, None) as (node, _):
         _, stranger = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: Stranger(node), local_addr=("127.0.0.1", 0)
