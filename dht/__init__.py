@@ -8,6 +8,10 @@ it can be used on its own:
     joins and witness cells     store.py        one witness, durable           witness.py
     sealed datagrams            seal.py         fragments, one transport       transport.py
     message shapes              wire.py         requests and replies           protocol.py
+    MessagePack                 packing.py      calls that wait                calls.py
+    proofs of address           proofs.py       kept answers, handlers         answers.py, work.py
+    why something was dropped   reasons.py      what floods may cost           limits.py
+    dial-back, clients, twins   reach.py        work on node ids               puzzle.py
     SQLite, one process a home  database.py
     what peers may ask          methods.py      how long to wait               rtt.py
     true XOR neighbours         routing.py      iterative lookup               lookup.py

@@ -114,6 +114,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
                 self._deliver(message)
             self.transport.flush()
 
+    @property
+    def boot(self) -> bytes:
+        """What tells this process from others under the same key."""
+        return self._sealer.boot
+
     # calls
 
     async def call(

@@ -86,8 +86,10 @@ class Reach:
         """Raises NetworkError when neighbours say that this key answers somewhere else."""
         near = self._protocol.router.find_neighbors(self._protocol.source, ASKED)
         answers = await asyncio.gather(*(self._ask_twin(peer.contact) for peer in near))
-        other = next((found for found in answers if found is not None), None)
-        if other is not None:
+        for other in dict.fromkeys(found for found in answers if found is not None):
+            # Only who has the key can answer under it, so a neighbour's word is not enough.
+            if await self._boot_of(other) in (None, self._protocol.boot):
+                continue
             await self._withdraw()
             raise NetworkError(
                 f"this device's key is in use at {other.host}:{other.port}",
@@ -140,7 +142,7 @@ class Reach:
         helpers = others or [p.contact for p in peers if p.public != message.public]
         reached = await self._through(self._random.choice(helpers), target) if helpers else None
         if reached is None:
-            reached = await self._reached(target)
+            reached = await self._boot_of(target) is not None
         return [int(reached), seen]
 
     async def _through(self, helper: Contact, target: Contact) -> bool | None:
@@ -159,7 +161,7 @@ class Reach:
             raise ProtocolError("a dial for somebody takes a contact", where=reasons.SHAPE)
         scope = message.address[0].partition("%")[2]
         targets = wire.unpack_contacts(arguments[0], 1, scope)
-        return int(bool(targets) and await self._reached(targets[0]))
+        return int(bool(targets) and await self._boot_of(targets[0]) is not None)
 
     async def _twin(self, message: Message, arguments: Sequence[Any]) -> object:
         """`[]` -> where else the asker's key answers, from another process; nothing if nowhere."""
@@ -184,8 +186,8 @@ class Reach:
         if not self._ration.take(message.public, 1.0, asyncio.get_running_loop().time()):
             raise ProtocolError("too many dials", where=reasons.BUSY)
 
-    async def _reached(self, contact: Contact) -> bool:
-        """Whether a contact answers a socket of its own, under a key that nobody knows."""
+    async def _boot_of(self, contact: Contact) -> bytes | None:
+        """The boot that a contact answers from, if a fresh socket and a fresh key are answered."""
         loop, settings = asyncio.get_running_loop(), self._settings
         identity = Identity.from_seed(settings.randbytes(32))
         sealer = Sealer(identity, settings.clock, settings.randbytes)
@@ -210,7 +212,7 @@ class _Dial(asyncio.DatagramProtocol):
         self._contact, self._sealer = contact, sealer
         payload = wire.pack_request("ping", ())
         self._ping = Message(contact.public, contact.address, wire.REQUEST, ident, payload)
-        self._heard = asyncio.Event()
+        self._heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self._transport = SealedTransport(transport, self._sealer, Counts())
@@ -222,19 +224,20 @@ class _Dial(asyncio.DatagramProtocol):
         except ProtocolError:
             return  # it was not for us: dials are short, and count nothing
         answers = (wire.REPLY, wire.CHALLENGE)
-        if any(m.ident == self._ping.ident and m.kind in answers for m in messages):
-            self._heard.set()
+        for message in messages:
+            ours = message.public == self._ping.public and message.ident == self._ping.ident
+            if ours and message.kind in answers and not self._heard.done():
+                self._heard.set_result(message.boot)
 
-    async def answered(self) -> bool:
-        """Ping until there is an answer or the time is over."""
+    async def answered(self) -> bytes | None:
+        """Ping until there is an answer or the time is over; the boot that it came from."""
         for _ in range(int(_DIAL / _RESEND)):
             try:
                 self._transport.send(self._ping)
                 async with asyncio.timeout(_RESEND):
-                    await self._heard.wait()
-                return True
+                    return await asyncio.shield(self._heard)
             except TimeoutError:
                 continue
             except ProtocolError:
-                return False
-        return False
+                return None
+        return None

@@ -96,6 +96,11 @@ class Sealer:
         self._outgoing: OrderedDict[bytes, ChaCha20Poly1305] = OrderedDict()
         self._incoming: OrderedDict[bytes, OrderedDict[bytes, _Session]] = OrderedDict()
 
+    @property
+    def boot(self) -> bytes:
+        """What tells this process from others under the same key."""
+        return self._salt
+
     def meet(self, public: bytes) -> None:
         """Prepare for sealing to a key. Raises BadEncoding: it is none."""
         if public not in self._outgoing:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from pockethive.dht.reach import Reachability
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import PORT, Link, World
 from pockethive.dht.testing import RULES, hive, key, play, signed
-from pockethive.dht.transport import Address
+from pockethive.dht.transport import Address, Message
+from pockethive.dht.wire import pack_contacts
 
 
 class Nat:
@@ -124,9 +126,10 @@ async def test_nodes_on_loopback_dial_each_other_from_fresh_sockets() -> None:
         assert state == Reachability("public", nodes[3].contact.address)
         gone = nodes[2]
         contact = gone.contact
-        assert await nodes[1]._running.reach._reached(contact)
+        boot = gone._protocol.boot
+        assert await nodes[1]._running.reach._boot_of(contact) == boot
         await gone.stop()
-        assert not await nodes[1]._running.reach._reached(contact)
+        assert await nodes[1]._running.reach._boot_of(contact) is None
 
 
 CURE = "delete device.key in the copy"
@@ -148,6 +151,25 @@ def test_the_copy_of_a_running_device_refuses_to_join_and_the_device_stays_known
             assert await node.find(first.identity.public) == first.contact
 
     play(story, 8)
+
+
+def test_a_neighbour_that_lies_about_a_copy_keeps_nobody_from_joining() -> None:
+    """Not by naming another device, nor an address that leads back to whoever asks."""
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        newcomer = world.node(RULES)
+        claims = iter([nodes[1].contact.address, newcomer.settings.listen, ("10.55.5.5", PORT)])
+
+        async def lie(message: Message, _: list[Any]) -> object:
+            return pack_contacts([Contact(message.public, *next(claims))])
+
+        for node in nodes:
+            node._protocol.waiting["twin"] = lie
+        async with newcomer:
+            assert await newcomer.join([nodes[0].contact]) == 1
+        assert list(claims) == []
+
+    play(story, 3)
 
 
 def test_a_device_that_restarted_elsewhere_is_no_copy_of_itself() -> None:
