@@ -29,8 +29,9 @@ from pockethive.core.lease_codec import (
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
 from pockethive.dht.identity import Identity, verify
+from pockethive.dht.providers import PROVIDER, check_provider
 from pockethive.dht.record import MAX_BODY, Record
-from pockethive.dht.rules import Ask, Decision, Held, KindLimit
+from pockethive.dht.rules import PROVIDERS, Ask, Decision, Held, KindLimit
 
 _DAY = 86_400
 _REMEMBERED = 256  # requests and answers of a device to itself, at most 8 kB each
@@ -120,6 +121,8 @@ class HiveRules:
 
     def limit(self, kind: str) -> KindLimit:
         """Bounds of a kind. Raises BadEncoding for kinds that no hive knows."""
+        if kind == PROVIDER:
+            return PROVIDERS
         try:
             return _LIMITS[Kind(kind)]
         except ValueError as error:
@@ -127,6 +130,9 @@ class HiveRules:
 
     def check(self, record: Record, now: float) -> None:  # noqa: ARG002 - the store judges expiry
         """Raises ProtocolError for an entry that is not what it says."""
+        if record.kind == PROVIDER:
+            check_provider(record)
+            return
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):
             raise BadSignature("a commit without acks, or with acks that nobody signed")

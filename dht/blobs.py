@@ -1,241 +1,379 @@
-"""Blobs: files named by the SHA-256 of their bytes, who may have them, and how they are fetched.
+"""Blobs a device holds: named by what they contain, with who may have them and who needs them.
 
-Guards: a blob is what its name says (checked on every read and every fetch); it is written whole or
-not at all; it is served to its audience only, and refused in the same words as one that is missing.
+Guards: a blob is what its name says (checked when it is read here, and by whoever fetches it); it
+is there whole or not at all; it is for its audience only; the quota is kept by letting the least
+recently used go, never one that is referred to (`references.py`) or that is fresh.
 """
 
-import asyncio
-import contextlib
 import hashlib
-import random
-import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-import tenacity
-
-from pockethive.core.errors import BadEncoding, NetworkError, ProtocolError, StorageError
-from pockethive.dht.contact import Contact
-from pockethive.dht.database import open_database, refusal
+from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.dht.audience import EVERYONE, MAX_DEVICES, NOBODY, Audience
+from pockethive.dht.blob_files import DiskFiles, Files, MemoryFiles, Source, copy_out, pieces_of
+from pockethive.dht.blob_index import UNUSED, open_index
+from pockethive.dht.chunks import (
+    CHUNK,
+    MAX_BLOB,
+    Manifest,
+    check_small,
+    count_of,
+    leaf,
+    name_of,
+)
 from pockethive.dht.identity import PUBLIC_SIZE
+from pockethive.dht.partial import Partial
+from pockethive.dht.references import References
 
-MAX_BLOB: Final = 64 * 2**20
-MAX_DEVICES: Final = 1024
-FETCH_ROUNDS: Final = 2
+__all__ = ["EVERYONE", "MAX_WHOLE", "NOBODY", "Audience", "BlobStore"]
 
-Allow = Callable[[bytes, str], bool]
-"""`(peer's public key, blob hash) -> may have it`."""
+MAX_WHOLE: Final = 64 * 2**20
+"""Bytes up to which a blob may be put and got in one piece."""
+MAX_PARTIALS: Final = 16
+FRESH: Final = 3600.0
+"""Seconds after its last use for which a blob is not evicted."""
 
-Answer = Callable[[bytes, str], bytes | None]
-"""`(peer's public key, blob hash) -> its bytes`, None when missing or not for this peer."""
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE blobs (
-  hash TEXT PRIMARY KEY, size INTEGER NOT NULL, public INTEGER NOT NULL, devices BLOB NOT NULL
-) WITHOUT ROWID;
-"""
-_BIG = 2**20  # bytes from which hashing is worth a thread
+_TOUCH = 60.0  # seconds between two notes of a blob's use
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audience:
-    """Who may fetch a blob: everyone, or these devices (public keys)."""
-
-    public: bool = False
-    devices: frozenset[bytes] = frozenset()
-
-    def __contains__(self, peer: bytes) -> bool:
-        return self.public or peer in self.devices
-
-    def __or__(self, other: "Audience") -> "Audience":
-        return Audience(public=self.public or other.public, devices=self.devices | other.devices)
-
-
-EVERYONE: Final = Audience(public=True)
-NOBODY: Final = Audience()
+@dataclass(frozen=True, slots=True)
+class _Row:
+    size: int
+    audience: Audience
+    used: float
 
 
 class BlobStore:
     """Blobs of one device, in a folder or (None) in memory. Any thread.
 
     A blob's bytes are renamed into place after they are written; the index follows. What a crash
-    leaves between the two is an unnamed file that the next `put` of the same bytes adopts.
+    leaves between the two is an unnamed file that the next `put` of the same bytes adopts, or `gc`
+    removes. `quota` is in bytes and counts what is being fetched, `fresh` in seconds.
     """
 
-    def __init__(self, folder: Path | None = None, *, quota: int = 2 * 2**30) -> None:
-        self._folder, self._quota = folder, quota
-        self._memory: dict[str, bytes] = {}
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        quota: int = 2 * 2**30,
+        fresh: float = FRESH,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._quota, self._fresh, self._clock = folder, quota, fresh, clock
         self._lock = threading.Lock()
-        index = folder and folder / "index.sqlite"
-        self._db = open_database(index, _SCHEMA, _VERSION, synchronous="NORMAL")
+        self._db = open_index(folder)
+        self._files: Files = MemoryFiles() if folder is None else DiskFiles(folder)
+        self._open: set[str] = set()  # partials that somebody writes now
+        self._reserved = 0  # bytes of drafts
+        self._used: int = self._db.execute(
+            "SELECT (SELECT coalesce(sum(size), 0) FROM blobs)"
+            " + (SELECT coalesce(sum(size), 0) FROM partials)"
+        ).fetchone()[0]
+        self.references = References(self._db, self._lock)
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
+    # keeping
+
     def put(self, data: bytes, audience: Audience = NOBODY) -> str:
-        """Keep `data` for `audience` (added to the one it has); its name, hex SHA-256.
+        """Keep at most `MAX_WHOLE` bytes for `audience` (added to the one they have); their name.
 
         Raises:
             StorageError: too large, over the quota, or the disk refuses.
         """
-        if len(data) > MAX_BLOB:
-            raise StorageError(f"a blob of {len(data)} bytes, at most {MAX_BLOB} are kept")
-        if len(audience.devices) > MAX_DEVICES:
-            raise StorageError(f"an audience has at most {MAX_DEVICES} devices")
-        name = hashlib.sha256(data).hexdigest()
+        if len(data) > MAX_WHOLE:
+            raise StorageError(
+                f"a blob of {len(data)} bytes, at most {MAX_WHOLE} are put in one piece",
+                cure="put it as a stream or a file",
+            )
+        name = name_of(data)
         with self._lock:
-            known = self._audience(name)
-            if known is None:
-                used = self._db.execute("SELECT coalesce(sum(size), 0) FROM blobs").fetchone()[0]
-                if used + len(data) > self._quota:
-                    raise StorageError(
-                        f"the blob store is full ({used} of {self._quota} bytes)",
-                        where=str(self._folder or "memory"),
-                        cure="drop what is not needed or raise the quota",
-                    )
-                self._write(name, data)
-            wider = audience | (known or NOBODY)
-            devices = b"".join(sorted(wider.devices))
-            try:
-                with self._db:
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)",
-                        (name, len(data), wider.public, devices),
-                    )
-            except sqlite3.Error as error:
-                raise refusal(error) from error
+            if self._widen(name, audience):
+                return name
+        return self.put_stream((data,), audience)
+
+    def put_file(self, path: Path, audience: Audience = NOBODY) -> str:
+        """Keep a copy of a file. Raises StorageError, also when the file cannot be read."""
+        try:
+            with path.open("rb") as file:
+                return self.put_stream(file, audience)
+        except OSError as error:
+            raise StorageError(f"cannot read: {error.strerror}", where=str(path)) from error
+
+    def put_stream(self, source: Source, audience: Audience = NOBODY) -> str:
+        """Keep what a file or an iterator of bytes gives, at most `MAX_BLOB`; its name.
+
+        Holds one chunk in memory. Raises StorageError: too large, over the quota, or the disk.
+        """
+        _check_audience(audience)
+        title, draft = self._files.draft()
+        size, leaves, small = 0, bytearray(), hashlib.sha256()
+        try:
+            for piece in pieces_of(source):
+                if size + len(piece) > MAX_BLOB:
+                    raise StorageError(f"a blob of more than {MAX_BLOB} bytes is not kept")
+                self._reserve(len(piece))
+                if size == 0:
+                    small.update(piece)
+                draft.write(size, piece)
+                size += len(piece)
+                leaves += leaf(piece)
+            draft.close()
+            if size > CHUNK:
+                name, tree = Manifest(size, bytes(leaves)).name, bytes(leaves)
+            else:
+                name, tree = small.hexdigest(), b""
+            with self._lock:
+                if not self._widen(name, audience):
+                    self._remove(name)  # a partial, or what a crash left
+                    self._files.keep(name, title)
+                    self._insert(name, size, audience, tree)
+        finally:
+            draft.close()
+            self._files.discard(title)
+            with self._lock:
+                self._reserved -= size
         return name
 
-    def get(self, name: str) -> bytes:
-        """The bytes. Raises StorageError: not here, or damaged on the disk."""
-        if not self.has(name):
-            raise StorageError("no such blob", where=name)
+    def begin(self, manifest: Manifest) -> Partial:
+        """A large blob that is about to be fetched; what an earlier try got is found again.
+
+        End it with `finish` or `pause`. Raises StorageError: no room, or somebody fetches it now.
+        """
+        name = manifest.name
+        with self._lock:
+            if name in self._open:
+                raise StorageError("that blob is being fetched already", where=name)
+            query = "SELECT size FROM partials WHERE name = ?"
+            if self._db.execute(query, (name,)).fetchone() is None:
+                self._limit_partials()
+                self._make_room(manifest.size)
+                row = (name, manifest.size, self._clock(), manifest.leaves)
+                self._write("INSERT INTO partials VALUES (?, ?, ?, ?)", row)
+                self._used += manifest.size
+            else:
+                self._write("UPDATE partials SET used = ? WHERE name = ?", (self._clock(), name))
+            self._open.add(name)
         try:
-            data = self._memory[name] if self._folder is None else self._path(name).read_bytes()
-        except OSError as error:
-            raise StorageError(f"cannot read the blob: {error.strerror}", where=name) from error
-        if hashlib.sha256(data).hexdigest() != name:
-            raise StorageError("the blob is damaged", where=name, cure="drop it and fetch it again")
+            return Partial(name, manifest, self._files.partial(name))
+        except BaseException:
+            with self._lock:
+                self._open.discard(name)
+            raise
+
+    def finish(self, partial: Partial, audience: Audience = NOBODY) -> None:
+        """A partial that misses nothing becomes a blob. Raises StorageError."""
+        name, manifest = partial.name, partial.manifest
+        if partial.missing():
+            raise StorageError("a blob is finished when all its chunks are there", where=name)
+        partial.close()
+        with self._lock:
+            self._open.discard(name)
+            if self._widen(name, audience):  # somebody put the same bytes meanwhile
+                self._files.discard_partial(name)
+            else:
+                self._files.keep_partial(name)
+                self._insert(name, manifest.size, audience, manifest.leaves)
+            self._write("DELETE FROM partials WHERE name = ?", (name,))
+            self._used -= manifest.size
+
+    def pause(self, partial: Partial) -> None:
+        """Keep what a partial has, for a later `begin`."""
+        partial.close()
+        with self._lock:
+            self._open.discard(partial.name)
+
+    # reading
+
+    def get(self, name: str) -> bytes:
+        """The bytes. Raises StorageError: not here, over `MAX_WHOLE`, or damaged on the disk."""
+        size = self.size(name)
+        if size > MAX_WHOLE:
+            raise StorageError(f"a blob of {size} bytes is read in chunks", where=name)
+        return b"".join(self.chunks(name))
+
+    def size(self, name: str) -> int:
+        """Bytes. Raises StorageError: not here."""
+        with self._lock:
+            row = self._row(name)
+        if row is None:
+            raise StorageError("no such blob", where=name)
+        return row.size
+
+    def manifest(self, name: str) -> Manifest | None:
+        """A large blob's manifest, None for a small one's. Raises StorageError: not here."""
+        with self._lock:
+            query = "SELECT size, leaves FROM blobs WHERE name = ?"
+            row = self._db.execute(query, (name,)).fetchone()
+        if row is None:
+            raise StorageError("no such blob", where=name)
+        return Manifest(row[0], row[1]) if row[0] > CHUNK else None
+
+    def read_chunk(self, name: str, index: int) -> bytes:
+        """One chunk as it is on the disk, for those who check it. Raises StorageError."""
+        size = self.size(name)
+        if not 0 <= index < count_of(size):
+            raise StorageError(f"the blob has no chunk {index}", where=name)
+        data = self._files.read(name, index * CHUNK, CHUNK)
+        if len(data) != min(CHUNK, size - index * CHUNK):
+            raise _damaged(name)
         return data
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The chunks in order, each checked. Raises StorageError, on the way too."""
+        manifest = self.manifest(name)
+        for index in range(manifest.count if manifest else 1):
+            data = self.read_chunk(name, index)
+            try:
+                if manifest:
+                    manifest.check(index, data)
+                else:
+                    check_small(name, data)
+            except ProtocolError as error:
+                raise _damaged(name) from error
+            yield data
+
+    def copy_to(self, name: str, path: Path) -> None:
+        """Write the checked bytes to a file, atomically. Raises StorageError."""
+        copy_out(self.chunks(name), path)
 
     def has(self, name: str) -> bool:
         with self._lock:
-            return self._audience(name) is not None
+            return self._row(name) is not None
 
     def allows(self, peer: bytes, name: str) -> bool:
         """Whether `peer` (public key) is in the blob's audience."""
+        return peer in self.audience(name)
+
+    def audience(self, name: str) -> Audience:
+        """Who may fetch a blob; nobody one that is not here."""
         with self._lock:
-            audience = self._audience(name)
-        return audience is not None and peer in audience
+            row = self._row(name)
+        return row.audience if row else NOBODY
+
+    # letting go
 
     def drop(self, name: str) -> None:
         """Forget a blob; nothing happens when it is not here."""
-        with self._lock, self._db:
-            self._db.execute("DELETE FROM blobs WHERE hash = ?", (name,))
-            self._memory.pop(name, None)
-            if self._folder is not None and is_name(name):
-                self._path(name).unlink(missing_ok=True)
+        with self._lock:
+            self._remove(name)
 
-    def _audience(self, name: str) -> Audience | None:
-        row = self._db.execute(
-            "SELECT public, devices FROM blobs WHERE hash = ?", (name,)
-        ).fetchone()
+    def gc(self, keep: int = 0) -> int:
+        """Let go what nobody needs, until at most `keep` bytes are used; bytes that were freed.
+
+        What is referred to stays, and what was used in the last `fresh` seconds.
+        """
+        freed = 0
+        for name, size in self._files.names():
+            with self._lock:
+                query = "SELECT name FROM blobs WHERE name = ?1 UNION ALL"
+                query += " SELECT name FROM partials WHERE name = ?1"
+                if self._db.execute(query, (name,)).fetchone() is None:
+                    self._files.delete(name)
+                    freed += size
+        with self._lock:
+            return freed + self._evict(keep)
+
+    # inside; all of it with the lock held
+
+    def _row(self, name: str) -> _Row | None:
+        query = "SELECT size, public, devices, used FROM blobs WHERE name = ?"
+        row = self._db.execute(query, (name,)).fetchone()
         if row is None:
             return None
-        keys = (row[1][i : i + PUBLIC_SIZE] for i in range(0, len(row[1]), PUBLIC_SIZE))
-        return Audience(public=bool(row[0]), devices=frozenset(keys))
+        now = self._clock()
+        if row[3] < now - _TOUCH:
+            self._write("UPDATE blobs SET used = ? WHERE name = ?", (now, name))
+        keys = (row[2][i : i + PUBLIC_SIZE] for i in range(0, len(row[2]), PUBLIC_SIZE))
+        return _Row(row[0], Audience(public=bool(row[1]), devices=frozenset(keys)), row[3])
 
-    def _write(self, name: str, data: bytes) -> None:
-        if self._folder is None:
-            self._memory[name] = data
+    def _widen(self, name: str, audience: Audience) -> bool:
+        """Add to the audience of a blob that is here; whether it is."""
+        _check_audience(audience)
+        row = self._row(name)
+        if row is None:
+            return False
+        wider = audience | row.audience
+        if wider != row.audience:
+            _check_audience(wider)
+            query = "UPDATE blobs SET public = ?, devices = ? WHERE name = ?"
+            self._write(query, (wider.public, b"".join(sorted(wider.devices)), name))
+        return True
+
+    def _insert(self, name: str, size: int, audience: Audience, leaves: bytes) -> None:
+        devices = b"".join(sorted(audience.devices))
+        row = (name, size, audience.public, devices, self._clock(), leaves)
+        self._write("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._used += size
+
+    def _remove(self, name: str) -> None:
+        """The index first: what a crash leaves is a file without a name."""
+        if name in self._open:
             return
-        path = self._path(name)
-        draft = path.with_name(f".{name}.{secrets.token_hex(8)}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data)
-            draft.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+        for table in ("blobs", "partials"):
+            query = f"DELETE FROM {table} WHERE name = ? RETURNING size"  # noqa: S608 - of two
+            for (size,) in self._write(query, (name,)):
+                self._used -= size
+        self._files.delete(name)
+
+    def _reserve(self, count: int) -> None:
+        with self._lock:
+            self._make_room(count)
+            self._reserved += count
+
+    def _make_room(self, count: int) -> None:
+        left = self._quota - self._reserved - count
+        if self._used <= left:
+            return
+        evictable = sum(size for _, size in self._unused())
+        if self._used - evictable > left:
             raise StorageError(
-                f"cannot write a blob: {error.strerror}",
-                where=str(self._folder),
-                cure="free some space, or choose another home folder",
-            ) from error
+                f"the blob store is full ({self._used + self._reserved} of {self._quota} bytes)",
+                where=str(self._folder or "memory"),
+                cure="drop what is not needed or raise the quota",
+            )
+        self._evict(left)
 
-    def _path(self, name: str) -> Path:
-        assert self._folder is not None
-        return self._folder / name[:2] / name
+    def _evict(self, keep: int) -> int:
+        before = self._used
+        for name, _ in self._unused():
+            if self._used <= keep:
+                break
+            self._remove(name)
+        return before - self._used
 
+    def _unused(self) -> list[tuple[str, int]]:
+        rows = self._db.execute(UNUSED, (self._clock() - self._fresh,)).fetchall()
+        return [(name, size) for name, size, _ in rows if name not in self._open]
 
-class BlobCarrier(Protocol):
-    """How blobs travel: TLS between real devices, memory in a simulation."""
+    def _limit_partials(self) -> None:
+        rows = self._db.execute("SELECT name FROM partials ORDER BY used").fetchall()
+        idle = [name for (name,) in rows if name not in self._open]
+        if len(rows) >= MAX_PARTIALS:
+            if not idle:
+                raise StorageError(f"{MAX_PARTIALS} blobs are being fetched already")
+            self._remove(idle[0])
 
-    async def listen(self, contact: Contact, answer: Answer) -> None:
-        """Serve at the contact's address. Raises OSError when it is taken."""
-
-    async def fetch(self, contact: Contact, name: str) -> bytes:
-        """The bytes that the contact gives for a blob. Raises NetworkError, ProtocolError."""
-
-    async def close(self) -> None:
-        """Stop serving, close connections."""
-
-
-async def fetch_from(
-    carrier: BlobCarrier, contacts: Sequence[Contact], name: str, rng: random.Random
-) -> bytes:
-    """A blob from the first of several holders that has it, checked against its name.
-
-    Raises:
-        NetworkError: in `FETCH_ROUNDS` rounds nobody gave it; says why for each.
-    """
-    retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(FETCH_ROUNDS),
-        wait=lambda _: rng.uniform(0.1, 0.3),
-        retry=tenacity.retry_if_exception_type(NetworkError),
-        reraise=True,
-    )
-    return await retrying(_round, carrier, contacts, name)
-
-
-def check_name(name: str) -> str:
-    """`name` if it is a hex SHA-256. Raises BadEncoding."""
-    if not is_name(name):
-        raise BadEncoding(f"not the name of a blob: {name[:80]!r}")
-    return name
-
-
-def is_name(name: str) -> bool:
-    return len(name) == 64 and all(letter in "0123456789abcdef" for letter in name)
-
-
-async def _round(carrier: BlobCarrier, contacts: Sequence[Contact], name: str) -> bytes:
-    faults: list[str] = []
-    for contact in contacts:
+    def _write(self, query: str, values: tuple[object, ...]) -> list[tuple[int]]:
         try:
-            data = await carrier.fetch(contact, check_name(name))
-            await _check(data, name)
-        except (NetworkError, ProtocolError) as error:
-            faults.append(str(error))
-            continue
-        return data
-    raise NetworkError(
-        f"no holder gave the blob: {'; '.join(faults) or 'none is known'}",
-        where=name,
-        cure="is a device that holds it up, and may this one have it?",
-    )
+            with self._db:
+                return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._db.refusal(error) from error
 
 
-async def _check(data: bytes, name: str) -> None:
-    found = (
-        hashlib.sha256(data) if len(data) < _BIG else await asyncio.to_thread(hashlib.sha256, data)
-    )
-    if found.hexdigest() != name:
-        raise ProtocolError("a holder gave other bytes than the blob's", where=name)
+def _check_audience(audience: Audience) -> None:
+    if len(audience.devices) > MAX_DEVICES:
+        raise StorageError(f"an audience has at most {MAX_DEVICES} devices")
+
+
+def _damaged(name: str) -> StorageError:
+    return StorageError("the blob is damaged", where=name, cure="drop it and fetch it again")

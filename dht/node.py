@@ -12,16 +12,22 @@ import logging
 import random
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from pockethive.core.errors import Failure, NetworkError, ProtocolError
 from pockethive.dht import puzzle, wire
-from pockethive.dht.blobs import Allow, BlobCarrier, BlobStore, fetch_from
+from pockethive.dht.audience import NOBODY, Allow, Audience
+from pockethive.dht.blobs import BlobStore
+from pockethive.dht.carrier import Answer, BlobCarrier
 from pockethive.dht.contact import Contact
+from pockethive.dht.exchange import Directory, Exchange
+from pockethive.dht.fetching import Fetcher
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.limits import is_loopback
 from pockethive.dht.protocol import Handler, HiveProtocol
+from pockethive.dht.providers import Provider
 from pockethive.dht.reach import Reachability
 from pockethive.dht.record import Record, sign_tombstone
 from pockethive.dht.rules import Rules
@@ -48,8 +54,7 @@ class Node:
         self._handlers: dict[str, Handler] = {}
         self._closing = contextlib.AsyncExitStack()
         self._server: HiveServer | None = None
-        self._blobs: BlobStore | None = None
-        self._carrier: BlobCarrier | None = None
+        self._exchange: Exchange | None = None
         self._contact: Contact | None = None
         self._allow: Allow | None = None
         self._random = random.Random(settings.randbytes(16))  # noqa: S311 - jitter, no secret
@@ -87,7 +92,7 @@ class Node:
 
     async def stop(self) -> None:
         """Close everything; a stopped node can be started again."""
-        self._server = self._blobs = self._carrier = self._contact = None
+        self._server = self._exchange = self._contact = None
         await self._closing.aclose()
 
     # the DHT
@@ -194,27 +199,57 @@ class Node:
     @property
     def blobs(self) -> BlobStore:
         """What this device holds. Any thread."""
-        if self._blobs is None:
-            raise NetworkError("this node does not run", cure="await start() first")
-        return self._blobs
+        return self._exchanging.store
 
     def allow_blobs(self, allow: Allow) -> None:
-        """Decide who may fetch: `allow(peer's key, hash)` instead of the audience in the store.
+        """Decide who may fetch: `allow(peer's key, name)` instead of the audience in the store.
 
         It is called on worker threads.
         """
         self._allow = allow
+        if self._exchange is not None:
+            self._exchange.allow = allow
 
-    async def fetch_from(self, contacts: Sequence[Contact], name: str) -> bytes:
-        """A blob, from here or from the first of these holders that gives it, checked.
+    async def fetch(
+        self,
+        name: str,
+        holders: Sequence[Contact] = (),
+        *,
+        to: Path | None = None,
+        audience: Audience = NOBODY,
+    ) -> int:
+        """Bring a blob here, from these holders, then from those that provider records name.
+
+        It is kept for `audience`, and with `to` also written to that file. What was got of a large
+        one stays when this fails or ends early, and the next call goes on from there. Its size.
 
         Raises:
             NetworkError: nobody gave it.
+            StorageError: there is no room for it, or it is damaged here.
         """
-        if self.blobs.has(name):
-            return await asyncio.to_thread(self.blobs.get, name)
-        assert self._carrier is not None
-        return await fetch_from(self._carrier, contacts, name, self._random)
+        return await self._exchanging.fetch(name, holders, to, audience)
+
+    async def fetch_from(self, contacts: Sequence[Contact], name: str) -> bytes:
+        """A blob's bytes, from here or from these holders. A small one is not kept here.
+
+        Raises:
+            NetworkError: nobody gave it.
+            StorageError: it is too large to be had in one piece, or there is no room for it.
+        """
+        return await self._exchanging.read(name, contacts)
+
+    async def provide(self, name: str) -> int:
+        """Announce that this device gives a blob, until it is gone; how many copies there are.
+
+        Raises:
+            StorageError: it is not here, or nobody may fetch it.
+            ProtocolError: the rules of this node refuse.
+        """
+        return await self._exchanging.provide(name)
+
+    async def providers(self, name: str) -> tuple[Provider, ...]:
+        """The other devices that say they give a blob. Raises BadEncoding: not a name."""
+        return await self._exchanging.providers(name)
 
     # what is known
 
@@ -248,6 +283,12 @@ class Node:
         return self._server
 
     @property
+    def _exchanging(self) -> Exchange:
+        if self._exchange is None:
+            raise NetworkError("this node does not run", cure="await start() first")
+        return self._exchange
+
+    @property
     def _protocol(self) -> HiveProtocol:
         return self._running.protocol
 
@@ -271,21 +312,38 @@ class Node:
         stack.callback(storage.close)
         witness = Witness(self.rules, settings.clock, home and home / "cells.sqlite")
         stack.push_async_callback(witness.close)
-        blobs = BlobStore(home and home / "blobs", quota=settings.blob_bytes)
+        folder = home and home / "blobs"
+        blobs = BlobStore(folder, quota=settings.blob_bytes, clock=settings.clock)
         stack.callback(blobs.close)
         carrier = settings.carrier(self.identity)
         stack.push_async_callback(carrier.close)
-        self._blobs = blobs
-        server = await self._listen(storage, carrier)
+        exchange = self._exchange_of(blobs, carrier)
+        server = await self._listen(storage, carrier, exchange.answer)
         stack.push_async_callback(_stop_server, server)
         upkeep = asyncio.create_task(server.upkeep(), name="pockethive-upkeep")
         stack.push_async_callback(_cancel, upkeep)
+        renewal = asyncio.create_task(exchange.announcements.renew(), name="pockethive-providers")
+        stack.push_async_callback(_cancel, renewal)
         self._handlers[WITNESS] = witness.decide
         server.protocol.handlers = self._handlers
-        self._server, self._carrier = server, carrier
+        self._server, self._exchange = server, exchange
         self._contact = self._own_contact(server)
 
-    async def _listen(self, storage: RecordStore, carrier: BlobCarrier) -> HiveServer:
+    def _exchange_of(self, blobs: BlobStore, carrier: BlobCarrier) -> Exchange:
+        directory = Directory(
+            identity=self.identity,
+            contact=lambda: self.contact,
+            put=self.put,
+            get=self.get,
+            clock=self.settings.clock,
+        )
+        exchange = Exchange(blobs, Fetcher(blobs, carrier, self._random), directory)
+        exchange.allow = self._allow
+        return exchange
+
+    async def _listen(
+        self, storage: RecordStore, carrier: BlobCarrier, answer: Answer
+    ) -> HiveServer:
         """UDP and TCP on one port; a free port whose TCP twin is taken is given back."""
         host, port = self.settings.listen
         for left in range(_PORT_TRIES if port == 0 else 1, 0, -1):
@@ -293,7 +351,8 @@ class Node:
             try:
                 await server.listen(port, host)
                 bound = server.transport.get_extra_info("sockname")[1]
-                await carrier.listen(Contact(self.identity.public, host, bound), self._answer)
+                carrier.counters = server.protocol.counters
+                await carrier.listen(Contact(self.identity.public, host, bound), answer)
                 return server
             except OSError as error:
                 if server.transport is not None:
@@ -301,17 +360,6 @@ class Node:
                 if port or left == 1 or error.errno != errno.EADDRINUSE:
                     raise _listen_error(error, host, port) from error
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _answer(self, peer: bytes, name: str) -> bytes | None:
-        """On a worker thread: the blob, if it is here and this peer may have it."""
-        allow = self._allow or self.blobs.allows
-        if not self.blobs.has(name) or not allow(peer, name):
-            return None
-        try:
-            return self.blobs.get(name)
-        except Failure as error:
-            log.warning("a blob cannot be served: %s", error)
-            return None
 
     def _own_contact(self, server: HiveServer) -> Contact:
         host, port = server.transport.get_extra_info("sockname")[:2]

@@ -6,9 +6,10 @@ the same rules keeps the same records and gives the same answer from the same ce
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from pockethive.core.errors import BadEncoding, ProtocolError
+from pockethive.dht.providers import LIFE, MAX_PROVIDER_BODY, PROVIDER, check_provider
 from pockethive.dht.record import MAX_BODY, Record
 
 NOTE = "note"
@@ -31,6 +32,10 @@ class KindLimit:
     max_slots: int = 64
     max_own: int = 16
     removable: bool = True
+
+
+PROVIDERS: Final = KindLimit(max_body=MAX_PROVIDER_BODY, max_ttl=2 * LIFE, max_own=1)
+"""Bounds of provider records, the same wherever they are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +99,23 @@ def _equal(author: bytes) -> int:  # noqa: ARG001 - a rank that looks at nobody
 
 
 class OpenRules:
-    """Rules of a node that stands alone: anyone's notes, and write-once registers.
+    """Rules of a node that stands alone: notes, providers of blobs, and write-once registers.
 
     A witness request is a name of 20 bytes followed by a value; the reply is the value that the
     register holds, which is the first one it was given.
     """
 
     def limit(self, kind: str) -> KindLimit:
+        if kind == PROVIDER:
+            return PROVIDERS
         if kind != NOTE:
             raise ProtocolError(f"this node does not store {kind!r} records")
         return KindLimit()
 
-    def check(self, record: Record, now: float) -> None:
+    def check(self, record: Record, now: float) -> None:  # noqa: ARG002 - notes have no age
         """Notes need nothing beyond their signature, size and expiry."""
+        if record.kind == PROVIDER:
+            check_provider(record)
 
     def fits(self, record: Record, held: Held) -> None:
         """Notes contradict nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pockethive.dht.blobs import BlobCarrier
+from pockethive.dht.carrier import BlobCarrier
 from pockethive.dht.identity import Identity
 from pockethive.dht.limits import Limits
 from pockethive.dht.tls import TlsCarrier

@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 import random
 import selectors
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from pockethive.core.errors import NetworkError
-from pockethive.dht.blobs import Answer
+from pockethive.dht.carrier import Answer, Kind, Reply, missing
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 from pockethive.dht.node import Node
@@ -197,22 +198,26 @@ class VirtualCarrier:
     def __init__(self, net: VirtualNet, identity: Identity) -> None:
         self._net, self._identity = net, identity
         self._address: Address | None = None
+        self.counters: Counter[str] = Counter()
 
     async def listen(self, contact: Contact, answer: Answer) -> None:
         self._address = contact.address
         self._net.answers[contact.address] = contact.public, answer
 
-    async def fetch(self, contact: Contact, name: str) -> bytes:
+    async def ask(self, contact: Contact, name: str, index: int) -> Reply:
         assert self._address is not None
         await asyncio.sleep(2 * self._net.delay())
         public, answer = self._net.answers.get(contact.address, (b"", None))
         cut = self._net.blocked(self._address, contact.address)
         if answer is None or public != contact.public or cut:
             raise NetworkError("no blob server there", where=f"{contact.host}:{contact.port}")
-        data = answer(self._identity.public, name)
-        if data is None:
-            raise NetworkError("that device does not give the blob", where=contact.host)
-        return data
+        reply = answer(self._identity.public, name, index)
+        if reply.kind is Kind.REFUSED:
+            raise missing(contact)
+        return reply
+
+    def hang_up(self, contact: Contact) -> None:
+        """There is no connection."""
 
     async def close(self) -> None:
         if self._address is not None:

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from pockethive.core.errors import BadEncoding, NetworkError, StorageError
-from pockethive.dht.blobs import EVERYONE, MAX_BLOB, NOBODY, Answer, Audience, BlobStore, check_name
+from pockethive.dht.blobs import EVERYONE, MAX_WHOLE, NOBODY, Audience, BlobStore
+from pockethive.dht.carrier import HEAD, REFUSED, Kind, Reply
+from pockethive.dht.chunks import check_name
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 from pockethive.dht.testing import hive, somebody
@@ -21,17 +23,24 @@ DATA = b"the same bytes everywhere"
 NAME = hashlib.sha256(DATA).hexdigest()
 
 
+Small = Callable[[bytes, str], bytes | None]
+"""What a server of small blobs gives a peer for a name."""
+
+
 @contextlib.asynccontextmanager
-async def serving(identity: Identity, answer: Answer) -> AsyncIterator[Contact]:
+async def serving(identity: Identity, small: Small) -> AsyncIterator[Contact]:
+    def answer(peer: bytes, name: str, index: int) -> Reply:
+        data = small(peer, name)
+        return REFUSED if data is None else Reply(Kind.WHOLE, data)
+
     carrier = TlsCarrier(identity)
     await carrier.listen(Contact(identity.public, "127.0.0.1", 0), answer)
-    assert carrier._server is not None
-    port = carrier._server.sockets[0].getsockname()[1]
+    assert carrier.server is not None
     try:
-        yield Contact(identity.public, "127.0.0.1", port)
+        yield Contact(identity.public, "127.0.0.1", carrier.server.port)
     finally:
         await carrier.close()
-        assert not carrier._serving
+        assert not carrier.server.serving
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
@@ -79,7 +88,7 @@ def test_a_blob_damaged_on_the_disk_is_not_given(tmp_path: Path) -> None:
 def test_sizes_and_quota_are_bounded(tmp_path: Path) -> None:
     store = BlobStore(tmp_path, quota=100)
     with pytest.raises(StorageError, match="at most"):
-        store.put(bytes(MAX_BLOB + 1))
+        store.put(bytes(MAX_WHOLE + 1))
     store.put(bytes(60))
     with pytest.raises(StorageError, match="full"):
         store.put(b"x" * 60)
@@ -175,7 +184,7 @@ async def test_a_device_fetches_what_its_audience_allows_and_no_more() -> None:
             await friend.fetch_from([maker.contact], NAME)
         with pytest.raises(NetworkError, match="none is known"):
             await other.fetch_from([], NAME)
-        with pytest.raises(NetworkError, match="not the name of a blob"):
+        with pytest.raises(BadEncoding, match="not the name of a blob"):
             await other.fetch_from([maker.contact], "../device.key")
 
 
@@ -184,8 +193,8 @@ async def test_many_fetches_share_few_connections() -> None:
     by_name = {hashlib.sha256(data).hexdigest(): data for data in served}
     async with serving(ANNA, lambda peer, name: by_name[name]) as contact:
         carrier = TlsCarrier(BERT)
-        got = await asyncio.gather(*(carrier.fetch(contact, name) for name in by_name))
-        assert got == served
+        got = await asyncio.gather(*(carrier.ask(contact, name, HEAD) for name in by_name))
+        assert [bytes(reply.data) for reply in got] == served
         assert len(carrier._pool) == 1
         await carrier.close()
 
@@ -193,12 +202,13 @@ async def test_many_fetches_share_few_connections() -> None:
 async def test_a_connection_that_the_server_closed_is_dialled_anew() -> None:
     async with serving(ANNA, lambda peer, name: DATA) as contact:
         carrier = TlsCarrier(BERT)
-        assert await carrier.fetch(contact, NAME) == DATA
-        connection = carrier._pool[contact]
-        assert connection._streams is not None
-        connection._streams[1].transport.abort()
-        assert await carrier.fetch(contact, NAME) == DATA
-        assert carrier._pool[contact] is not connection
+        assert (await carrier.ask(contact, NAME, HEAD)).data == DATA
+        link = carrier._pool[contact].link
+        assert link is not None
+        assert link._transport is not None
+        link._transport.abort()
+        assert (await carrier.ask(contact, NAME, HEAD)).data == DATA
+        assert carrier._pool[contact].link is not link
         await carrier.close()
 
 
