@@ -11,6 +11,7 @@ counted; a chunk is asked of at most `COPIES` holders at a time.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,6 +46,7 @@ class Download:
         self._underway: dict[int, _Underway] = {}
         self._pace: dict[Contact, float] = {}
         self._complete = asyncio.Event()
+        self._checker = ThreadPoolExecutor(1, "pockethive-chunks")  # more would fight over the GIL
         self._news = asyncio.Event()  # set when a chunk is given back
         self.faults: dict[Contact, str] = {}
         self.liars: dict[Contact, str] = {}
@@ -73,6 +75,7 @@ class Download:
                     task.result()
         finally:
             await _end([*tasks, complete])
+            self._checker.shutdown(wait=False, cancel_futures=True)
         if self._left:
             faults = "; ".join(self.faults.values())
             raise NetworkError(f"no holder gave the rest of the blob: {faults}")
@@ -106,7 +109,8 @@ class Download:
             try:
                 self.asked[holder] += 1
                 reply = await self._carrier.ask(holder, self._partial.name, index)
-                await asyncio.to_thread(self._partial.write, index, reply.data)
+                write = self._partial.write
+                await self._loop.run_in_executor(self._checker, write, index, reply.data)
                 self._done(index)
             finally:
                 self._give_back(holder, index)

@@ -212,12 +212,16 @@ def _context(identity: Identity) -> ssl.SSLContext:
     context.num_tickets = 0  # sessions are not resumed
     with tempfile.TemporaryDirectory() as folder:  # mode 0700; ssl reads keys from files only
         file = Path(folder) / "pair.pem"
-        key = identity.tls_key()
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         file.touch(mode=0o600)
-        file.write_bytes(pem + _certificate(identity).public_bytes(Encoding.PEM))
+        file.write_bytes(certificate_pem(identity))
         context.load_cert_chain(file)
     return context
+
+
+def certificate_pem(identity: Identity) -> bytes:
+    """The device's key, secret, and a certificate over it that it signed itself."""
+    key = identity.tls_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key + _certificate(identity).public_bytes(Encoding.PEM)
 
 
 def _certificate(identity: Identity) -> x509.Certificate:
