@@ -27,10 +27,13 @@ class Draft(Protocol):
     """Bytes on their way to a name. Threads may write different places at a time."""
 
     def write(self, offset: int, data: Bytes) -> None:
-        """Raises StorageError."""
+        """A chunk at its place; nobody may change it afterwards. Raises StorageError."""
 
     def read(self, offset: int, count: int) -> bytes:
-        """At most `count` bytes; nothing where nothing was written. Raises StorageError."""
+        """A chunk, at most `count` bytes of it; what was never written is empty or zeros.
+
+        Raises StorageError.
+        """
 
     def close(self) -> None:
         """The bytes stay."""
@@ -130,7 +133,7 @@ class MemoryFiles:
     """Blobs of a node without a home."""
 
     def __init__(self) -> None:
-        self._whole: dict[str, bytes | bytearray] = {}
+        self._whole: dict[str, _MemoryDraft] = {}
         self._drafts: dict[str, _MemoryDraft] = {}
 
     def draft(self) -> tuple[str, Draft]:
@@ -142,16 +145,16 @@ class MemoryFiles:
         return self._drafts.setdefault(name, _MemoryDraft())
 
     def keep(self, name: str, draft: str) -> None:
-        self._whole[name] = self._drafts.pop(draft).data
+        self._whole[name] = self._drafts.pop(draft)
 
     def keep_partial(self, name: str) -> None:
         self.keep(name, name)
 
     def read(self, name: str, offset: int, count: int) -> bytes:
-        data = self._whole.get(name)
-        if data is None:
+        blob = self._whole.get(name)
+        if blob is None:
             raise StorageError("no such blob", where=name)
-        return bytes(memoryview(data)[offset : offset + count])
+        return blob.read(offset, count)
 
     def delete(self, name: str) -> None:
         self._whole.pop(name, None)
@@ -164,7 +167,8 @@ class MemoryFiles:
         self._drafts.pop(name, None)
 
     def names(self) -> Iterator[tuple[str, int]]:
-        yield from ((name, len(data)) for name, data in list(self._whole.items()))
+        for name, blob in list(self._whole.items()):
+            yield name, sum(map(len, blob.chunks.values()))
 
 
 class _DiskDraft:
@@ -191,16 +195,18 @@ class _DiskDraft:
 
 
 class _MemoryDraft:
+    """Keeps the chunks that it is given, without a copy: nobody writes into them any more."""
+
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.chunks: dict[int, Bytes] = {}
 
     def write(self, offset: int, data: Bytes) -> None:
-        if offset > len(self.data):
-            self.data.extend(bytes(offset - len(self.data)))
-        self.data[offset : offset + len(data)] = data
+        assert offset % CHUNK == 0, "what is written is a chunk"
+        self.chunks[offset // CHUNK] = data
 
     def read(self, offset: int, count: int) -> bytes:
-        return bytes(self.data[offset : offset + count])
+        assert offset % CHUNK == 0, "what is read is a chunk"
+        return bytes(memoryview(self.chunks.get(offset // CHUNK, b""))[:count])
 
     def close(self) -> None:
         """Nothing is open."""

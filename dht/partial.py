@@ -23,9 +23,9 @@ class Partial:
         """Hash what is there already; takes about a second for a gigabyte. Raises StorageError."""
         for index in range(self.manifest.count):
             with self._lock:
-                data = b"" if self._closed else self._draft.read(index * CHUNK, CHUNK)
-            if not data:
-                return  # the file ends here, or nobody waits any more
+                if self._closed:
+                    return  # nobody waits any more
+                data = self._draft.read(index * CHUNK, CHUNK)
             try:
                 self.manifest.check(index, data)
             except ProtocolError:
