@@ -344,15 +344,22 @@ def test_a_store_of_a_later_version_is_refused_and_left_as_it_is(
     ).fetchone() == (1,)
 
 
-def test_a_migration_that_fails_leaves_version_1(tmp_path: Path) -> None:
-    old_database(tmp_path, 1, [b"small"])
-    db = sqlite3.connect(tmp_path / "index.sqlite")
-    db.execute("CREATE TABLE pins (in_the_way)")
-    db.commit()
-    db.close()
-    with pytest.raises(StorageError, match="cannot be read"):
-        BlobStore(tmp_path)
-    db = sqlite3.connect(tmp_path / "index.sqlite")
-    assert db.execute("PRAGMA user_version").fetchone() == (1,)
-    assert db.execute("SELECT size FROM blobs").fetchone() == (5,)
-    db.close()
+def test_of_a_damaged_index_is_saved_what_can_be_read(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    names = [store.put(b"%d" % number * 40, EVERYONE) for number in range(400)]
+    store.references.hold("run", names[:50])
+    store.close()
+    file = tmp_path / "index.sqlite"
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = b"damage!!" * 512
+    file.write_bytes(data)
+
+    again = BlobStore(tmp_path)
+    kept = [name for name in names if again.has(name)]
+    assert len(kept) > 200
+    assert all(again.get(name) for name in kept)
+    assert list(tmp_path.glob("index.sqlite.damaged-*"))
+    for number, name in enumerate(names):
+        assert again.put(b"%d" % number * 40) == name, "what was lost is put again"
+    again.close()

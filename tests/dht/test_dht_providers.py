@@ -23,7 +23,7 @@ from pockethive.dht.providers import (
     read_providers,
     sign_provider,
 )
-from pockethive.dht.record import Record, sign_record
+from pockethive.dht.record import Record, sign_record, sign_tombstone
 from pockethive.dht.rules import OpenRules, Rules
 from pockethive.dht.simulation import World
 from pockethive.dht.testing import NOW, hive, note, play, somebody
@@ -84,9 +84,11 @@ def test_what_is_no_provider_record_of_version_1_is_refused(value: dict[str, obj
 
 def test_an_author_has_one_place_a_blob() -> None:
     good = encode({"v": 1, "contact": str(HERE), "size": 1})
-    read_provider(record_with(good))
-    with pytest.raises(BadEncoding):
-        read_provider(record_with(good, slot=b"another"))
+    for rules in all_rules():
+        rules.check(record_with(good), NOW)
+        rules.check(sign_tombstone(ANNA, record_with(good)), NOW)
+        with pytest.raises(BadEncoding, match="one place"):
+            rules.check(record_with(good, slot=b"another"), NOW)
 
 
 @given(st.binary(max_size=500))
