@@ -16,6 +16,9 @@ it can be used on its own:
     what peers may ask          methods.py      how long to wait               rtt.py
     true XOR neighbours         routing.py      iterative lookup               lookup.py
     put, get, upkeep            server.py       the node people use            node.py
-    content-addressed files     blobs.py        pinned TLS between devices     tls.py
+    names, trees, manifests     chunks.py       content-addressed files        blobs.py
+    who needs which blob        references.py   private blobs                  sealed_blob.py
+    pinned TLS between devices  tls.py          from several holders at once   download.py
+    who gives a blob            providers.py    what a node does with blobs    exchange.py
     local discovery             mdns.py         virtual clock and network      simulation.py
 """

@@ -45,6 +45,11 @@ def test_a_larger_blob_is_named_by_its_tree_and_size() -> None:
     assert manifest.count == 3
     assert Manifest.decode(manifest.name, manifest.encode()) == manifest
     assert name_of(LARGE + b"\x00") != name_of(LARGE)
+    parts = [LARGE[start : start + 2**20] for start in range(0, len(LARGE), 2**20)]
+    root = rfc6962([hashlib.sha256(b"\x00" + part).digest() for part in parts])
+    text = len(LARGE).to_bytes(8, "big") + root
+    named = hashlib.blake2b(text, digest_size=32, person=b"pockethive-tree1").hexdigest()
+    assert name_of(LARGE) == named, "as docs/wire.md says"
     # Pinned: blobs that are kept today must be found tomorrow.
     assert name_of(bytes(CHUNK + 1)) == PINNED
 

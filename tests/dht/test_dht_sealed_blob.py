@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,18 @@ def test_a_blob_does_not_open_with_another_key() -> None:
         assert caught.value.where == "blob-seal"
     with pytest.raises(ProtocolError, match="32 bytes"):
         open_blob(store, name, b"short")
+    store.close()
+
+
+def test_a_sealed_piece_is_what_the_wires_page_says() -> None:
+    store = BlobStore()
+    name, key = seal_blob(store, PRIVATE)
+    cipher = ChaCha20Poly1305(key)
+    for number, piece in enumerate(store.chunks(name)):
+        data = b"pockethive/1 sealed-blob" + number.to_bytes(8, "big") + bytes([number == 3])
+        plain = cipher.decrypt(number.to_bytes(12, "big"), piece[1:], data)
+        assert piece[0] == 1
+        assert plain == PRIVATE[number * (2**20 - 17) :][: 2**20 - 17]
     store.close()
 
 
