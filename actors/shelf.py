@@ -6,7 +6,6 @@ after a restart a blob is served again once somebody with the right to name its 
 
 from collections import OrderedDict
 from collections.abc import Callable
-from hashlib import sha256
 from threading import Lock
 
 from pockethive.core.canonical import to_text
@@ -30,10 +29,8 @@ class Shelf:
         self._lock = Lock()
 
     def keep(self, data: bytes, label: Label) -> str:
-        """Keep `data`; returns its SHA-256 in hex. The narrower label wins when kept twice."""
-        store, sha = self._store(), sha256(data).hexdigest()
-        if not store.has(sha):
-            store.put(data, NOBODY)
+        """Keep `data`; returns its name as a blob. The narrower label wins when kept twice."""
+        sha = self._store().put(data, NOBODY)
         with self._lock:
             known = self._labels.pop(sha, label)
             self._labels[sha] = min(known, label, key=lambda one: one.width)

@@ -111,7 +111,7 @@ class Fetcher:
                     timeout=_STAGGER if waiting else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                for task in done:
+                for task in [one for one in asks if one in done]:  # a set has no order to repeat
                     holder = asks.pop(task)
                     try:
                         return task.result()

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pockethive.core.canonical import decode_object, digest, encode
-from pockethive.core.errors import BadEncoding, BadInvitation, PocketHiveError, ProtocolError
+from pockethive.core.errors import (
+    BadEncoding,
+    BadInvitation,
+    NetworkError,
+    ProtocolError,
+    StorageError,
+)
 from pockethive.dht.chunks import MAX_BLOB, check_name
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
@@ -118,6 +124,8 @@ class Announcements:
             for name in tuple(self._names):
                 try:
                     await self._announce(name)
-                except PocketHiveError as error:  # it is no longer here, or no longer given
+                except NetworkError as error:
+                    log.debug("a blob is announced later: %s", error)
+                except (StorageError, ProtocolError) as error:  # no longer here, or not given
                     self._names.pop(name, None)
                     log.debug("a blob is announced no more: %s", error)
