@@ -11,7 +11,8 @@ from typing import Final
 
 from pockethive.core.canonical import digest
 from pockethive.core.errors import ProtocolError
-from pockethive.dht.carrier import FRAME, HEAD, Kind
+from pockethive.dht import reasons
+from pockethive.dht.carrier import HEAD, Kind
 from pockethive.dht.chunks import CHUNK, MAX_MANIFEST
 from pockethive.dht.identity import PUBLIC_SIZE, SIGNATURE_SIZE
 
@@ -54,10 +55,12 @@ def unpack_answer(head: bytes | bytearray, index: int) -> tuple[Kind, int]:
     """
     number, size = ANSWER.unpack(head)
     if number not in iter(Kind):
-        raise ProtocolError(f"an answer of unknown kind {number}", where=FRAME)
+        raise ProtocolError(f"an answer of unknown kind {number}", where=reasons.BLOB_FRAME)
     kind = Kind(number)
     if kind is not Kind.REFUSED and (kind is Kind.CHUNK) == (index == HEAD):
-        raise ProtocolError("an answer to another question", where=FRAME)
+        raise ProtocolError("an answer to another question", where=reasons.BLOB_FRAME)
     if size > _LARGEST[kind]:
-        raise ProtocolError(f"an answer of {size} bytes, at most {_LARGEST[kind]}", where=FRAME)
+        raise ProtocolError(
+            f"an answer of {size} bytes, at most {_LARGEST[kind]}", where=reasons.BLOB_FRAME
+        )
     return kind, size

@@ -16,16 +16,6 @@ from pockethive.dht.contact import Contact
 HEAD: Final = 2**32 - 1
 """The index that asks for a small blob itself, or for a large one's manifest."""
 
-FRAME: Final = "blob-frame"
-"""Reason: a frame out of shape or over its bound."""
-PROOF: Final = "blob-proof"
-"""Reason: a client that cannot prove its key."""
-HANDSHAKE: Final = "blob-handshake"
-"""Reason: a connection that ended before it was one."""
-
-BUSY: Final = "blob-busy"
-"""Reason: more connections than one peer or address may have."""
-
 
 class Kind(IntEnum):
     """What an answer's bytes are."""

@@ -16,16 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pockethive.core.errors import BadEncoding, ProtocolError
+from pockethive.dht import reasons
 
 CHUNK: Final = 2**20
 MAX_CHUNKS: Final = 2**15
 MAX_BLOB: Final = CHUNK * MAX_CHUNKS  # 32 GiB: its manifest still fits into one frame
 LEAF_SIZE: Final = 32
 
-MANIFEST: Final = "blob-manifest"
-"""Reason: a manifest that does not lead to the blob's name."""
-BYTES: Final = "blob-bytes"
-"""Reason: bytes that are not the chunk's."""
 
 _VERSION = 1
 _HEAD = struct.Struct(">BQ")
@@ -48,9 +45,9 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if not CHUNK < self.size <= MAX_BLOB:
-            raise BadEncoding(f"a tree over {self.size} bytes", where=MANIFEST)
+            raise BadEncoding(f"a tree over {self.size} bytes", where=reasons.BLOB_MANIFEST)
         if len(self.leaves) != LEAF_SIZE * self.count:
-            raise BadEncoding("not one hash for every chunk", where=MANIFEST)
+            raise BadEncoding("not one hash for every chunk", where=reasons.BLOB_MANIFEST)
 
     @property
     def count(self) -> int:
@@ -75,11 +72,11 @@ class Manifest:
             BadEncoding: malformed, of another version, or another blob's.
         """
         if not _HEAD.size < len(data) <= MAX_MANIFEST or data[0] != _VERSION:
-            raise BadEncoding("not a manifest of version 1", where=MANIFEST)
+            raise BadEncoding("not a manifest of version 1", where=reasons.BLOB_MANIFEST)
         _, size = _HEAD.unpack_from(data)
         manifest = cls(size, bytes(data[_HEAD.size :]))
         if manifest.name != name:
-            raise BadEncoding("the manifest is another blob's", where=MANIFEST)
+            raise BadEncoding("the manifest is another blob's", where=reasons.BLOB_MANIFEST)
         return manifest
 
     def length(self, index: int) -> int:
@@ -90,7 +87,9 @@ class Manifest:
         """Raises ProtocolError unless these are the bytes of chunk `index`."""
         start = index * LEAF_SIZE
         if len(chunk) != self.length(index) or leaf(chunk) != self.leaves[start:][:LEAF_SIZE]:
-            raise ProtocolError(f"other bytes than chunk {index} of the blob", where=BYTES)
+            raise ProtocolError(
+                f"other bytes than chunk {index} of the blob", where=reasons.BLOB_BYTES
+            )
 
 
 def leaf(chunk: Bytes) -> bytes:
@@ -112,7 +111,7 @@ def name_of(data: Bytes) -> str:
 def check_small(name: str, data: Bytes) -> None:
     """Raises ProtocolError unless these are the bytes of a blob of one chunk."""
     if len(data) > CHUNK or hashlib.sha256(data).hexdigest() != name:
-        raise ProtocolError("other bytes than the blob's", where=BYTES)
+        raise ProtocolError("other bytes than the blob's", where=reasons.BLOB_BYTES)
 
 
 def count_of(size: int) -> int:

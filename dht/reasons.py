@@ -43,6 +43,13 @@ REFUSED: Final = "refused"
 STORAGE: Final = "storage"
 TIMEOUT: Final = "timeout"
 UNREACHABLE: Final = "unreachable"
+BLOB_FRAME: Final = "blob-frame"
+BLOB_PROOF: Final = "blob-proof"
+BLOB_HANDSHAKE: Final = "blob-handshake"
+BLOB_BUSY: Final = "blob-busy"
+BLOB_MANIFEST: Final = "blob-manifest"
+BLOB_BYTES: Final = "blob-bytes"
+BLOB_SEAL: Final = "blob-seal"
 INTERNAL: Final = "internal"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -78,6 +85,13 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         STORAGE: "a record that could not be written",
         TIMEOUT: "a peer that did not answer",
         UNREACHABLE: "an address that the system cannot send to",
+        BLOB_FRAME: "a blob frame out of shape or over its bound",
+        BLOB_PROOF: "a blob client that cannot prove its key",
+        BLOB_HANDSHAKE: "a blob connection that ended before it was one",
+        BLOB_BUSY: "more blob connections than one peer or address may have",
+        BLOB_MANIFEST: "a manifest that does not lead to the blob's name",
+        BLOB_BYTES: "bytes that are not the chunk's",
+        BLOB_SEAL: "bytes that a blob's key does not open",
         INTERNAL: "a fault of this program; please report it",
     }
 )

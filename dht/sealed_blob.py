@@ -18,14 +18,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from pockethive.core.errors import ProtocolError
+from pockethive.dht import reasons
 from pockethive.dht.audience import NOBODY, Audience
 from pockethive.dht.blob_files import Source, pieces_of
 from pockethive.dht.blobs import BlobStore
 from pockethive.dht.chunks import CHUNK, Bytes
 
 KEY_SIZE: Final = 32
-SEAL: Final = "blob-seal"
-"""Reason: bytes that this key does not open."""
 
 _VERSION: Final = 1
 _TAG: Final = 16
@@ -57,7 +56,9 @@ def open_blob(store: BlobStore, name: str, key: bytes) -> Iterator[bytes]:
         StorageError: not here, or damaged on the disk.
     """
     if len(key) != KEY_SIZE:
-        raise ProtocolError(f"the key of a sealed blob has {KEY_SIZE} bytes", where=SEAL)
+        raise ProtocolError(
+            f"the key of a sealed blob has {KEY_SIZE} bytes", where=reasons.BLOB_SEAL
+        )
     return opened(store.chunks(name), key)
 
 
@@ -66,12 +67,13 @@ def opened(pieces: Iterable[bytes], key: bytes) -> Iterator[bytes]:
     cipher = ChaCha20Poly1305(key)
     for number, (piece, last) in enumerate(_with_last(pieces)):
         if not piece or piece[0] != _VERSION:
-            raise ProtocolError("not a sealed blob of version 1", where=SEAL)
+            raise ProtocolError("not a sealed blob of version 1", where=reasons.BLOB_SEAL)
         try:
             yield cipher.decrypt(_nonce(number), piece[1:], _context(number, last=last))
         except InvalidTag as error:
             raise ProtocolError(
-                f"piece {number} of the sealed blob does not open with this key", where=SEAL
+                f"piece {number} of the sealed blob does not open with this key",
+                where=reasons.BLOB_SEAL,
             ) from error
 
 

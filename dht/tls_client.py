@@ -17,8 +17,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
-from pockethive.dht import blob_wire
-from pockethive.dht.carrier import FRAME, Kind, Reply
+from pockethive.dht import blob_wire, reasons
+from pockethive.dht.carrier import Kind, Reply
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 
@@ -118,7 +118,7 @@ class Link(asyncio.BufferedProtocol):
             self._expect(blob_wire.ANSWER.size)
         elif self._kind is None:
             if not self._waiting:
-                raise ProtocolError("an answer that nobody asked for", where=FRAME)
+                raise ProtocolError("an answer that nobody asked for", where=reasons.BLOB_FRAME)
             kind, size = blob_wire.unpack_answer(self._buffer, self._waiting[0].index)
             if size:
                 self._kind = kind
@@ -141,7 +141,7 @@ class Link(asyncio.BufferedProtocol):
 
     def _greet(self, greeting: bytes) -> None:
         if not greeting.startswith(blob_wire.MAGIC):
-            raise ProtocolError("not a blob server of this version", where=FRAME)
+            raise ProtocolError("not a blob server of this version", where=reasons.BLOB_FRAME)
         assert self._transport is not None
         own, nonce = self._identity.public, greeting[len(blob_wire.MAGIC) :]
         signature = self._identity.sign(blob_wire.challenge(nonce, self._contact.public, own))

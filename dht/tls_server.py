@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from pockethive.core.errors import PocketHiveError, ProtocolError
-from pockethive.dht import blob_wire
-from pockethive.dht.carrier import BUSY, FRAME, HANDSHAKE, PROOF, Answer, Reply
+from pockethive.dht import blob_wire, reasons
+from pockethive.dht.carrier import Answer, Reply
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import PUBLIC_SIZE, Identity, verify
 
@@ -103,14 +103,14 @@ class BlobServer:
 
     async def _serve(self, sock: socket.socket, host: str) -> None:
         if self._unproved[host] >= MAX_UNPROVED:
-            self._counters[BUSY] += 1
+            self._counters[reasons.BLOB_BUSY] += 1
             sock.close()
             return
         streams = _Streams()
         try:
             peer = await self._meet(streams, sock, host)
             if self._of_peer[peer] >= MAX_OF_PEER:
-                raise ProtocolError("too many connections of one peer", where=BUSY)
+                raise ProtocolError("too many connections of one peer", where=reasons.BLOB_BUSY)
             self._of_peer[peer] += 1
             try:
                 await self._converse(streams, peer)
@@ -134,7 +134,9 @@ class BlobServer:
                 await streams.secure(sock, self._context)
                 return await self._prove(streams)
         except (OSError, EOFError, TimeoutError) as error:
-            raise ProtocolError(f"no blob connection: {error}", where=HANDSHAKE) from error
+            raise ProtocolError(
+                f"no blob connection: {error}", where=reasons.BLOB_HANDSHAKE
+            ) from error
         finally:
             _less(self._unproved, host)
 
@@ -144,7 +146,7 @@ class BlobServer:
         proof = await streams.reader.readexactly(blob_wire.PROOF_SIZE)
         peer, signature = proof[:PUBLIC_SIZE], proof[PUBLIC_SIZE:]
         if not verify(peer, blob_wire.challenge(nonce, self._identity.public, peer), signature):
-            raise ProtocolError("a client that cannot prove its key", where=PROOF)
+            raise ProtocolError("a client that cannot prove its key", where=reasons.BLOB_PROOF)
         return peer
 
     async def _converse(self, streams: "_Streams", peer: bytes) -> None:
@@ -154,7 +156,7 @@ class BlobServer:
                     request = await streams.reader.readexactly(blob_wire.REQUEST.size)
             except asyncio.IncompleteReadError as error:
                 if error.partial:
-                    raise ProtocolError("half a request", where=FRAME) from error
+                    raise ProtocolError("half a request", where=reasons.BLOB_FRAME) from error
                 return
             name, index = blob_wire.unpack_request(request)
             reply = await asyncio.to_thread(self._answer, peer, name, index)

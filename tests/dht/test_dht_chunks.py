@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.errors import BadEncoding, ProtocolError
-from pockethive.dht import blob_wire, chunks
+from pockethive.dht import blob_wire, chunks, reasons
 from pockethive.dht.blob_files import pieces_of
 from pockethive.dht.carrier import HEAD, Kind
 from pockethive.dht.chunks import CHUNK, MAX_BLOB, Manifest, check_small, leaf, name_of
@@ -78,7 +78,7 @@ def test_a_chunk_that_is_changed_moved_or_cut_is_refused() -> None:
     for index, wrong in [(0, first[:-1]), (0, b"!" + first[1:]), (2, first), (0, second)]:
         with pytest.raises(ProtocolError) as caught:
             manifest.check(index, wrong)
-        assert caught.value.where == chunks.BYTES
+        assert caught.value.where == reasons.BLOB_BYTES
 
 
 def test_a_manifest_of_another_size_or_blob_is_refused() -> None:

@@ -262,11 +262,15 @@ def cut_off(seed: int, after: float, folder: Path) -> Result:
 
 
 def test_a_holder_whose_last_words_were_lost_does_not_hold_up_the_run(tmp_path: Path) -> None:
-    """Cut off past its lease, it gives up, and nobody hears of it."""
-    result = cut_off(0, 5.0, tmp_path)
-    (ranked,) = [task for task in result.tasks if task.name == "rank"]
-    assert "said nothing more of it" in " ".join(ranked.story)
-    assert result.seconds < 60
+    """Cut off past its lease, it gives up, and nobody hears of it: it happens in some plays."""
+    silent = []
+    for seed in range(8):
+        result = cut_off(seed, 5.0, tmp_path)
+        assert result.seconds < 60, f"seed {seed}"
+        (ranked,) = [task for task in result.tasks if task.name == "rank"]
+        if "said nothing more of it" in " ".join(ranked.story):
+            silent.append(seed)
+    assert silent
 
 
 @pytest.mark.parametrize("seed", [0, 2, 5])
