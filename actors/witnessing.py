@@ -3,6 +3,7 @@
 The pure machine decides on one durable cell; this shell opens what came, signs what leaves.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,9 +30,10 @@ from pockethive.core.lease_codec import (
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
 from pockethive.dht.identity import Identity, verify
+from pockethive.dht.notes import NOTE_LIMIT, open_note
 from pockethive.dht.providers import PROVIDER, check_provider
 from pockethive.dht.record import MAX_BODY, Record
-from pockethive.dht.rules import PROVIDERS, Ask, Decision, Held, KindLimit
+from pockethive.dht.rules import NOTE, PROVIDERS, Ask, Decision, Held, KindLimit
 
 _DAY = 86_400
 _REMEMBERED = 256  # requests and answers of a device to itself, at most 8 kB each
@@ -118,11 +120,15 @@ class HiveRules:
         self._identity, self._entries, self._booted = identity, entries, booted
         self._witness = Witness(entries.device)
         self.asks = Asks(entries)
+        self.answers: Counter[str] = Counter()
+        """What the witness said, by the answer's name, since the start."""
 
     def limit(self, kind: str) -> KindLimit:
         """Bounds of a kind. Raises BadEncoding for kinds that no hive knows."""
         if kind == PROVIDER:
             return PROVIDERS
+        if kind == NOTE:  # a person's, not an entry about a task
+            return NOTE_LIMIT
         try:
             return _LIMITS[Kind(kind)]
         except ValueError as error:
@@ -132,6 +138,9 @@ class HiveRules:
         """Raises ProtocolError for an entry that is not what it says."""
         if record.kind == PROVIDER:
             check_provider(record)
+            return
+        if record.kind == NOTE:
+            open_note(record)
             return
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):
@@ -169,6 +178,7 @@ class HiveRules:
         peer, request = DeviceId(to_text(ask.peer)), self.asks.received(ask.request)
         asked = WitnessAsked(peer=peer, request=request, born=ask.born, booted=self._booted)
         cell, answer = self._witness.decide(ask.cell, asked, ask.now)
+        self.answers[type(answer).__name__.lower()] += 1
         return Decision(cell=cell, reply=self.asks.answered(self._signed(answer), peer))
 
     def _signed(self, answer: WitnessAnswer) -> WitnessAnswer:

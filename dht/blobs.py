@@ -249,6 +249,12 @@ class BlobStore:
         with self._lock:
             return self._row(name) is not None
 
+    def usage(self) -> tuple[int, int]:
+        """How many blobs there are, and their bytes."""
+        with self._lock:
+            row = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM blobs").fetchone()
+        return row[0], row[1]
+
     def allows(self, peer: bytes, name: str) -> bool:
         """Whether `peer` (public key) is in the blob's audience."""
         return peer in self.audience(name)

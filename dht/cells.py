@@ -55,7 +55,7 @@ class CellStore:
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('born', ?)", (now,))
         self.born: float = self._db.execute("SELECT value FROM meta").fetchone()[0]
-        self._count: int = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
+        self.count: int = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
 
     @staticmethod
     def _forget(old: sqlite3.Connection | None, new: sqlite3.Connection) -> str:  # noqa: ARG004 - nothing is taken over
@@ -83,12 +83,12 @@ class CellStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """What is put inside is committed at once, or not at all."""
-        count = self._count
+        count = self.count
         try:
             with self._db:
                 yield
         except BaseException as error:
-            self._count = count
+            self.count = count
             if isinstance(error, sqlite3.Error):
                 raise self._db.refusal(error) from error
             raise
@@ -102,7 +102,7 @@ class CellStore:
         if new is None:
             self._db.execute("DELETE FROM cells WHERE key = ?", (key,))
         else:
-            if old is None and self._count >= self._max_cells:
+            if old is None and self.count >= self._max_cells:
                 raise StorageError(f"all {self._max_cells} cells are taken", where="witness")
             self._db.execute("INSERT OR REPLACE INTO cells VALUES (?, ?)", (key, new))
-        self._count += (new is not None) - (old is not None)
+        self.count += (new is not None) - (old is not None)

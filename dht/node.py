@@ -10,6 +10,7 @@ import errno
 import inspect
 import logging
 import random
+import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,17 +24,21 @@ from pockethive.dht.blobs import BlobStore
 from pockethive.dht.carrier import Answer, BlobCarrier
 from pockethive.dht.contact import Contact
 from pockethive.dht.exchange import Directory, Exchange
+from pockethive.dht.facts import NodeFacts, facts_of
 from pockethive.dht.fetching import Fetcher
 from pockethive.dht.identity import Identity, node_id
+from pockethive.dht.leaving import hand_over
 from pockethive.dht.limits import is_loopback
+from pockethive.dht.notes import Note, newest, note_key, sign_note
 from pockethive.dht.protocol import Handler, HiveProtocol
 from pockethive.dht.providers import Provider
 from pockethive.dht.reach import Reachability
 from pockethive.dht.record import Record, sign_tombstone
-from pockethive.dht.rules import Rules
+from pockethive.dht.rules import OpenRules, Rules
 from pockethive.dht.server import HiveServer
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore
+from pockethive.dht.tally import Tally
 from pockethive.dht.witness import Witness
 
 __all__ = ["Node", "NodeSettings"]
@@ -57,7 +62,23 @@ class Node:
         self._exchange: Exchange | None = None
         self._contact: Contact | None = None
         self._allow: Allow | None = None
+        self._witness: Witness | None = None
+        self._tallies = {name: Tally() for name in ("put", "get", "find")}
         self._random = random.Random(settings.randbytes(16))  # noqa: S311 - jitter, no secret
+
+    @classmethod
+    def open(cls, home: Path | None = None, listen: tuple[str, int] = ("127.0.0.1", 0)) -> Self:
+        """A node that stands alone: anyone's notes, registers, blobs; start it with `async with`.
+
+        Its key and stores are in `home`; None: a new key, and everything in memory.
+
+        Raises StorageError: the key in `home` cannot be used.
+        """
+        if home is None:
+            identity = Identity.from_seed(secrets.token_bytes(32))
+        else:
+            identity = Identity.load_or_create(home)
+        return cls(NodeSettings(home=home, listen=listen), identity, OpenRules())
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -92,7 +113,7 @@ class Node:
 
     async def stop(self) -> None:
         """Close everything; a stopped node can be started again."""
-        self._server = self._exchange = self._contact = None
+        self._server = self._exchange = self._contact = self._witness = None
         await self._closing.aclose()
 
     # the DHT
@@ -103,7 +124,8 @@ class Node:
         Raises:
             ProtocolError: the rules of this node refuse the record.
         """
-        return await self._running.publish(record)
+        with self._tallies["put"].timed():
+            return await self._running.publish(record)
 
     async def remove(self, record: Record) -> int:
         """Take back what this device wrote, wherever it is held; how many copies are buried.
@@ -115,8 +137,32 @@ class Node:
 
     async def get(self, key: bytes) -> tuple[Record, ...]:
         """All live records under a key, from all k nearest nodes and here, verified and merged."""
-        found = await self._running.collect(key)
+        with self._tallies["get"].timed():
+            found = await self._running.collect(key)
         return tuple(record for record in found if not record.tombstone)
+
+    async def note(self, key: str, value: bytes, seconds: float = 3600.0, slot: str = "") -> int:
+        """Store a small signed value of this node; how many copies there are now.
+
+        A newer one under the same key and slot takes its place for readers.
+
+        Raises:
+            BadInput: over the bounds in `notes`.
+            ProtocolError: the rules of this node refuse it.
+        """
+        record = sign_note(self.identity, key, value, (self.settings.clock(), seconds), slot)
+        return await self.put(record)
+
+    async def notes(self, key: str) -> tuple[Note, ...]:
+        """Everybody's notes under a key, the newest of each author and slot, newest first."""
+        return newest(await self.get(note_key(key)))
+
+    async def hand_over(self, seconds: float) -> int:
+        """Before leaving: give the records held here to the nodes that stay; how many were given.
+
+        Bounded by `seconds` and by `leaving.MAX_RECORDS`.
+        """
+        return await hand_over(self._running, seconds)
 
     async def join(self, contacts: Iterable[Contact]) -> int:
         """Meet the network through some of its nodes; how many of them answered.
@@ -140,7 +186,8 @@ class Node:
         known = self._protocol.router.known(identifier)
         if known is not None:
             return known.contact
-        found = await self._running.locate(identifier)
+        with self._tallies["find"].timed():
+            found = await self._running.locate(identifier)
         heard = self._protocol.proofs.addresses(public)  # a client is in no table
         contacts = (*found.contacts, *(Contact(public, *address) for address in heard))
         return next((c for c in contacts if c.public == public), None)
@@ -270,6 +317,11 @@ class Node:
         """What was dropped or went wrong, by reason code, since the start."""
         return self._protocol.counters
 
+    def facts(self) -> NodeFacts:
+        """This node in numbers. On the loop's thread."""
+        assert self._witness is not None
+        return facts_of(self._running, self.blobs, self._witness.cells, self._tallies)
+
     def contacts(self) -> tuple[Contact, ...]:
         """The peers in the routing table."""
         return tuple(peer.contact for peer in self._protocol.router.peers())
@@ -324,7 +376,7 @@ class Node:
         stack.push_async_callback(_cancel, upkeep)
         renewal = asyncio.create_task(exchange.announcements.renew(), name="pockethive-providers")
         stack.push_async_callback(_cancel, renewal)
-        self._handlers[WITNESS] = witness.decide
+        self._handlers[WITNESS], self._witness = witness.decide, witness
         server.protocol.handlers = self._handlers
         self._server, self._exchange = server, exchange
         self._contact = self._own_contact(server)

@@ -61,6 +61,11 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     def refresh_table(self, interval: int = 3600) -> None:
         """Stock kademlia starts a task here that nobody holds; `upkeep` takes its place."""
 
+    @property
+    def settings(self) -> NodeSettings:
+        """How this node was set up."""
+        return self._settings
+
     async def bootstrap(self, addrs: Sequence[Contact]) -> int:
         """Meet the network through some contacts; how many answered.
 

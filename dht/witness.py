@@ -36,6 +36,11 @@ class Witness:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def cells(self) -> int:
+        """How many cells it keeps now."""
+        return self._cells.count
+
     async def decide(self, peer: bytes, body: bytes) -> bytes:
         """The rules' reply to one ask, once its cell is durable.
 
