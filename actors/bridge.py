@@ -102,6 +102,12 @@ class LoopBridge:
         task.add_done_callback(then)
         return task
 
+    @property
+    def under_way(self) -> int:
+        """Calls that have not ended. Any thread."""
+        with self._lock:
+            return len(self._open)
+
     def close(self) -> None:
         """Cancel what runs, drop what waits, refuse the rest."""
         with self._lock:

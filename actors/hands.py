@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.entries import Entries
-from pockethive.actors.roster import Roster
+from pockethive.actors.roster import ALIVE, Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Work
 from pockethive.actors.witnessing import Asks
@@ -70,7 +70,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MESSAGE_METHOD = "message"
-PING_METHOD = "alive"
+PING_METHOD = ALIVE
 PING_SECONDS = 1.0
 MACHINES_LIVE = b"machines live"  # a node answers even when nobody is left who would work
 
@@ -136,6 +136,11 @@ class NodeHands:
                 self._bridge.hand(partial(self._begin, left))
             except ActorFailure as error:
                 _log.debug("%d effects were dropped: %s", len(left), error)
+
+    @property
+    def under_way(self) -> int:
+        """Effects begun and not ended. Any thread."""
+        return self._bridge.under_way
 
     async def close(self) -> None:
         """Forget timers and cancel what is under way. On the loop."""

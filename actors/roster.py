@@ -1,9 +1,11 @@
 """The roster: which devices of the hive this one knows, and telling them of itself.
 
-A device advertises itself under the hive's DHT key and greets the devices it meets directly, so
-that a new device is known within one round trip. Who does not answer a greeting, and never spoke to
-this device or missed two in a row, is no member until it advertises anew: advertisements outlive
-their devices, and a run that picked the dead as witnesses would never end. Runs on the node's loop.
+A device advertises itself under the hive's DHT key and greets the devices it meets directly, once,
+so that a new device is known within one round trip. Afterwards it is quiet: each pulse it looks
+after one member, and it renews its advertisement twice in a lifetime; before a run everybody not
+heard of lately is asked. Who does not answer, and never spoke to this device or missed twice in a
+row, is no member until it speaks or advertises anew: advertisements outlive their devices, and a
+run that picked the dead as witnesses would never end. Runs on the node's loop.
 """
 
 import asyncio
@@ -22,14 +24,21 @@ from pockethive.dht.record import Record
 _log = logging.getLogger(__name__)
 
 METHOD = "hello"
-TTL_SECONDS = 180
-REFRESH_SECONDS = 30.0
+FAREWELL = "bye"
+ALIVE = "alive"  # answered by every device, see `hands`
+TTL_SECONDS = 3600
+PULSE_SECONDS = 60.0
+SETTLING_SECONDS = 30.0  # the DHT is read again after so long, then ever more rarely
 START_SECONDS = 0.5
+FRESH_SECONDS = 60.0  # who was heard of so lately needs no question
+ANSWER_SECONDS = 1.0
+FAREWELL_SECONDS = 0.5
 MAX_MEMBERS = 512
 MAX_TTL_SECONDS = TTL_SECONDS + 60  # clocks differ; who claims to stay longer is not believed
 SILENT_GREETINGS = 2  # of a device that has spoken to this one before
 _MAX_GREETING = 8_000
 _MAX_TOLD = 4  # members named in one answer (a message holds 8 kB); the DHT knows the rest
+_AT_ONCE = 64  # devices told or asked in one pulse
 
 
 class Roster:
@@ -48,11 +57,15 @@ class Roster:
         self._changed = changed
         self._known: dict[DeviceId, Entry] = {}
         self._silent: dict[DeviceId, int] = {}  # greetings in a row without an answer
-        self._gone: dict[DeviceId, int] = {}  # expiry of the advertisement that nobody stood behind
+        self._gone: dict[DeviceId, Entry] = {}  # advertisements that nobody stood behind
+        self._told: set[bytes] = set()  # keys of those who know what this device is now
+        self._heard: dict[DeviceId, float] = {}
         self._own: Member | None = None
+        self._advert: tuple[Record, Entry] | None = None
         self._task: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
         node.serve(METHOD, self._greeted)
+        node.serve(FAREWELL, self._left)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -88,24 +101,36 @@ class Roster:
         self._task = None
 
     async def advertise(self, own: Member, wait: float | None = None) -> None:
-        """Say what this device is now: stored in the DHT and told to everybody known.
+        """Say what this device is now: stored in the DHT, and told to those who do not know it.
 
         Returns when all have answered or been given up, or after `wait` seconds; greetings still
         open then go on.
         """
+        if own != self._own:
+            self._told.clear()
         self._own = own
         record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
+        self._advert = record, entry
         self._meet(entry)
         await self._node.put(record)
-        contacts = {contact.public: contact for contact in self._node.contacts()}
-        for member in self.members:
-            if member.device != own.device:
-                contact = _contact(member)
-                contacts.setdefault(contact.public, contact)
-        greetings = [self._begin_greeting(contact, record) for contact in contacts.values()]
+        greetings = [self._begin_greeting(contact, record) for contact in self._untold()]
         if greetings:
             await asyncio.wait(greetings, timeout=wait)
         self._drop_expired()
+
+    async def check(self) -> None:
+        """Ask every member not heard of lately whether it is there; the silent are dropped.
+
+        Takes no time when all were heard of, and two seconds at most.
+        """
+        limit = self._clock() - FRESH_SECONDS
+        stale = [m for m in self._others() if self._heard.get(m.device, 0.0) < limit]
+        await asyncio.gather(*(self._ask_twice(member) for member in stale))
+
+    async def farewell(self) -> None:
+        """Tell the members that this device leaves. Nothing is sent again, nobody is waited for."""
+        asked = [self._say_bye(_contact(member)) for member in self._others()[:_AT_ONCE]]
+        await asyncio.gather(*asked)
 
     async def read(self) -> None:
         """Learn the members that the DHT knows."""
@@ -113,14 +138,108 @@ class Roster:
             self._meet_record(record)
 
     async def _keep_fresh(self) -> None:
+        step, pause = SETTLING_SECONDS, self._half_life()
+        due = self._clock() + step
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(min(PULSE_SECONDS, step))
             try:
-                if self._own is not None:
-                    await self.advertise(self._own)
-                await self.read()
+                if self._clock() >= due:
+                    step = min(4 * step, pause)
+                    due = self._clock() + step
+                    await self._renew()
+                    await self.read()
+                await self._pulse()
             except PocketHiveError as error:
                 _log.warning("the roster could not be refreshed: %s", error)
+
+    def _half_life(self) -> float:
+        """Seconds between two advertisements; of each device a little different, not by chance."""
+        return TTL_SECONDS / 2 * (0.8 + 0.2 * from_text(self._entries.device, 32)[0] / 255)
+
+    async def _renew(self) -> None:
+        """Advertise again when half of the advertisement's life is over."""
+        own, advert = self._own, self._advert
+        if own is None or advert is None:
+            return
+        if advert[1].expires - self._clock() <= TTL_SECONDS - self._half_life() + PULSE_SECONDS:
+            await self.advertise(own)
+
+    async def _pulse(self) -> None:
+        """Tell those who do not know this device, ask who was silent, one member and one lost."""
+        self._drop_expired()
+        if self._advert is not None:
+            for contact in self._untold()[:_AT_ONCE]:
+                self._begin_greeting(contact, self._advert[0])
+        others = sorted(self._others(), key=lambda m: self._heard.get(m.device, 0.0))
+        silent = [member for member in others if self._silent.get(member.device)]
+        await asyncio.gather(*(self._ask(member) for member in [*silent, *others[:1]][:_AT_ONCE]))
+        if self._gone:
+            device, entry = next(iter(self._gone.items()))
+            self._gone[device] = self._gone.pop(device)  # the next one next time
+            await self._greet_lost(entry)
+
+    async def _ask(self, member: Member) -> bool:
+        """Is it there? One whose advertisement ends soon is greeted and tells its newest."""
+        entry = self._known.get(member.device)
+        soon = entry is not None and entry.expires - self._clock() < TTL_SECONDS / 4
+        try:
+            if soon and self._advert is not None:
+                await self._greet(_contact(member), self._advert[0])
+                return member.device in self._known
+            await self._node.request(_contact(member), ALIVE, b"", timeout=ANSWER_SECONDS)
+        except NetworkError:
+            self._missed(member.device)
+            return False
+        except ProtocolError as error:
+            _log.debug("a strange answer: %s", error)
+        self._hear(member.device)
+        return True
+
+    async def _ask_twice(self, member: Member) -> None:
+        if not await self._ask(member) and member.device in self._known:
+            await self._ask(member)
+
+    async def _greet_lost(self, entry: Entry) -> None:
+        """Somebody who did not answer may be back, or the network whole again."""
+        assert isinstance(entry.body, Member)
+        contact = _contact(entry.body)
+        try:
+            await self._node.request(contact, ALIVE, b"", timeout=ANSWER_SECONDS)
+        except PocketHiveError:
+            return
+        self._gone.pop(entry.author, None)
+        self._hear(entry.author)
+        self._meet(entry)
+        if self._advert is not None:
+            self._begin_greeting(contact, self._advert[0])
+
+    async def _say_bye(self, contact: Contact) -> None:
+        try:
+            await self._node.request(contact, FAREWELL, b"", timeout=FAREWELL_SECONDS)
+        except PocketHiveError as error:
+            _log.debug("a farewell was not heard: %s", error)
+
+    async def _left(self, peer: bytes, _: bytes) -> bytes:
+        """A device says that it leaves: no member any more."""
+        self._lose(DeviceId(to_text(peer)))
+        return b""
+
+    def _others(self) -> list[Member]:
+        own = self._entries.device
+        return [member for member in self.members if member.device != own]
+
+    def _untold(self) -> list[Contact]:
+        """Everybody known who does not know what this device is now."""
+        contacts = {contact.public: contact for contact in self._node.contacts()}
+        for member in self._others():
+            contact = _contact(member)
+            contacts.setdefault(contact.public, contact)
+        self._told &= contacts.keys()
+        return [contact for public, contact in contacts.items() if public not in self._told]
+
+    def _hear(self, device: DeviceId) -> None:
+        self._silent[device] = 0
+        self._heard[device] = self._clock()
 
     def _begin_greeting(self, contact: Contact, record: Record) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._greet(contact, record), name="hello")
@@ -131,7 +250,8 @@ class Roster:
     async def _greet(self, contact: Contact, record: Record) -> None:
         try:
             answer = await self._node.request(contact, METHOD, record.encode())
-            self._silent[DeviceId(to_text(contact.public))] = 0
+            self._hear(DeviceId(to_text(contact.public)))
+            self._told.add(contact.public)
             told = decode_object(answer, _MAX_GREETING).get("members", [])
             for text in told[:_MAX_TOLD] if isinstance(told, list) else []:
                 self._meet(self._entries.open(from_text(text)))
@@ -139,16 +259,21 @@ class Roster:
             _log.debug("no answer to a greeting: %s", error)
             self._missed(DeviceId(to_text(contact.public)))
         except (ProtocolError, TypeError) as error:
-            _log.warning("a strange answer to a greeting: %s", error)
+            self._told.add(contact.public)  # there, and nothing that greets
+            _log.info("a strange answer to a greeting: %s", error)
 
     async def _greeted(self, peer: bytes, body: bytes) -> bytes:
         entry = self._entries.open(body)
         if entry.author != to_text(peer):
             raise ProtocolError("a greeting that describes another device")
+        self._gone.pop(entry.author, None)  # whoever speaks is here
         self._meet(entry)
-        self._silent[entry.author] = 0
+        self._hear(entry.author)
         now = self._clock()
         others = [e.wire for d, e in self._known.items() if d != entry.author and e.expires > now]
+        if self._advert is not None:
+            own = self._advert[1].wire
+            others = [*(wire for wire in others if wire != own), own]
         return encode({"members": [to_text(wire) for wire in others[-_MAX_TOLD:]]})
 
     def _meet_record(self, record: Record) -> None:
@@ -165,10 +290,14 @@ class Roster:
         self._silent[device] = misses
         if misses < SILENT_GREETINGS:
             return
-        self._silent.pop(device)
+        self._lose(device)
+
+    def _lose(self, device: DeviceId) -> None:
+        self._silent.pop(device, None)
         entry = self._known.pop(device, None)
         if entry is not None:
-            self._gone[device] = entry.expires
+            self._told.discard(from_text(device, 32))
+            self._gone[device] = entry
             self._changed(self.members)
 
     def _drop_expired(self) -> None:
@@ -176,8 +305,9 @@ class Roster:
         expired = [device for device, entry in self._known.items() if entry.expires <= now]
         for device in expired:
             del self._known[device]
-        self._gone = {device: at for device, at in self._gone.items() if at > now}
+        self._gone = {d: entry for d, entry in self._gone.items() if entry.expires > now}
         self._silent = {d: n for d, n in self._silent.items() if d in self._known}
+        self._heard = {d: at for d, at in self._heard.items() if d in self._known}
         if expired:
             self._changed(self.members)
 
@@ -185,7 +315,8 @@ class Roster:
         now = self._clock()
         if entry.kind is not Kind.MEMBER or not now < entry.expires <= now + MAX_TTL_SECONDS:
             return
-        if entry.expires <= self._gone.get(entry.author, 0):
+        gone = self._gone.get(entry.author)
+        if gone is not None and entry.expires <= gone.expires:
             return
         known = self._known.get(entry.author)
         if known is not None and known.expires >= entry.expires:

@@ -26,6 +26,7 @@ from pockethive.core.report import Happening, Outcome
 from pockethive.core.spec import ModelNeed, Team
 from pockethive.core.task import DeviceId, RunId
 from pockethive.dht.contact import Contact
+from pockethive.drain import Drained, drain
 from pockethive.gathering import gather_result
 from pockethive.home import FolderLock
 from pockethive.loop_thread import LoopThread
@@ -81,6 +82,8 @@ class Device:
         self._thread: LoopThread | None = None
         self._parts: Assembly | None = None
         self._runs: dict[RunId, Future[Outcome]] = {}
+        self.fault: BaseException | None = None
+        """What the machines crashed of, if they did."""
         self._watchers: dict[int, Callable[[Happening], None]] = {}
         self._guard = threading.Lock()
 
@@ -105,6 +108,13 @@ class Device:
         except BaseException:
             self.stop()
             raise
+
+    def drain(self, seconds: float) -> Drained:
+        """Before `stop`: take no new work, end what is in hand, hand records over, say goodbye.
+
+        Work gets at most `seconds`; with none, it is given up at once and no record is handed over.
+        """
+        return self.call(drain(self.parts, seconds))
 
     def stop(self) -> None:
         """Close everything; runs still open are cancelled. Safe to call again."""
@@ -173,7 +183,7 @@ class Device:
         ended: Future[Outcome] = Future()
         with self._guard:
             self._runs[run] = ended
-        self.parts.post(GoalSubmitted(run=run, goal=goal, wall=time.time()))
+        self.loop_thread.submit(self._begin(run, goal))
         result = self.loop_thread.submit(gather_result(ended, self.parts))
 
         def cancelled(done: "Future[Result]") -> None:
@@ -217,6 +227,7 @@ class Device:
 
     def broken(self, error: BaseException) -> None:
         """The machines crashed: every open run fails."""
+        self.fault = error
         with self._guard:
             runs, self._runs = list(self._runs.values()), {}
         for ended in runs:
@@ -224,6 +235,14 @@ class Device:
                 failure = Failure(f"the device's machines crashed: {error!r}")
                 failure.__cause__ = error
                 ended.set_exception(failure)
+
+    async def _begin(self, run: RunId, goal: str) -> None:
+        """The members whom the run will rely on are there; then the run begins."""
+        await self.parts.roster.check()
+        with self._guard:
+            wanted = run in self._runs
+        if wanted:
+            self.parts.post(GoalSubmitted(run=run, goal=goal, wall=time.time()))
 
     def _cancel(self, run: RunId) -> None:
         with self._guard:

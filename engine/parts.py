@@ -111,6 +111,9 @@ class Parts(ABC):
         self._happened, self._finished = listener.happened, listener.finished
         self._broken = listener.broken
         self._hands: NodeHands | None = None
+        self.rules = rules
+        self.machines: dict[str, Machine] = {}
+        self.draining = False
         self.crew = AgentCrew(
             CrewPlan(
                 skills=settings.skills if settings.works else {},
@@ -159,9 +162,10 @@ class Parts(ABC):
         self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
         self.node.serve(PING_METHOD, self._ping_answer)
         ground = self._ground
+        self.machines = self._machines()
         await self._begin(
             Interpreter(
-                self._machines(),
+                self.machines,
                 self._hands,
                 ground.lease_clock,
                 self.entries.device,
@@ -172,6 +176,20 @@ class Parts(ABC):
             await self.node.join(contacts)
             await self.roster.read()
         await self.roster.start(self._member())
+
+    @property
+    def open_jobs(self) -> dict[str, int]:
+        """What scout and verifier pursue now, by machine. Any thread."""
+        return {
+            name: machine.open
+            for name, machine in self.machines.items()
+            if isinstance(machine, Scout | Verifier)
+        }
+
+    @property
+    def under_way(self) -> int:
+        """Effects that are being carried out now."""
+        return 0 if self._hands is None else self._hands.under_way
 
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""

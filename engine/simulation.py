@@ -153,6 +153,7 @@ class SimulatedDevice(Parts):
         run = self._hive.next_run()
         ended: Future[Outcome] = Future()
         self._runs[run] = ended
+        await self.roster.check()
         self.post(GoalSubmitted(run=run, goal=goal, wall=self._hive.world.clock()))
         return await gather_result(ended, self)
 

@@ -170,6 +170,13 @@ class ChecksFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """This device is about to leave: no new work; unless `patient`, none in hand either."""
+
+    patient: bool
+
+
 Event = (
     GoalSubmitted
     | GraphPlanned
@@ -190,4 +197,5 @@ Event = (
     | SkillFailed
     | ChecksDone
     | ChecksFailed
+    | Leaving
 )

@@ -19,6 +19,7 @@ from pockethive.core.entry import Close, Commit, Entry, Kind, Output
 from pockethive.core.events import (
     EntryArrived,
     Event,
+    Leaving,
     MembersChanged,
     MessageArrived,
     SendFailed,
@@ -71,6 +72,17 @@ class Scout:
         self._jobs: dict[TaskId, Job] = {}
         self._later: dict[TaskId, Offer] = {}  # came when there was no room for a job
         self._owners: dict[DeviceId, str] = {}  # of members, who are certified by them
+        self._leaving = False
+
+    @property
+    def open(self) -> int:
+        """Tasks it pursues now."""
+        return len(self._jobs)
+
+    @property
+    def leases(self) -> int:
+        """Leases it holds now. Any thread."""
+        return sum(job.claimed for job in tuple(self._jobs.values()))
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Take one event; return what is to be done."""
@@ -86,6 +98,8 @@ class Scout:
                 yield from self._let_go(sender, message, now)
             case MessageArrived(message=Ended(task=task, entry=entry)):
                 yield from self._ended(task, entry, now)
+            case Leaving(patient=patient):
+                yield from self._leave(now, patient=patient)
             case TimerFired(name=name):
                 yield from self._fired(name, now)
             case WitnessAnswered():
@@ -105,7 +119,12 @@ class Scout:
 
     def _offered(self, sender: DeviceId, offer: Offer, now: float) -> Effects:
         task = offer.entry.body
-        if not isinstance(task, Task) or not self._fits(task) or offer.task != task.id:
+        if (
+            self._leaving
+            or not isinstance(task, Task)
+            or not self._fits(task)
+            or offer.task != task.id
+        ):
             return
         if sender != task.owner or task.id in self._jobs:
             return
@@ -123,6 +142,13 @@ class Scout:
             return
         job.stage = Stage.QUEUED
         yield from self._next(now)
+
+    def _leave(self, now: float, *, patient: bool) -> Effects:
+        """Take no more offers; leave what has not been claimed, or everything, to others."""
+        self._leaving = True
+        for job in list(self._jobs.values()):
+            if not (patient and job.claimed):
+                yield from self._give_up(job, "this device is leaving", now)
 
     def _fits(self, task: Task) -> bool:
         settings = self._settings

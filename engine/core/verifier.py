@@ -15,6 +15,7 @@ from pockethive.core.events import (
     ChecksFailed,
     EntryArrived,
     Event,
+    Leaving,
     MembersChanged,
     MessageArrived,
     SendFailed,
@@ -88,6 +89,12 @@ class Verifier:
         self._jobs: dict[TaskId, _Job] = {}
         self._members: dict[DeviceId, Member] = {}
         self._polls = 0
+        self._leaving = False
+
+    @property
+    def open(self) -> int:
+        """Outputs it judges now."""
+        return len(self._jobs)
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Take one event; return what is to be done."""
@@ -103,6 +110,8 @@ class Verifier:
                 job = self._jobs.get(task)
                 if job is not None and sender == job.task.owner:
                     yield from self._drop(job)
+            case Leaving(patient=patient):
+                yield from self._leave(patient=patient)
             case TimerFired(name=name):
                 yield from self._fired(name, now)
             case WitnessAnswered():
@@ -122,7 +131,7 @@ class Verifier:
 
     def _offered(self, sender: DeviceId, offer: VerifyOffer, now: float) -> Effects:
         task, made = offer.entry.body, offer.output.body
-        if not isinstance(task, Task) or not isinstance(made, Output):
+        if self._leaving or not isinstance(task, Task) or not isinstance(made, Output):
             return
         if sender != task.owner or made.task != task.id or not self._may(task, offer.output):
             return
@@ -137,6 +146,15 @@ class Verifier:
         job = _Job(task=task, output=offer.output, made=made, sources=sources)
         self._jobs[task.id] = job
         yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+
+    def _leave(self, *, patient: bool) -> Effects:
+        """Take no more offers; what has not begun, or everything, is left to others."""
+        self._leaving = True
+        for job in list(self._jobs.values()):
+            if job.stage is not _Stage.TELLING and not (patient and job.has_slot):
+                yield from self._decline(job, "this device is leaving")
+            elif not patient:
+                yield from self._drop(job)
 
     def _may(self, task: Task, output: Entry) -> bool:
         settings = self._settings

@@ -1,11 +1,20 @@
 """The roster: who counts as a member, and who does not any more."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pockethive.actors.entries import Entries
-from pockethive.actors.roster import MAX_TTL_SECONDS, TTL_SECONDS, Roster
+from pockethive.actors.roster import (
+    ALIVE,
+    FAREWELL,
+    FRESH_SECONDS,
+    MAX_TTL_SECONDS,
+    METHOD,
+    TTL_SECONDS,
+    Roster,
+)
 from pockethive.core.canonical import encode, to_text
 from pockethive.core.entry import Kind, Member
 from pockethive.core.errors import NetworkError
@@ -23,10 +32,11 @@ class Wire:
     def __init__(self) -> None:
         self.deaf: set[bytes] = set()
         self.stored: list[Record] = []
-        self.hello: Any = None
+        self.handlers: dict[str, Any] = {}
+        self.asked: list[str] = []
 
-    def serve(self, _method: str, handler: Any) -> None:
-        self.hello = handler
+    def serve(self, method: str, handler: Any) -> None:
+        self.handlers[method] = handler
 
     def contacts(self) -> tuple[Contact, ...]:
         return ()
@@ -37,7 +47,15 @@ class Wire:
     async def get(self, _key: bytes) -> tuple[Record, ...]:
         return tuple(self.stored)
 
-    async def request(self, contact: Contact, _method: str, _body: bytes) -> bytes:
+    async def request(
+        self,
+        contact: Contact,
+        method: str,
+        _body: bytes,
+        *,
+        timeout: float = 3.0,  # noqa: ASYNC109 - the name that the node gives it
+    ) -> bytes:
+        self.asked.append(method)
         if contact.public in self.deaf:
             raise NetworkError("no answer")
         return encode({"members": []})
@@ -84,7 +102,7 @@ class Hive:
         return {str(m.device) for m in self.roster.members} - {self.me.member.device}
 
     async def greeted(self, ttl: float) -> None:
-        await self.wire.hello(self.other.identity.public, self.says(ttl))
+        await self.wire.handlers[METHOD](self.other.identity.public, self.says(ttl))
 
     def says(self, ttl: float) -> bytes:
         return self.other.says(ttl).encode()
@@ -132,5 +150,74 @@ def test_what_has_expired_is_forgotten_and_nobody_stays_for_ever(tmp_path: Path)
         hive.now += TTL_SECONDS
         await hive.roster.advertise(hive.me.member)
         assert hive.roster.member(hive.other.member.device) is None
+
+    asyncio.run(play())
+
+
+def test_who_knows_this_device_is_not_greeted_again_until_it_changes(tmp_path: Path) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.greeted(TTL_SECONDS)
+        await hive.roster.advertise(hive.me.member)
+        await hive.roster.advertise(hive.me.member)
+        assert hive.wire.asked == [METHOD]
+        await hive.roster.advertise(replace(hive.me.member, works=False))
+        assert hive.wire.asked == [METHOD, METHOD]
+
+    asyncio.run(play())
+
+
+def test_before_a_run_those_not_heard_of_lately_are_asked_and_the_silent_dropped(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.greeted(TTL_SECONDS)
+        await hive.roster.check()
+        assert hive.wire.asked == []  # it has just spoken
+        hive.now += FRESH_SECONDS + 1
+        await hive.roster.check()
+        assert hive.wire.asked == [ALIVE]
+        hive.now += FRESH_SECONDS + 1
+        hive.wire.deaf.add(hive.other.identity.public)
+        await hive.roster.check()
+        assert hive.others == set()
+
+    asyncio.run(play())
+
+
+def test_a_device_that_says_goodbye_is_no_member_until_it_speaks_again(tmp_path: Path) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        hive.wire.stored.append(hive.other.says(100))
+        await hive.greeted(100)
+        await hive.wire.handlers[FAREWELL](hive.other.identity.public, b"")
+        assert hive.others == set()
+        await hive.roster.read()
+        assert hive.others == set()
+        await hive.greeted(100)
+        assert hive.others == {hive.other.member.device}
+        await hive.roster.farewell()
+        assert hive.wire.asked == [FAREWELL]
+
+    asyncio.run(play())
+
+
+def test_the_lost_are_asked_now_and_then_and_are_members_again_when_they_answer(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.greeted(TTL_SECONDS)
+        hive.wire.deaf.add(hive.other.identity.public)
+        await hive.roster._pulse()
+        assert hive.others == {hive.other.member.device}  # once is not enough
+        await hive.roster._pulse()
+        assert hive.others == set()
+        await hive.roster._pulse()
+        assert hive.others == set()
+        hive.wire.deaf.clear()
+        await hive.roster._pulse()
+        assert hive.others == {hive.other.member.device}
 
     asyncio.run(play())
