@@ -112,8 +112,8 @@ class Roster:
         record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
         self._advert = record, entry
         self._meet(entry)
-        await self._node.put(record)
         greetings = [self._begin_greeting(contact, record) for contact in self._untold()]
+        await self._node.put(record)
         if greetings:
             await asyncio.wait(greetings, timeout=wait)
         self._drop_expired()

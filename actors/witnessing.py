@@ -139,7 +139,9 @@ class HiveRules:
         if record.kind == PROVIDER:
             check_provider(record)
             return
-        if record.kind == NOTE:
+        if record.kind == NOTE and record.tombstone:
+            return  # its author takes it back
+        if record.kind == NOTE:  # a person's, not an entry about a task
             open_note(record)
             return
         body = self._entries.opened(record).body

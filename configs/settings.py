@@ -18,6 +18,7 @@ from pockethive.configs.yaml_tree import Tree, read_tree
 from pockethive.core.errors import ConfigError, Problem
 
 Listen = Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")]
+Metrics = Annotated[str, Field(pattern=r"^$|^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")]
 Contact = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}@.+:\d{1,5}$")]
 
 
@@ -61,6 +62,19 @@ class Settings(BaseModel):
     work: bool = Field(default=True, description="Take tasks of this device's own hive.")
     lend: bool = Field(default=True, description="Take tasks of other owners' runs, too.")
     mdns: bool = Field(default=False, description="Announce and find devices on the local network.")
+    metrics: Metrics = Field(
+        default="",
+        description="Where to serve /metrics, /health and /ready, as host:port; empty: nowhere.",
+    )
+    drain_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        le=3600,
+        description="How long work in hand may take to end after SIGTERM; 0: it is given up.",
+    )
+    log: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object a line."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="The least serious messages that the command line shows."
     )
@@ -133,6 +147,7 @@ def _plain(error: Mapping[str, Any]) -> str:
 
 _WORDS = {
     "int": "must be a whole number",
+    "float": "must be a number",
     "bool": "must be yes or no",
     "tuple": "must be a list",
     "path": "must be a path",

@@ -64,7 +64,7 @@ async def _tell(parts: "Parts") -> None:
         async with asyncio.timeout(TELL_SECONDS):
             await parts.roster.advertise(idle, wait=TELL_SECONDS)
     except (PocketHiveError, TimeoutError) as error:
-        _log.info("not everybody could be told: %s", error)
+        _log.debug("not everybody could be told: %r", error)
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> None:

@@ -1,10 +1,14 @@
-"""Reading the DHT from outside: what stands under a key, and whether it is genuine."""
+"""Reading the DHT from outside: what stands under a key, and whether it is genuine.
 
-import tempfile
+A node that runs in the home is asked through its control socket (`service.py`); without one, a
+passing node with a key of its own joins, asks and leaves.
+"""
+
+import contextlib
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pockethive.actors.entries import Entries, hive_key
@@ -16,7 +20,11 @@ from pockethive.core.task import TaskId, task_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.node import Node, NodeSettings
-from pockethive.dht.record import MAX_BODY, Record
+from pockethive.dht.notes import newest, note_key, open_note
+from pockethive.dht.record import KEY_SIZE, MAX_BODY, Record
+from pockethive.dht.rules import NOTE
+
+_TASK = re.compile(r"[0-9a-f]{32}/[^/]+/[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,42 +49,83 @@ class SeenEntry:
             "verified": self.genuine,
         }
 
+    @classmethod
+    def of_json(cls, value: dict[str, Any]) -> "SeenEntry":
+        """Behind `to_json`."""
+        return cls(
+            kind=value["kind"],
+            author=value["author"],
+            expires=value["expires"],
+            body=value["body"],
+            ok=value["genuine"],
+            genuine=value["verified"],
+        )
 
-async def read_entries(key: str, join: Sequence[str], hive: str) -> tuple[SeenEntry, ...]:
-    """Ask the nodes nearest to `key` through `join`, with a passing identity.
+
+@contextlib.asynccontextmanager
+async def passing_node(
+    join: Sequence[str], hive: str, identity: Identity
+) -> AsyncIterator[tuple[Node, Entries]]:
+    """A node in memory that has joined through `join`.
 
     Raises:
-        BadInput: the key is none of the known forms.
-        NetworkError: nobody answered.
+        BadInvitation: an address that does not parse. NetworkError: nobody answered.
     """
-    where = _key(key, hive)
     contacts = [Contact.parse(text) for text in join]
-    with tempfile.TemporaryDirectory(prefix="pockethive-get-") as folder:
-        identity = Identity.load_or_create(Path(folder))
-        entries = Entries(identity, hive)
-        node = Node(NodeSettings(), identity, HiveRules(identity, entries, time.time()))
-        async with node:
-            await node.join(contacts)
-            records = await node.get(where)
+    entries = Entries(identity, hive)
+    node = Node(NodeSettings(), identity, HiveRules(identity, entries, time.time()))
+    async with node:
+        await node.join(contacts)
+        yield node, entries
+
+
+async def read_entries(
+    node: Node, entries: Entries, key: str, *, hive: str
+) -> tuple[SeenEntry, ...]:
+    """What the nodes nearest to `key` hold. Raises BadInput: the key is none of the known forms."""
+    records = await node.get(key_of(key, hive))
+    current = {(n.author, n.slot, n.at) for n in newest(records)}
     proven = _proven(entries, records)
-    return tuple(_seen(entries, record, proven) for record in records)
+    seen = []
+    for record in records:
+        if record.kind == NOTE and _note_name(record) not in current:
+            continue  # an older note of the same author and slot
+        seen.append(_seen(entries, record, proven))
+    return tuple(seen)
 
 
-def _key(text: str, hive: str) -> bytes:
+def key_of(text: str, hive: str) -> bytes:
+    """The DHT key that a person means: a task id, 40 hex digits, `members`, or a note's key.
+
+    Raises BadInput: no printable text of at most 200 bytes.
+    """
     if text == "members":
         return hive_key(hive)
-    if text.count("/") == 2:
+    if _TASK.fullmatch(text):
         return task_key(TaskId(text))
     try:
         key = bytes.fromhex(text)
     except ValueError:
         key = b""
-    if len(key) != 20:
-        raise BadInput(
-            f"{text!r} is no key",
-            cure="give a task id (run/name/hash), 40 hex digits, or the word members",
-        )
-    return key
+    return key if len(key) == KEY_SIZE else note_key(text)
+
+
+def own_key(text: str, hive: str) -> str:
+    """`text` if a note may stand under it: one that means something else could not be read back.
+
+    Raises BadInput.
+    """
+    if key_of(text, hive) != note_key(text):
+        raise BadInput(f"{text!r} is the name of something else", cure="choose another key")
+    return text
+
+
+def _note_name(record: Record) -> tuple[bytes, bytes, float] | None:
+    try:
+        note = open_note(record)
+    except ProtocolError:
+        return None
+    return note.author, note.slot, note.at
 
 
 def _proven(entries: Entries, records: Sequence[Record]) -> str | None:
@@ -92,21 +141,41 @@ def _proven(entries: Entries, records: Sequence[Record]) -> str | None:
 
 
 def _seen(entries: Entries, record: Record, proven: str | None) -> SeenEntry:
-    ok, genuine = True, "signature good"
+    ok, genuine, body = True, "signature good", {}
     try:
         record.verify()
-        entries.opened(record)
+        if record.kind == NOTE:
+            body = _note_body(record)
+        else:
+            entries.opened(record)
+            body = decode_object(record.body, MAX_BODY)
     except ProtocolError as error:
         ok, genuine = False, str(error)
-    body = decode_object(record.body, MAX_BODY)
     if ok and record.kind == "commit":
         ok = proven is not None and body.get("output") == proven
         genuine = "signature good, acks of a quorum good" if ok else "acks do not make a quorum"
     return SeenEntry(
         kind=record.kind,
         author=to_text(record.author),
-        expires=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.expires)),
+        expires=_utc(record.expires),
         body=body,
         ok=ok,
         genuine=genuine,
     )
+
+
+def _note_body(record: Record) -> dict[str, Any]:
+    """A note as people read it: its value as text, or in base64url where it is none."""
+    note = open_note(record)
+    body: dict[str, Any] = {"at": _utc(note.at)}
+    if note.slot:
+        body["slot"] = note.slot.decode("utf-8", "replace")
+    try:
+        body["value"] = note.value.decode()
+    except UnicodeDecodeError:
+        body["base64url"] = to_text(note.value)
+    return body
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pockethive import __version__
-from pockethive.cli import check, demo, doctor, get, models, node, run
+from pockethive.cli import check, demo, doctor, get, models, node, peers, put, run, status
 from pockethive.core.errors import PocketHiveError
 
 
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"pockethive {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (run, demo, check, node, get, models, doctor):
+    for command in (run, demo, check, node, status, peers, get, put, models, doctor):
         command.register(commands)
     return top
 

@@ -2,10 +2,15 @@
 
 import argparse
 import json
+import secrets
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_hive, add_join
-from pockethive.core.errors import BadInput
+from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder
+
+if TYPE_CHECKING:
+    from pockethive.reading import SeenEntry
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -13,26 +18,22 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser(
         "get",
         help="read signed entries from the DHT",
-        description="Read the entries under a key: a task id (run/name/hash), 40 hex digits, or "
-        "`members`.",
+        description="Read the entries under a key: a task id (run/name/hash), 40 hex digits, "
+        "`members`, or the key of a note (see `put`). The node of this home is asked; with "
+        "--join, a passing node asks.",
     )
     parser.add_argument("key")
     parser.add_argument("--verify", action="store_true", help="say of each whether it is genuine")
-    parser.add_argument("--json", action="store_true", help="one JSON object per entry")
+    add_json(parser)
     add_join(parser)
     add_hive(parser)
+    add_home(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the nodes nearest to the key hold. 1 when there is nothing."""
-    import asyncio
-
-    from pockethive.reading import read_entries
-
-    if not args.join:
-        raise BadInput("no node to ask", cure="name one with --join KEY@HOST:PORT")
-    found = asyncio.run(read_entries(args.key, args.join, args.hive or "home"))
+    found = _through_others(args) if args.join else _through_ours(args)
     for seen in found:
         if args.json:
             print(json.dumps(seen.to_json(), ensure_ascii=False))
@@ -43,3 +44,27 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         sys.stderr.write("pockethive: nothing is stored under this key\n")
     return 0 if found and all(seen.ok for seen in found) else 1
+
+
+def _through_ours(args: argparse.Namespace) -> Sequence["SeenEntry"]:
+    from pockethive.control import ask
+    from pockethive.reading import SeenEntry
+
+    return [SeenEntry.of_json(one) for one in ask(device_folder(args), "get", key=args.key)]
+
+
+def _through_others(args: argparse.Namespace) -> Sequence["SeenEntry"]:
+    import asyncio
+
+    from pockethive.dht.identity import Identity
+    from pockethive.reading import key_of, passing_node, read_entries
+
+    hive = args.hive or "home"
+    key_of(args.key, hive)
+
+    async def read() -> Sequence["SeenEntry"]:
+        stranger = Identity.from_seed(secrets.token_bytes(32))
+        async with passing_node(args.join, hive, stranger) as (node, entries):
+            return await read_entries(node, entries, args.key, hive=hive)
+
+    return asyncio.run(read())

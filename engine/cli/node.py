@@ -1,4 +1,8 @@
-"""`pockethive node`: one device of a hive, for as long as it is wanted."""
+"""`pockethive node`: one device of a hive, for as long as it is wanted.
+
+SIGTERM drains and ends with 0, Ctrl-C ends at once in order and with 0, a second signal ends at
+once. Before the node is ready, Ctrl-C ends it with 130 and SIGTERM with 143.
+"""
 
 import argparse
 import json
@@ -7,15 +11,24 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_hive, add_home, add_join, address, home_of
+from pockethive.cli.options import add_hive, add_home, add_join, address, duration, home_of, size
+from pockethive.core.errors import BadInput
+from pockethive.logs import FORMS, LEVELS, configure
 
 if TYPE_CHECKING:
+    from pockethive.configs.settings import Settings
     from pockethive.core.spec import ModelNeed
-    from pockethive.device import DeviceSettings
+    from pockethive.device import Device, DeviceSettings
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 20.0
+MAX_DRAIN_SECONDS = 3_600.0
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,6 +65,21 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--no-work", action="store_true", help="store and witness only; take no tasks"
     )
     parser.add_argument("--mdns", action="store_true", help="find devices on the local network")
+    parser.add_argument(
+        "--quota", metavar="SIZE", help="kept for others' blobs at most, such as 512M or 2G"
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="serve /metrics, /health and /ready there over HTTP, such as 127.0.0.1:9464",
+    )
+    parser.add_argument(
+        "--drain",
+        metavar="TIME",
+        help="how long work in hand may take to end after SIGTERM (default 20s)",
+    )
+    parser.add_argument("--log", choices=FORMS, help="lines for people, or JSON (default text)")
+    parser.add_argument("--log-level", choices=LEVELS, help="the least serious (default warning)")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
     add_join(parser)
@@ -60,42 +88,105 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the device until it is told to end; always leaves in order with 0."""
-    from pockethive.device import Device
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay:
+    """What the command was told: its device, and how to look after it. `drain` in seconds."""
 
-    logging.basicConfig(
-        level=logging.INFO if args.follow else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    ended, ready = threading.Event(), threading.Event()
-    device = Device(settings_of(args))
-    if args.follow:
-        threading.Thread(target=_until_closed, args=(ended, ready), daemon=True).start()
-    device.start()  # until it is ready an interrupt ends it like any command
-    try:
-        ready.set()
+    device: "DeviceSettings"
+    metrics: tuple[str, int] | None
+    drain: float
+    log: str
+    level: str
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the process is told to end: the first signal asks, the second insists."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    signal: int = 0
+
+    def listen(self) -> None:
+        """From now on signals are taken here."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: ended.set())
+            signal.signal(number, self._told)
+
+    def _told(self, number: int, _: FrameType | None) -> None:
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+        self.asked.set()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the device until it is told to end; once it is ready it leaves in order, with 0."""
+    from pockethive.device import Device
+    from pockethive.service import NodeService, ServiceSettings
+
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    stay, ending, ready = stay_of(args), Ending(), threading.Event()
+    undo = configure(stay.log, stay.level, sys.stderr)
+    device = Device(stay.device)
+    service = NodeService(device, ServiceSettings(metrics=stay.metrics))
+    if args.follow:
+        threading.Thread(target=_until_closed, args=(ending.asked, ready), daemon=True).start()
+    device.start()  # until it is ready a signal ends it like any command
+    try:
+        device.call(service.start())
+        ready.set()
+        ending.listen()
         _say_ready(device.id, str(device.contact), as_json=args.follow)
-        ended.wait()
+        ending.asked.wait()
+        _leave(device, stay.drain if ending.signal == signal.SIGTERM else 0.0)
     finally:
+        device.call(service.stop())
         device.stop()
+        undo()
     return 0
 
 
-def settings_of(args: argparse.Namespace) -> "DeviceSettings":
+def _leave(device: "Device", seconds: float) -> None:
+    log.info("leaving", extra={"fields": {"drain": seconds}})
+    drained = device.drain(seconds)
+    fields = {"given_up": drained.given_up, "handed_over": drained.handed_over}
+    log.info("left", extra={"fields": fields})
+
+
+def stay_of(args: argparse.Namespace) -> Stay:
     """What the settings file says, then what the command line says: the command line wins.
 
     Raises:
-        ConfigError: faults of the file. BadInput: an address that does not parse.
+        ConfigError: faults of the file. BadInput: something that does not parse.
+    """
+    file = _file(args)
+    metrics = file.metrics if file is not None else None
+    metrics = metrics if args.metrics is None else args.metrics
+    drain = file.drain_seconds if file is not None else DRAIN_SECONDS
+    drain = drain if args.drain is None else duration(args.drain)
+    if drain > MAX_DRAIN_SECONDS:
+        raise BadInput("a node drains for an hour at most", cure="for example --drain 20s")
+    level = "info" if args.follow else file.log_level if file is not None else "warning"
+    return Stay(
+        device=settings_of(args, file),
+        metrics=address(metrics) if metrics else None,
+        drain=0.0 if args.follow else drain,
+        log=args.log or (file.log if file is not None else "text"),
+        level=args.log_level or level,
+    )
+
+
+def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "DeviceSettings":
+    """The device, by the settings file and the command line.
+
+    Raises BadInput: an address or a size that does not parse.
     """
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
 
-    settings = _from_file(args) or DeviceSettings(home=home_of(args), folder=Path())
+    settings = (
+        DeviceSettings(home=home_of(args), folder=Path()) if file is None else _from_file(file)
+    )
     home = settings.home if args.home is None else home_of(args)
     works = settings.works and not args.no_work
     name, _, quantization = args.model.partition(":")
@@ -113,6 +204,7 @@ def settings_of(args: argparse.Namespace) -> "DeviceSettings":
         model=ModelNeed(name=name, quantization=quantization or "int8") if name else settings.model,
         threads=settings.threads if args.threads is None else args.threads,
         mdns=args.mdns or settings.mdns,
+        quota_bytes=settings.quota_bytes if args.quota is None else size(args.quota),
     )
 
 
@@ -127,16 +219,20 @@ def _installed(args: argparse.Namespace, home: Path) -> "ModelNeed | None":
     return ModelNeed(name=DEFAULT_MODEL) if here is not None else None
 
 
-def _from_file(args: argparse.Namespace) -> "DeviceSettings | None":
+def _file(args: argparse.Namespace) -> "Settings | None":
     """The settings file, where one is named; its validation is loaded only then."""
     if args.config is None:
         return None
     from pockethive.configs.settings import load_settings
+
+    return load_settings(args.config)
+
+
+def _from_file(file: "Settings") -> "DeviceSettings":
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
 
-    file = load_settings(args.config)
     return DeviceSettings(
         home=file.home,
         folder=file.home / "node",
