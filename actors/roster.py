@@ -106,17 +106,16 @@ class Roster:
         Returns when all have answered or been given up, or after `wait` seconds; greetings still
         open then go on.
         """
-        if own != self._own:
-            self._told.clear()
-        self._own = own
-        record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
-        self._advert = record, entry
-        self._meet(entry)
-        greetings = [self._begin_greeting(contact, record) for contact in self._untold()]
+        record = self._describe(own)
         await self._node.put(record)
-        if greetings:
-            await asyncio.wait(greetings, timeout=wait)
+        await self._tell(record, wait)
         self._drop_expired()
+
+    async def retire(self, own: Member, wait: float) -> None:
+        """As `advertise`, with the devices told first: `own` has little time left."""
+        record = self._describe(own)
+        await self._tell(record, wait)
+        await self._node.put(record)
 
     async def check(self) -> None:
         """Ask every member not heard of lately whether it is there; the silent are dropped.
@@ -136,6 +135,21 @@ class Roster:
         """Learn the members that the DHT knows."""
         for record in await self._node.get(self._key):
             self._meet_record(record)
+
+    def _describe(self, own: Member) -> Record:
+        """Sign what this device is from now on."""
+        if own != self._own:
+            self._told.clear()
+        record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
+        self._own, self._advert = own, (record, entry)
+        self._meet(entry)
+        return record
+
+    async def _tell(self, record: Record, wait: float | None) -> None:
+        """Greet those who do not know this device as it is; wait for them, at most `wait`."""
+        greetings = [self._begin_greeting(contact, record) for contact in self._untold()]
+        if greetings:
+            await asyncio.wait(greetings, timeout=wait)
 
     async def _keep_fresh(self) -> None:
         step, pause = SETTLING_SECONDS, self._half_life()

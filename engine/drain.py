@@ -61,8 +61,8 @@ async def _tell(parts: "Parts") -> None:
         return
     idle = replace(own, works=False, skills=(), checkers=())
     try:
-        async with asyncio.timeout(TELL_SECONDS):
-            await parts.roster.advertise(idle, wait=TELL_SECONDS)
+        async with asyncio.timeout(2 * TELL_SECONDS):
+            await parts.roster.retire(idle, TELL_SECONDS)
     except (PocketHiveError, TimeoutError) as error:
         _log.debug("not everybody could be told: %r", error)
 
