@@ -9,8 +9,6 @@ from pockethive.core.errors import PocketHiveError
 from pockethive.core.ports import Model
 from pockethive.core.spec import Team
 from pockethive.planners.context import PlanContext
-from pockethive.planners.methods import warm
-from pockethive.planners.planner import make_plan
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +36,8 @@ class PlannerActor(BaseActor):
         """Plan."""
         match message:
             case PlanAsked(context=context):
+                from pockethive.planners.planner import make_plan  # where goals are pursued only
+
                 return make_plan(self._team, context, self._model)
             case WarmUp():
                 return self._warm_up()
@@ -47,6 +47,8 @@ class PlannerActor(BaseActor):
     def _warm_up(self) -> None:
         if self._model is None:
             return
+        from pockethive.planners.methods import warm
+
         try:
             warm(self._team, self._model)
         except PocketHiveError as error:  # the first goal will say the same to somebody who asks

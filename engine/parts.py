@@ -28,10 +28,8 @@ from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
-from pockethive.core.coordinator import Coordinator
 from pockethive.core.entry import Member
 from pockethive.core.events import Event, MembersChanged
-from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout, ScoutSettings
@@ -228,7 +226,10 @@ class Parts(ABC):
         device, settings = self.entries.device, self.settings
         has_model = self._model_in_use() is not None
         machines: dict[str, Machine] = {}
-        if self.team is not None:
+        if self.team is not None:  # loaded where goals are pursued only
+            from pockethive.core.coordinator import Coordinator
+            from pockethive.core.ledger import Ledger, LedgerSettings
+
             limits = self.team.limits
             machines["coordinator"] = Coordinator(device, limits)
             machines["ledger"] = Ledger(
