@@ -1,19 +1,18 @@
-"""`pockethive doctor`: look at what PocketHive needs on this machine and say what is wrong."""
+"""`pockethive doctor`: look at what PocketHive needs on this machine and say what is wrong.
+
+What concerns a node itself (clock, port, database, peers) is in `examination.py`.
+"""
 
 import argparse
-import shutil
+import json
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from pockethive.cli.options import add_home, home_of
+from pockethive.cli.examination import Case, Look, examinations
+from pockethive.cli.options import add_hive, add_home, add_join, add_json, home_of
 from pockethive.core.errors import PocketHiveError
 
-Look = Callable[[Path], str]
-"""Looks at one thing below the home folder; returns what it saw, raises when it is wrong."""
-
-_LEAST_FREE = 1_000_000_000
 _NEEDED = ("pykka", "kademlia", "orjson", "tenacity", "cryptography")
 _FOR_MODELS = ("openvino", "tokenizers", "llguidance")
 
@@ -21,31 +20,61 @@ _FOR_MODELS = ("openvino", "tokenizers", "llguidance")
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command."""
     parser = commands.add_parser("doctor", help="say what is wrong on this machine, and the cure")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings of the node")
+    add_json(parser)
+    add_join(parser)
+    add_hive(parser)
     add_home(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per thing looked at. 1 when something is wrong."""
-    home, wrong = home_of(args), 0
-    for name, look in LOOKS.items():
+    case, findings = _case(args), []
+    for name, look in {**LOOKS, **examinations()}.items():
+        ok, said, cure = True, "", ""
         try:
-            print(f"ok      {name}: {look(home)}")
-        except (PocketHiveError, OSError) as error:
-            wrong += 1
-            print(f"WRONG   {name}: {error}")
-    return 1 if wrong else 0
+            said = look(case)
+        except PocketHiveError as error:
+            ok, cure = False, error.cure
+            said = f"{error.where}: {error.what}" if error.where else error.what
+        except OSError as error:
+            ok, said = False, f"{error.filename or ''} {error.strerror or error}".strip()
+        findings.append({"look": name, "ok": ok, "said": said, "cure": cure})
+    if args.json:
+        print(json.dumps(findings))
+    else:
+        for one in findings:
+            cure = f" ({one['cure']})" if one["cure"] else ""
+            print(f"{'ok     ' if one['ok'] else 'WRONG  '} {one['look']}: {one['said']}{cure}")
+    return 0 if all(one["ok"] for one in findings) else 1
 
 
-def _python(_: Path) -> str:
+def _case(args: argparse.Namespace) -> Case:
+    """What the settings file says of the node, and the command line."""
+    if args.config is None:
+        return Case(home=home_of(args), join=tuple(args.join), hive=args.hive or "home")
+    from pockethive.configs.settings import load_settings
+
+    file = load_settings(args.config)
+    return Case(
+        home=file.home if args.home is None else home_of(args),
+        listen=file.address,
+        join=(*file.join, *args.join),
+        hive=args.hive or file.hive,
+        quota=file.quota_mb * 1_000_000,
+    )
+
+
+def _python(_: Case) -> str:
     return f"{sys.version.split()[0]} on {sys.platform}"
 
 
-def _packages(_: Path) -> str:
+def _packages(_: Case) -> str:
     return ", ".join(f"{name} {_installed(name)}" for name in _NEEDED)
 
 
-def _model_packages(_: Path) -> str:
+def _model_packages(_: Case) -> str:
     return ", ".join(f"{name} {_installed(name, 'pockethive[models]')}" for name in _FOR_MODELS)
 
 
@@ -60,29 +89,7 @@ def _installed(name: str, extra: str = "pockethive") -> str:
         ) from error
 
 
-def _home(home: Path) -> str:
-    from pockethive.home import make_private
-
-    make_private(home)
-    probe = home / ".doctor"
-    probe.write_bytes(b"x")
-    probe.unlink()
-    for key in home.rglob("*.key"):
-        if key.stat().st_mode & 0o077:
-            raise PocketHiveError(f"others can read {key}", cure=f"chmod 600 {key}")
-    return str(home)
-
-
-def _disk(home: Path) -> str:
-    free = shutil.disk_usage(home).free
-    if free < _LEAST_FREE:
-        raise PocketHiveError(
-            f"only {free / 1e6:.0f} MB are free", where=str(home), cure="free at least 1 GB"
-        )
-    return f"{free / 1e9:.0f} GB free"
-
-
-def _network(_: Path) -> str:
+def _network(_: Case) -> str:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
@@ -95,10 +102,10 @@ def _network(_: Path) -> str:
     return "UDP and TCP open on loopback"
 
 
-def _models(home: Path) -> str:
+def _models(case: Case) -> str:
     from pockethive.inference import list_models
 
-    here = [card.title for card in list_models(home)]
+    here = [card.title for card in list_models(case.home)]
     return ", ".join(here) or "none yet; `pockethive models get` makes the default one"
 
 
@@ -106,8 +113,6 @@ LOOKS: dict[str, Look] = {
     "python": _python,
     "packages": _packages,
     "model packages": _model_packages,
-    "home": _home,
-    "disk": _disk,
     "network": _network,
     "models": _models,
 }
