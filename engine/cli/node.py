@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -99,23 +100,37 @@ class Stay:
     level: str
 
 
-@dataclass(slots=True)
 class Ending:
-    """How the process is told to end: the first signal asks, the second insists."""
+    """How the process is told to end: the first signal asks, the second insists.
 
-    asked: threading.Event = field(default_factory=threading.Event)
-    signal: int = 0
+    The main thread waits at a pipe: a handler runs in the middle of whatever that thread does, so
+    that an Event would lock up in there; and where the kernel gives a signal to another thread, as
+    to a process that was stopped, only a pipe wakes the main one.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._end, self._ask = os.pipe()
 
     def listen(self) -> None:
-        """From now on signals are taken here."""
+        """From now on signals are taken here. On the main thread."""
+        os.set_blocking(self._ask, False)
+        signal.set_wakeup_fd(self._ask, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+            signal.signal(number, self._signalled)
 
-    def _told(self, number: int, _: FrameType | None) -> None:
+    def ask(self) -> None:
+        """End, please. Any thread."""
+        os.write(self._ask, b"\0")
+
+    def wait(self) -> None:
+        """Until somebody asks."""
+        os.read(self._end, 1)
+
+    def _signalled(self, number: int, _: FrameType | None) -> None:
         if self.signal:
             os._exit(128 + number)
         self.signal = number
-        self.asked.set()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,14 +144,14 @@ def run(args: argparse.Namespace) -> int:
     device = Device(stay.device)
     service = NodeService(device, ServiceSettings(metrics=stay.metrics))
     if args.follow:
-        threading.Thread(target=_until_closed, args=(ending.asked, ready), daemon=True).start()
+        threading.Thread(target=_until_closed, args=(ending.ask, ready), daemon=True).start()
     device.start()  # until it is ready a signal ends it like any command
     try:
         device.call(service.start())
         ready.set()
         ending.listen()
         _say_ready(device.id, str(device.contact), as_json=args.follow)
-        ending.asked.wait()
+        ending.wait()
         _leave(device, stay.drain if ending.signal == signal.SIGTERM else 0.0)
     finally:
         device.call(service.stop())
@@ -256,7 +271,7 @@ def _say_ready(device: str, contact: str, *, as_json: bool) -> None:
         print(f"device {device[:12]} is ready; others meet it with\n  --join {contact}", flush=True)
 
 
-def _until_closed(ended: threading.Event, ready: threading.Event) -> None:
+def _until_closed(end: Callable[[], None], ready: threading.Event) -> None:
     """The parent holds the other end of standard input; when it is gone, so are we.
 
     A device that is not ready yet waits for a parent that cannot answer any more, and would keep
@@ -264,6 +279,6 @@ def _until_closed(ended: threading.Event, ready: threading.Event) -> None:
     """
     while sys.stdin.buffer.read(4096):
         pass
-    ended.set()
+    end()
     if not ready.is_set():
         os._exit(1)

@@ -1,0 +1,174 @@
+"""Nodes as people run them: asked while they run, watched, told to end."""
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.operate.conftest import Processes, wait_for_line
+
+pytestmark = pytest.mark.processes
+
+
+def test_a_note_goes_from_one_home_to_another_and_outlives_its_node(processes: Processes) -> None:
+    first, contact = processes.node("--drain", "2s", "--log", "json", "--log-level", "info")
+    processes.node(f"--join={contact}", home="b")
+    done = processes.run("put", "greeting", "good morning", "--json")
+    assert json.loads(done.stdout) == {"copies": 2}
+    (peer,) = json.loads(processes.run("peers", "--json").stdout)
+    assert peer["member"]
+    status = json.loads(processes.run("status", "--json").stdout)
+    assert (status["ready"], status["members"], status["pid"]) == (True, 2, first.pid)
+
+    first.send_signal(signal.SIGTERM)
+    left = json.loads(wait_for_line(first, '"left"'))
+    assert left["handed_over"] >= 1
+    assert left["given_up"] == 0
+    assert first.wait(20) == 0
+    status = json.loads(processes.run("status", "--json", home="b").stdout)
+    assert status["members"] == 1  # it said goodbye
+    done = processes.run("get", "greeting", "--verify", home="b")
+    assert done.returncode == 0
+    assert "good morning" in done.stdout
+    assert (
+        sorted(p.name for p in (processes.folder / "a" / "node").iterdir() if p.is_socket()) == []
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
+def test_a_lonely_node_ends_in_order_on_either_signal(
+    processes: Processes, number: signal.Signals, code: int
+) -> None:
+    process, _ = processes.node()
+    process.send_signal(number)
+    assert process.wait(20) == code
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert not (processes.folder / "a" / "node" / "node.json").exists()
+
+
+def test_a_second_signal_ends_at_once(processes: Processes) -> None:
+    process, _ = processes.node()
+    os.kill(process.pid, signal.SIGSTOP)  # both arrive before it can act on the first
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait(20) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+
+
+def test_without_a_node_there_is_one_clear_sentence(processes: Processes) -> None:
+    for command in (["status"], ["peers"], ["get", "k"], ["put", "k", "v"]):
+        done = processes.run(*command)
+        assert done.returncode == 1
+        assert "no node runs in this home" in done.stderr
+        assert "--join" in done.stderr
+    assert not (processes.folder / "a").exists()
+
+
+def test_a_passing_node_signs_with_the_key_of_its_home(processes: Processes) -> None:
+    _, contact = processes.node()
+    for value in ("one", "two"):
+        done = processes.run("put", "k", value, f"--join={contact}", home="c")
+        assert (done.returncode, done.stdout) == (0, "1 nodes hold the note\n"), done.stderr
+    done = processes.run("get", "k", "--json", f"--join={contact}", home="elsewhere")
+    (seen,) = map(json.loads, done.stdout.splitlines())
+    assert seen["body"]["value"] == "two"
+    assert not (processes.folder / "elsewhere").exists()
+    refused = processes.run("put", "k", "three", f"--join={contact}")
+    assert refused.returncode == 2
+    assert "leave --join out" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--metrics", "nowhere"], "HOST:PORT"),
+        (["--drain", "soon"], "20s"),
+        (["--drain", "2h"], "an hour at most"),
+        (["--quota", "lots"], "512M"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(
+    processes: Processes, options: list[str], said: str
+) -> None:
+    done = processes.run("node", *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins(processes: Processes) -> None:
+    settings = processes.folder / "node.yaml"
+    settings.write_text("metrics: 127.0.0.1:0\nlog: json\nlog_level: info\ndrain_seconds: 0\n")
+    process, _ = processes.node("--config", str(settings), "--quota", "64M")
+    card = json.loads((processes.folder / "a" / "node" / "node.json").read_text())
+    assert card["metrics"].startswith("127.0.0.1:")
+    status = json.loads(processes.run("status", "--json").stdout)
+    assert status["blobs"]["quota"] == 64_000_000
+    process.send_signal(signal.SIGTERM)
+    assert json.loads(wait_for_line(process, '"leaving"'))["drain"] == 0
+
+
+def findings(processes: Processes, *args: str, home: str = "a") -> dict[str, dict[str, object]]:
+    done = processes.run("doctor", "--json", *args, home=home)
+    return {one["look"]: one for one in json.loads(done.stdout)}
+
+
+def test_doctor_knows_a_running_node_and_its_peers(processes: Processes) -> None:
+    process, contact = processes.node()
+    found = findings(processes)
+    for look in ("process", "port", "databases", "peers", "clock", "home"):
+        assert found[look]["ok"], found[look]
+    assert str(process.pid) in str(found["process"]["said"])
+    assert findings(processes, f"--join={contact}", home="b")["peers"]["ok"]
+
+
+def test_doctor_names_what_is_wrong_and_the_cure(processes: Processes) -> None:
+    process, contact = processes.node()
+    port = contact.rpartition(":")[2]
+    settings = processes.folder / "node.yaml"
+    settings.write_text(f"home: b\nlisten: 127.0.0.1:{port}\n")
+    node = processes.folder / "b" / "node"
+    node.mkdir(parents=True)
+    (node / "records.sqlite").write_bytes(b"SQLite format 3\x00" + bytes(5_000))
+    db = sqlite3.connect(node / "cells.sqlite")
+    db.close()
+    (node / "device.key").write_text("x")
+    found = findings(processes, "--config", str(settings), home="b")
+    assert "cannot be had" in str(found["port"]["said"])
+    assert "--listen" in str(found["port"]["cure"])
+    assert "records.sqlite" in str(found["databases"]["said"])
+    assert str(found["home"]["cure"]).startswith("chmod 600")
+
+    os.kill(process.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGKILL)
+    process.wait(20)
+    nobody = findings(processes, f"--join={contact}", home="c")["peers"]
+    assert not nobody["ok"]
+    assert "no known node answered" in str(nobody["said"])
+
+
+def test_doctor_names_the_process_that_holds_a_home(processes: Processes, tmp_path: Path) -> None:
+    import subprocess
+
+    code = (
+        "import sys, time; from pathlib import Path; from pockethive.home import FolderLock;"
+        "lock = FolderLock(Path(sys.argv[1])); print(lock.take(), flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "a" / "node")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        found = findings(processes)["process"]
+        assert not found["ok"]
+        assert str(holder.pid) in str(found["said"])
+    finally:
+        holder.communicate("", timeout=20)
