@@ -41,7 +41,7 @@ def sizes(hive: SimulatedHive) -> dict[str, int]:
 def _roster(device: SimulatedDevice) -> int:
     roster = device.roster
     kept = (roster._known, roster._silent, roster._gone, roster._told, roster._heard)
-    return sum(map(len, kept)) + len(roster._greetings)
+    return sum(len(each) for each in kept) + len(roster._greetings)
 
 
 async def live(hive: SimulatedHive, days: float) -> list[dict[str, Any]]:

@@ -23,15 +23,7 @@ def test_the_testable_blocks_run_line_by_line(tmp_path: Path) -> None:
     script = "\n".join([ending, *blocks("sh testable")])
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [
-            "bash",
-            "-eux",
-            "-o",
-            "pipefail",
-            "-m",
-            "-c",
-            f"trap 'kill %1 2>/dev/null' EXIT\n{script}",
-        ],
+        ["bash", "-eux", "-o", "pipefail", "-m", "-c", script],
         env={**os.environ, "PATH": path, "POCKETHIVE_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
