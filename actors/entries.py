@@ -12,7 +12,7 @@ from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.identity import Identity, certified
 from pockethive.dht.record import Record, sign_record
 
-_REMEMBERED = 2_000
+_REMEMBERED = 500  # some 10 kB each; a signature seen before is cheap to verify again
 
 
 def hive_key(hive: str) -> bytes:

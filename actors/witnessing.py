@@ -139,10 +139,9 @@ class HiveRules:
         if record.kind == PROVIDER:
             check_provider(record)
             return
-        if record.kind == NOTE and record.tombstone:
-            return  # its author takes it back
         if record.kind == NOTE:  # a person's, not an entry about a task
-            open_note(record)
+            if not record.tombstone:
+                open_note(record)
             return
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):
