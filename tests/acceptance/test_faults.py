@@ -182,7 +182,7 @@ def test_a_key_that_is_none_is_refused(village: Village, tmp_path: Path) -> None
 
 
 def refused_get(village: Village) -> str:
-    command = village.command("get", "nonsense", "--join", "A" * 43 + "@127.0.0.1:9")
+    command = village.command("get", "two\nlines", "--join", "A" * 43 + "@127.0.0.1:9")
     done = subprocess.run(
         command[: command.index("--home")], capture_output=True, text=True, timeout=60, check=False
     )
