@@ -205,6 +205,9 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
     home = settings.home if args.home is None else home_of(args)
     works = settings.works and not args.no_work
     name, _, quantization = args.model.partition(":")
+    model = ModelNeed(name=name, quantization=quantization or "int8") if name else settings.model
+    if model is None and file is None:
+        model = _installed(args, home)
     return replace(
         settings,
         home=home,
@@ -216,7 +219,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         works=works,
         verifies=works,
         eager=args.follow,
-        model=ModelNeed(name=name, quantization=quantization or "int8") if name else settings.model,
+        model=model,
         threads=settings.threads if args.threads is None else args.threads,
         mdns=args.mdns or settings.mdns,
         quota_bytes=settings.quota_bytes if args.quota is None else size(args.quota),
