@@ -104,9 +104,9 @@ class LoopBridge:
 
     @property
     def under_way(self) -> int:
-        """Calls that have not ended. Any thread."""
+        """Pieces of work that have not begun, and coroutines that have not ended. Any thread."""
         with self._lock:
-            return len(self._open)
+            return len(self._handed) + len(self._tasks)
 
     def close(self) -> None:
         """Cancel what runs, drop what waits, refuse the rest."""

@@ -33,7 +33,7 @@ def sizes(hive: SimulatedHive) -> dict[str, int]:
         "peers": sum(d.node.facts().peers for d in devices),
         "members": sum(len(d.roster.members) for d in devices),
         "roster": sum(map(_roster, devices)),
-        "entries": sum(len(d.entries._opened) for d in devices),
+        "entries": sum(len(d.entries._opened._values) for d in devices),
         "resident": resident_bytes(),
     }
 

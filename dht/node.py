@@ -6,22 +6,20 @@ no root logger; `stop` leaves no task, socket, thread or file behind.
 
 import asyncio
 import contextlib
-import errno
 import inspect
 import logging
 import random
 import secrets
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pockethive.core.errors import Failure, NetworkError, ProtocolError
+from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import puzzle, wire
 from pockethive.dht.audience import NOBODY, Allow, Audience
 from pockethive.dht.blobs import BlobStore
-from pockethive.dht.carrier import Answer, BlobCarrier
+from pockethive.dht.carrier import BlobCarrier
 from pockethive.dht.contact import Contact
 from pockethive.dht.exchange import Directory, Exchange
 from pockethive.dht.facts import NodeFacts, facts_of
@@ -29,6 +27,7 @@ from pockethive.dht.fetching import Fetcher
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.leaving import hand_over
 from pockethive.dht.limits import is_loopback
+from pockethive.dht.listening import cancel, listen, reachable, stop_server
 from pockethive.dht.notes import Note, newest, note_key, sign_note
 from pockethive.dht.protocol import Handler, HiveProtocol
 from pockethive.dht.providers import Provider
@@ -47,8 +46,6 @@ log = logging.getLogger(__name__)
 
 WITNESS: Final = "witness"
 _REQUEST_TRIES: Final = 16  # ever more slowly; the caller's time limit ends them
-_PORT_TRIES: Final = 16
-_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class Node:
@@ -370,12 +367,12 @@ class Node:
         carrier = settings.carrier(self.identity)
         stack.push_async_callback(carrier.close)
         exchange = self._exchange_of(blobs, carrier)
-        server = await self._listen(storage, carrier, exchange.answer)
-        stack.push_async_callback(_stop_server, server)
+        server = await listen(settings, self.identity, storage, carrier, exchange.answer)
+        stack.push_async_callback(stop_server, server)
         upkeep = asyncio.create_task(server.upkeep(), name="pockethive-upkeep")
-        stack.push_async_callback(_cancel, upkeep)
+        stack.push_async_callback(cancel, upkeep)
         renewal = asyncio.create_task(exchange.announcements.renew(), name="pockethive-providers")
-        stack.push_async_callback(_cancel, renewal)
+        stack.push_async_callback(cancel, renewal)
         self._handlers[WITNESS], self._witness = witness.decide, witness
         server.protocol.handlers = self._handlers
         self._server, self._exchange = server, exchange
@@ -393,65 +390,6 @@ class Node:
         exchange.allow = self._allow
         return exchange
 
-    async def _listen(
-        self, storage: RecordStore, carrier: BlobCarrier, answer: Answer
-    ) -> HiveServer:
-        """UDP and TCP on one port; a free port whose TCP twin is taken is given back."""
-        host, port = self.settings.listen
-        for left in range(_PORT_TRIES if port == 0 else 1, 0, -1):
-            server = HiveServer(self.settings, self.identity, storage)
-            try:
-                await server.listen(port, host)
-                bound = server.transport.get_extra_info("sockname")[1]
-                carrier.counters = server.protocol.counters
-                await carrier.listen(Contact(self.identity.public, host, bound), answer)
-                return server
-            except OSError as error:
-                if server.transport is not None:
-                    await _stop_server(server)
-                if port or left == 1 or error.errno != errno.EADDRINUSE:
-                    raise _listen_error(error, host, port) from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
     def _own_contact(self, server: HiveServer) -> Contact:
         host, port = server.transport.get_extra_info("sockname")[:2]
-        return Contact(self.identity.public, self.settings.advertise or _reachable(host), port)
-
-
-def _listen_error(error: OSError, host: str, port: int) -> Failure:
-    if error.errno == errno.EADDRINUSE:
-        return NetworkError(
-            f"port {port} is taken",
-            where=f"{host}:{port}",
-            cure="stop the other program, or choose another port (0 takes any free one)",
-        )
-    return NetworkError(
-        f"cannot listen: {error.strerror or error}",
-        where=f"{host}:{port}",
-        cure="choose an address of this machine",
-    )
-
-
-def _reachable(host: str) -> str:
-    """For a wildcard, the address this machine would use outward; no packet is sent."""
-    if host not in _WILDCARDS:
-        return host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    outward = "2001:db8::1" if ":" in host else "192.0.2.1"  # reserved for documentation
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((outward, 9))
-        except OSError:
-            return _WILDCARDS[host]
-        return str(probe.getsockname()[0])
-
-
-async def _stop_server(server: HiveServer) -> None:
-    tasks = server.protocol.stop()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)  # the transport closes its socket in the loop's next round
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        return Contact(self.identity.public, self.settings.advertise or reachable(host), port)
