@@ -46,7 +46,8 @@ class Seat:
     port: int
     process: asyncio.subprocess.Process | None = None
     contact: Contact | None = None
-    held: set[bytes] = field(default_factory=set)  # digests in its database when it was killed
+    ready: bool = False
+    held: set[bytes] = field(default_factory=set)  # notes in its database when it was killed
 
     async def start(self, join: Sequence[Contact]) -> None:
         """Start the node; returns once it says that it is ready."""
@@ -57,29 +58,33 @@ class Seat:
             *map(str, command),
             *(f"--join={contact}" for contact in others),
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=(self.home.parent / f"{self.home.name}.log").open("ab"),
         )
         assert self.process.stdout is not None
         async with asyncio.timeout(READY_SECONDS):
             while line := (await self.process.stdout.readline()).decode():
                 if "--join" in line:
                     self.contact = Contact.parse(line.split()[-1])
+                    self.ready = True
                     return
-        raise SystemExit(f"a node ended before it was ready: {self.home}")
+        log = self.home.parent / f"{self.home.name}.log"
+        raise RuntimeError(f"a node ended before it was ready: {log.read_text()[-500:]}")
 
     async def kill(self) -> None:
         """`kill -9`; what its database holds is noted."""
         assert self.process is not None
+        self.ready = False
         self.process.kill()
         await self.process.wait()
         self.process = None
         self.held = self.digests()
 
     def digests(self) -> set[bytes]:
-        """The records in the database of a node that does not run."""
+        """The notes in the database of a node that does not run."""
+        query = "SELECT digest FROM records WHERE kind = 'note'"
         path = next(self.home.rglob("records.sqlite"))
         with sqlite3.connect(path) as db:
-            return {digest for (digest,) in db.execute("SELECT digest FROM records")}
+            return {digest for (digest,) in db.execute(query)}
 
     async def end(self) -> int | None:
         """SIGTERM; the exit code."""
@@ -104,14 +109,13 @@ class Story:
 
     def doors(self) -> list[Contact]:
         """Where a node that starts may join: three that run."""
-        running = [s.contact for s in self.seats if s.process is not None and s.contact is not None]
-        return running[:3]
+        return [s.contact for s in self.seats if s.ready and s.contact is not None][:3]
 
     async def killing(self, seconds: int) -> None:
         """One kill a second."""
         for _ in range(seconds):
             began = time.monotonic()
-            seat = self.source.choice([s for s in self.seats if s.process and s.contact])
+            seat = self.source.choice([seat for seat in self.seats if seat.ready])
             await seat.kill()
             self.kills += 1
             self.restarts.append(asyncio.create_task(self._again(seat)))
