@@ -179,6 +179,16 @@ async def play(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The whole minute."""
     ports = free_ports(options.nodes)
     seats = [Seat(folder / f"node {number}", port) for number, port in enumerate(ports)]
+    try:
+        return await _play(options, seats)
+    finally:
+        for seat in seats:
+            if seat.process is not None and seat.process.returncode is None:
+                seat.process.kill()
+                await seat.process.wait()
+
+
+async def _play(options: argparse.Namespace, seats: list[Seat]) -> dict[str, Any]:
     story = Story(seats, random.Random(options.seed))
     began = time.monotonic()
     await seats[0].start([])
