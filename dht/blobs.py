@@ -198,7 +198,11 @@ class BlobStore:
         size = self.size(name)
         if size > MAX_WHOLE:
             raise StorageError(f"a blob of {size} bytes is read in chunks", where=name)
-        return b"".join(self.chunks(name))
+        if size > CHUNK:
+            return b"".join(self.chunks(name))
+        data = self._files.read(name, 0, CHUNK)
+        _check(name, None, 0, data)
+        return data
 
     def size(self, name: str) -> int:
         """Bytes. Raises StorageError: not here."""
@@ -232,13 +236,7 @@ class BlobStore:
         manifest = self.manifest(name)
         for index in range(manifest.count if manifest else 1):
             data = self.read_chunk(name, index)
-            try:
-                if manifest:
-                    manifest.check(index, data)
-                else:
-                    check_small(name, data)
-            except ProtocolError as error:
-                raise _damaged(name) from error
+            _check(name, manifest, index, data)
             yield data
 
     def copy_to(self, name: str, path: Path) -> None:
@@ -379,6 +377,17 @@ class BlobStore:
 def _check_audience(audience: Audience) -> None:
     if len(audience.devices) > MAX_DEVICES:
         raise StorageError(f"an audience has at most {MAX_DEVICES} devices")
+
+
+def _check(name: str, manifest: Manifest | None, index: int, data: bytes) -> None:
+    """Raises StorageError when the disk gave other bytes than were kept."""
+    try:
+        if manifest:
+            manifest.check(index, data)
+        else:
+            check_small(name, data)
+    except ProtocolError as error:
+        raise _damaged(name) from error
 
 
 def _damaged(name: str) -> StorageError:
