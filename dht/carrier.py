@@ -4,7 +4,6 @@ Guards: an answer says in one byte what it is, and whoever may not have a blob i
 who asks for a blob that is not here.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 
 from pockethive.core.errors import NetworkError
 from pockethive.dht.contact import Contact
+from pockethive.dht.reasons import Counts
 
 HEAD: Final = 2**32 - 1
 """The index that asks for a small blob itself, or for a large one's manifest."""
@@ -47,7 +47,7 @@ class BlobCarrier(Protocol):
         counters: what peers did wrong, by reason code.
     """
 
-    counters: Counter[str]
+    counters: Counts
 
     async def listen(self, contact: Contact, answer: Answer) -> None:
         """Serve at the contact's address. Raises OSError when it is taken."""

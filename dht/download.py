@@ -91,7 +91,7 @@ class Download:
                 self.faults[holder] = str(error)
             except ProtocolError as error:
                 self.faults[holder] = self.liars[holder] = f"{holder.host}:{holder.port}: {error}"
-                self._carrier.counters[error.where or "refused"] += 1
+                self._carrier.counters.note(error)
                 self._carrier.hang_up(holder)
             finally:
                 await _end(lanes)

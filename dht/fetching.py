@@ -120,7 +120,7 @@ class Fetcher:
                     except ProtocolError as error:
                         liars[holder] = f"{holder.host}:{holder.port}: {error}"
                         faults.append(liars[holder])
-                        self._carrier.counters[error.where or "refused"] += 1
+                        self._carrier.counters.note(error)
                         self._carrier.hang_up(holder)
             return None
         finally:

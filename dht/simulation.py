@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import random
 import selectors
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -19,6 +18,7 @@ from pockethive.dht.carrier import Answer, Kind, Reply, missing
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 from pockethive.dht.node import Node
+from pockethive.dht.reasons import Counts
 from pockethive.dht.rules import Rules
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.transport import Address
@@ -198,7 +198,7 @@ class VirtualCarrier:
     def __init__(self, net: VirtualNet, identity: Identity) -> None:
         self._net, self._identity = net, identity
         self._address: Address | None = None
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
 
     async def listen(self, contact: Contact, answer: Answer) -> None:
         self._address = contact.address

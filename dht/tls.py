@@ -9,13 +9,14 @@ connection a contact, `_POOL` in all.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import Final
 
 from pockethive.core.errors import NetworkError
 from pockethive.dht.carrier import HEAD, Answer, Kind, Reply, missing
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
+from pockethive.dht.reasons import Counts
 from pockethive.dht.tls_client import Link, dial
 from pockethive.dht.tls_server import BlobServer
 
@@ -47,7 +48,7 @@ class TlsCarrier:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         self.server: BlobServer | None = None
         self._pool: OrderedDict[Contact, _Way] = OrderedDict()
 

@@ -43,7 +43,7 @@ _YEARS: Final = datetime.timedelta(days=36500)
 class BlobServer:
     """Listens and answers. Belongs to one event loop."""
 
-    def __init__(self, identity: Identity, answer: Answer, counters: Counter[str]) -> None:
+    def __init__(self, identity: Identity, answer: Answer, counters: reasons.Counts) -> None:
         self._identity, self._answer, self._counters = identity, answer, counters
         self._context = _context(identity)
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -117,11 +117,11 @@ class BlobServer:
             finally:
                 _less(self._of_peer, peer)
         except ProtocolError as error:
-            self._counters[error.where] += 1
+            self._counters.note(error)
         except (OSError, TimeoutError, PocketHiveError) as error:
             log.debug("a blob connection ended: %s", error)
         except Exception:
-            self._counters["internal"] += 1
+            self._counters[reasons.INTERNAL] += 1
             log.exception("serving a blob failed")
         finally:
             streams.abort()
