@@ -1,6 +1,7 @@
 """Between the core's entries and the DHT's records: signing on the way out, opening on the way in.
 
-Rule guarded here: nothing becomes an `Entry` unless its signature verified and its body decoded.
+Rule guarded here: nothing becomes an `Entry` unless its signature verified and its body decoded. In
+a private hive bodies are encrypted on the way out and only encrypted ones are opened.
 """
 
 from pockethive.actors.memory import Memory
@@ -9,6 +10,7 @@ from pockethive.core.entry import Body, Entry, Kind, Member
 from pockethive.core.entry_codec import decode_body, encode_body, slot
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.task import DeviceId, Task, task_key
+from pockethive.dht.hive_key import HiveKeys
 from pockethive.dht.identity import Identity, certified
 from pockethive.dht.record import Record, sign_record
 
@@ -27,17 +29,18 @@ class Entries:
     and several machines, and what this device has signed needs no opening.
     """
 
-    def __init__(self, identity: Identity, hive: str) -> None:
-        self._identity = identity
+    def __init__(self, identity: Identity, hive: str, keys: HiveKeys | None = None) -> None:
+        self._identity, self._keys = identity, keys
         self._hive_key = hive_key(hive)
         self._opened: Memory[Entry] = Memory(_REMEMBERED)
         self.device = DeviceId(to_text(identity.public))
 
     def sign(self, kind: Kind, body: Body, expires: int) -> tuple[Record, Entry]:
         """A record of this device and the entry that it is."""
-        record = sign_record(
-            self._identity, kind.value, self.key_of(body), slot(body), expires, encode_body(body)
-        )
+        key, place, data = self.key_of(body), slot(body), encode_body(body)
+        if self._keys is not None:
+            data = self._keys.seal(_context(kind.value, key, self._identity.public, place), data)
+        record = sign_record(self._identity, kind.value, key, place, expires, data)
         entry = _entry(record, body)
         self._opened.put(entry.wire, entry)
         return record, entry
@@ -70,7 +73,7 @@ class Entries:
             kind = Kind(record.kind)
         except ValueError as error:
             raise BadEncoding(f"no such kind of entry: {record.kind!r}") from error
-        body = decode_body(kind, record.body)
+        body = decode_body(kind, self.plain(record))
         if record.key != self.key_of(body) or record.slot != slot(body):
             raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
         entry = _entry(record, body)
@@ -79,11 +82,27 @@ class Entries:
             self._opened.put(entry.wire, entry)
         return entry
 
+    def plain(self, record: Record) -> bytes:
+        """A record's body in clear.
+
+        Raises:
+            BadEncoding: of a private hive and not encrypted, or under a key that is not known here.
+            BadSignature: it does not open.
+        """
+        if self._keys is None:
+            return record.body
+        return self._keys.open(_context(record.kind, record.key, *record.place[1:]), record.body)
+
     def key_of(self, body: Body) -> bytes:
         """The DHT key an entry belongs under, 20 bytes."""
         if isinstance(body, Member):
             return self._hive_key
         return body.key if isinstance(body, Task) else task_key(body.task)
+
+
+def _context(kind: str, key: bytes, author: bytes, place: bytes) -> bytes:
+    """What an encrypted body is bound to, so that it cannot be shown anywhere else."""
+    return digest("body context", kind.encode(), key, author, place)
 
 
 def _entry(record: Record, body: Body) -> Entry:

@@ -42,7 +42,10 @@ _AT_ONCE = 64  # devices told or asked in one pulse
 
 
 class Roster:
-    """Members by device. `changed` is called on the loop whenever the set of them is another."""
+    """Members by device. `changed` is called on the loop whenever the set of them is another.
+
+    A private hive sets `belongs`: whether a key is a member's. Others are not met.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Roster:
         self._node, self._entries, self._clock = node, entries, clock
         self._key = hive_key(hive)
         self._changed = changed
+        self.belongs: Callable[[bytes], bool] | None = None
         self._known: dict[DeviceId, Entry] = {}
         self._silent: dict[DeviceId, int] = {}  # greetings in a row without an answer
         self._gone: dict[DeviceId, Entry] = {}  # advertisements that nobody stood behind
@@ -83,6 +87,11 @@ class Roster:
         """Where a device can be asked; None for one that has not introduced itself."""
         member = self.member(device)
         return None if member is None else _contact(member)
+
+    def contacts(self) -> tuple[Contact, ...]:
+        """Where the other members can be asked."""
+        own = self._entries.device
+        return tuple(_contact(member) for member in self.members if member.device != own)
 
     async def start(self, own: Member) -> None:
         """Advertise `own`, greet everybody known, and keep both fresh until `stop`.
@@ -130,6 +139,13 @@ class Roster:
         """Tell the members that this device leaves. Nothing is sent again, nobody is waited for."""
         asked = [self._say_bye(_contact(member)) for member in self._others()[:_AT_ONCE]]
         await asyncio.gather(*asked)
+
+    def look_again(self) -> None:
+        """The hive's list is another: part with those that are no members any more."""
+        gone = [device for device in self._known if not self._may_be_here(device)]
+        for device in gone:
+            self._lose(device)
+            self._gone.pop(device, None)
 
     async def read(self) -> None:
         """Learn the members that the DHT knows."""
@@ -298,6 +314,9 @@ class Roster:
         except ProtocolError as error:
             _log.warning("a member entry was dropped: %s", error)
 
+    def _may_be_here(self, device: DeviceId) -> bool:
+        return self.belongs is None or self.belongs(from_text(device))
+
     def _missed(self, device: DeviceId) -> None:
         """A greeting was not answered: by a device that never spoke to us, or by one that did."""
         misses = self._silent.get(device, SILENT_GREETINGS - 1) + 1
@@ -331,6 +350,8 @@ class Roster:
             return
         gone = self._gone.get(entry.author)
         if gone is not None and entry.expires <= gone.expires:
+            return
+        if not self._may_be_here(entry.author):
             return
         known = self._known.get(entry.author)
         if known is not None and known.expires >= entry.expires:

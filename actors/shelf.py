@@ -19,12 +19,18 @@ _REMEMBERED = 20_000
 
 
 class Shelf:
-    """Keeps blobs in the node's `store`; `member` tells what is known of a device. Any thread."""
+    """Keeps blobs in the node's `store`; `member` tells what is known of a device. Any thread.
+
+    In a private hive `belongs` judges a device by its key; else who introduced itself is in.
+    """
 
     def __init__(
-        self, store: Callable[[], BlobStore], member: Callable[[DeviceId], Member | None]
+        self,
+        store: Callable[[], BlobStore],
+        member: Callable[[DeviceId], Member | None],
+        belongs: Callable[[bytes], bool] | None = None,
     ) -> None:
-        self._store, self._member = store, member
+        self._store, self._member, self._belongs = store, member, belongs
         self._labels: OrderedDict[str, Label] = OrderedDict()
         self._lock = Lock()
 
@@ -49,9 +55,14 @@ class Shelf:
             return None
 
     def may_fetch(self, peer: bytes, sha: str) -> bool:
-        """Whether a peer may have a blob: anyone a public one, members a hive one, else no one."""
+        """Whether a peer may have a blob: anyone a public one, members a hive one, else no one.
+
+        A private hive gives strangers nothing at all.
+        """
         with self._lock:
             label = self._labels.get(sha)
+        if self._belongs is not None:
+            return label in {Label.PUBLIC, Label.HIVE} and self._belongs(peer)
         if label is Label.PUBLIC:
             return True
         return label is Label.HIVE and self._member(DeviceId(to_text(peer))) is not None

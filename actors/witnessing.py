@@ -10,8 +10,8 @@ from dataclasses import replace
 from pockethive.actors.entries import Entries
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import from_text, to_text
-from pockethive.core.entry import Commit, Kind
-from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.entry import Commit, Kind, Member
+from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.core.fold import proven, signed_by
 from pockethive.core.lease import (
     Ack,
@@ -29,7 +29,10 @@ from pockethive.core.lease_codec import (
 )
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
+from pockethive.dht import member_list
+from pockethive.dht.hive_key import BODY_OVERHEAD
 from pockethive.dht.identity import Identity, verify
+from pockethive.dht.membership import Membership
 from pockethive.dht.notes import NOTE_LIMIT, open_note
 from pockethive.dht.providers import PROVIDER, check_provider
 from pockethive.dht.record import MAX_BODY, Record
@@ -57,6 +60,7 @@ _LIMITS = {
     Kind.CLOSE: _limit(4, 1),
     Kind.MEMBER: _limit(512, 1, _DAY),
 }
+_LIST_LIMIT = _limit(member_list.MAX_SLOTS, member_list.MAX_SLOTS, member_list.LIFE + _DAY)
 
 
 class Asks:
@@ -114,10 +118,18 @@ class HiveRules:
     """What a node of a hive stores, and how it witnesses. Called on the node's threads.
 
     `booted` is when this process began to witness, unix seconds: leases granted before count anew.
+    In a private hive `membership` says who may advertise himself; the member list is stored, too.
     """
 
-    def __init__(self, identity: Identity, entries: Entries, booted: float) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        entries: Entries,
+        booted: float,
+        membership: Membership | None = None,
+    ) -> None:
         self._identity, self._entries, self._booted = identity, entries, booted
+        self._membership = membership
         self._witness = Witness(entries.device)
         self.asks = Asks(entries)
         self.answers: Counter[str] = Counter()
@@ -129,13 +141,22 @@ class HiveRules:
             return PROVIDERS
         if kind == NOTE:  # a person's, not an entry about a task
             return NOTE_LIMIT
+        if self._membership is not None and kind == member_list.KIND:
+            return _LIST_LIMIT
         try:
-            return _LIMITS[Kind(kind)]
+            limit = _LIMITS[Kind(kind)]
         except ValueError as error:
             raise BadEncoding(f"no such kind of entry: {kind!r}") from error
+        if self._membership is None:
+            return limit
+        return replace(limit, max_body=min(MAX_BODY, limit.max_body + BODY_OVERHEAD))
 
     def check(self, record: Record, now: float) -> None:  # noqa: ARG002 - the store judges expiry
         """Raises ProtocolError for an entry that is not what it says."""
+        membership = self._membership
+        if membership is not None and record.kind == member_list.KIND:
+            member_list.check_record(membership.charter, record)
+            return
         if record.kind == PROVIDER:
             check_provider(record)
             return
@@ -146,6 +167,10 @@ class HiveRules:
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):
             raise BadSignature("a commit without acks, or with acks that nobody signed")
+        if membership is None or not isinstance(body, Member):
+            return
+        if not membership.is_member(record.author):
+            raise ProtocolError("an advertisement by no member", where="stranger")
 
     def fits(self, record: Record, held: Held) -> None:
         """A commit of a task that is here needs a quorum of that task's witnesses."""

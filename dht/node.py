@@ -323,6 +323,10 @@ class Node:
         """The peers in the routing table."""
         return tuple(peer.contact for peer in self._protocol.router.peers())
 
+    def forget(self, public: bytes) -> None:
+        """Take a device out of the routing table, such as one that belongs to the hive no more."""
+        self._protocol.router.remove(public)
+
     # inside
 
     @property

@@ -50,6 +50,8 @@ BLOB_BUSY: Final = "blob-busy"
 BLOB_MANIFEST: Final = "blob-manifest"
 BLOB_BYTES: Final = "blob-bytes"
 BLOB_SEAL: Final = "blob-seal"
+FOREIGN: Final = "foreign"
+UNSEALED: Final = "unsealed"
 INTERNAL: Final = "internal"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -92,6 +94,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         BLOB_MANIFEST: "a manifest that does not lead to the blob's name",
         BLOB_BYTES: "bytes that are not the chunk's",
         BLOB_SEAL: "bytes that a blob's key does not open",
+        FOREIGN: "a member list that this hive's key did not sign, or at another place",
+        UNSEALED: "a body that is not encrypted for this hive, or does not open",
         INTERNAL: "a fault of this program; please report it",
     }
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pockethive.actors.base import Ref
@@ -12,16 +13,21 @@ from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
 from pockethive.clocks import lease_clock, wall_clock
 from pockethive.core.canonical import to_text
-from pockethive.core.errors import ActorFailure, NetworkError
+from pockethive.core.errors import ActorFailure, NetworkError, StorageError
 from pockethive.core.events import Event
 from pockethive.core.ports import ModelClass
 from pockethive.core.spec import Team
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 from pockethive.dht.settings import NodeSettings
-from pockethive.home import own
+from pockethive.founding import Founder
+from pockethive.hive import PrivateHive
+from pockethive.hive_store import HiveStore, hive_of
+from pockethive.home import NODE, own
 from pockethive.model_source import model_source
 from pockethive.parts import Ground, Listener, Parts
+from pockethive.peers import FILE as PEERS
+from pockethive.peers import RUNNING, PeerFile, known_contacts
 
 if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
@@ -34,6 +40,7 @@ MODEL = "model"
 MODEL_SECONDS = 120.0  # how long an agent waits for the model, queueing included
 STOP_SECONDS = 3.0
 MDNS_SECONDS = 1.0
+REMEMBER_SECONDS = 30.0
 MAX_EVENTS = 20_000
 
 
@@ -52,6 +59,8 @@ class Assembly(Parts):
             f"device-{to_text(identity.public)[:8]}", on_escalate=self._escalated
         )
         self._announcer: Announcer | None = None
+        self._remembering: asyncio.Task[None] | None = None
+        self._store = hive_of(settings.home) if settings.private else None
         self._interpreter: Ref | None = None
         self._source = (
             model_source(settings.model, settings.home, settings.threads)
@@ -72,8 +81,10 @@ class Assembly(Parts):
             lease_clock=lease_clock,
             index=settings.folder / "documents.sqlite",
             staff=self.supervisor,
+            hive=hive_for(settings.home, identity, self._store) if self._store else None,
         )
         super().__init__(settings, team, ground, listener)
+        self._peers = PeerFile(settings.home / PEERS, self.network)
         for problem in self.documents.skipped if self.documents else ():
             _log.warning("%s", problem)
 
@@ -97,8 +108,21 @@ class Assembly(Parts):
         except ActorFailure as error:
             _log.warning("%s was lost: %s", type(event).__name__, error)
 
+    async def start(self) -> None:
+        """Open the node, start the machines and the agents, meet the hive. See `Parts.start`."""
+        await super().start()
+        if self.settings.remembers:
+            contact = self.node.contact
+            self._running_file().remember([contact])
+            self._remembering = asyncio.create_task(self._remember(), name="peers")
+
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
+        if self._remembering is not None:
+            self._remembering.cancel()
+            await asyncio.gather(self._remembering, return_exceptions=True)
+            self._keep_peers()
+            self._running_file().path.unlink(missing_ok=True)
         if self._announcer is not None:
             await self._announcer.stop()
         await super().leave()
@@ -108,6 +132,8 @@ class Assembly(Parts):
         self.supervisor.stop(STOP_SECONDS)
         if self.documents is not None:
             self.documents.close()
+        if self._store is not None:
+            self._store.close()
 
     def _model_in_use(self) -> ModelProxy | None:
         return self._model
@@ -121,12 +147,37 @@ class Assembly(Parts):
             from pockethive.dht.mdns import Announcer, discover
 
             try:
-                contacts += await discover(self.settings.hive, MDNS_SECONDS)
-                self._announcer = Announcer(self.node.contact, self.settings.hive)
+                contacts += await discover(self.network, MDNS_SECONDS)
+                self._announcer = Announcer(self.node.contact, self.network)
                 await self._announcer.start()
             except NetworkError as error:
                 _log.warning("devices nearby cannot be found: %s", error)
         return contacts
+
+    def _remembered(self) -> tuple[Contact, ...]:
+        """Devices of the same hive: a `pockethive node` of this home first, then its peers."""
+        if not (self.settings.remembers or self.hive):
+            return ()
+        known = known_contacts(self.settings.home, self.network)
+        return tuple(c for c in known if c.public != self.identity.public)
+
+    async def _remember(self) -> None:
+        while True:
+            await asyncio.sleep(REMEMBER_SECONDS)
+            self._keep_peers()
+
+    def _keep_peers(self) -> None:
+        """Those that will be there tomorrow: not what a run started beside itself."""
+        contacts = self.node.contacts()
+        if self.hive is not None:
+            contacts = tuple(c for c in contacts if self.hive.membership.is_listed(c.public))
+        try:
+            self._peers.remember(contacts)
+        except StorageError as error:
+            _log.warning("peers are not remembered: %s", error)
+
+    def _running_file(self) -> PeerFile:
+        return PeerFile(self.settings.folder / RUNNING, self.network)
 
     def _start_agents(self, interpreter: Interpreter) -> Ref:
         self.crew.start(self.workbench)
@@ -161,3 +212,9 @@ class Assembly(Parts):
             self._broken(error)
         else:
             self.crew.gone(name, error)
+
+
+def hive_for(home: Path, identity: Identity, store: HiveStore) -> PrivateHive:
+    """The private hive of a home for one of its devices. Raises StorageError."""
+    sponsor = Identity.load_or_create(home / NODE)
+    return PrivateHive(store, sponsor, identity, Founder.of(home, store))

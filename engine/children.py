@@ -22,13 +22,13 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """What one device process is told."""
+    """What one device process is told. `hive` names an open one; None: the home's own."""
 
     name: str
     folder: Path
     home: Path
     join: tuple[Contact, ...]
-    hive: str
+    hive: str | None
     documents: tuple[Path, ...]
     model: str
     threads: int
@@ -102,8 +102,9 @@ async def start_child(spec: ChildSpec) -> Child:
 def _command(spec: ChildSpec) -> list[str]:
     command = [sys.executable, "-m", "pockethive", "node", "--follow"]
     # `=` because keys and paths may begin with a hyphen
-    command += [f"--home={spec.home}", f"--folder={spec.folder}", f"--hive={spec.hive}"]
-    command += [f"--threads={spec.threads}"]
+    command += [f"--home={spec.home}", f"--folder={spec.folder}", f"--threads={spec.threads}"]
+    if spec.hive is not None:
+        command += [f"--hive={spec.hive}"]
     if spec.model:
         command += [f"--model={spec.model}"]
     command += [f"--join={contact}" for contact in spec.join]

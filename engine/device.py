@@ -49,6 +49,9 @@ class DeviceSettings:
         eager: load the model at once instead of when it is first needed.
         model: what agents and the planner load when they first need one; None: no model at all.
         threads: of the model; 0: one per core. mdns: find and be found on the local network.
+        private: use the private hive of the home, where it belongs to one; else, and without one,
+            `hive` names an open network. remembers: keep the contacts that answered for the next
+            start.
         quota_bytes: of blobs kept for others.
         skills, checkers: what its agents can do, by name; the shipped ones unless a service that
             embeds this device brings its own.
@@ -57,6 +60,8 @@ class DeviceSettings:
     home: Path
     folder: Path
     hive: str = "home"
+    private: bool = True
+    remembers: bool = False
     listen: tuple[str, int] = ("127.0.0.1", 0)
     advertise: str | None = None
     join: tuple[Contact, ...] = ()

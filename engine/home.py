@@ -1,6 +1,10 @@
 """The home folder: what a person's PocketHive keeps on one machine.
 
     <home>/owner.key          the owner's key; devices made here are certified by it
+    <home>/owner.json         the owner's name; in a linked home also the key, which is elsewhere
+    <home>/hive.sqlite        the private hive this home belongs to: list, keys, open invitations
+    <home>/hive.key           the hive's key, where the hive was founded
+    <home>/peers.json         devices that answered, to meet the hive through after a restart
     <home>/models, tools      model bundles and the environment that makes them
     <home>/node               the device of `pockethive node`
     <home>/swarm-1, -2, …     the devices of `pockethive run`, one folder per swarm at a time
@@ -9,17 +13,21 @@ A device folder is used by one process at a time: a lock says so.
 """
 
 import fcntl
+import getpass
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
-from pockethive.core.errors import BadEncoding, StorageError
+from pockethive.core.errors import BadEncoding, Failure, StorageError
 from pockethive.dht.identity import Identity, OwnerKey, certify
 
 MAX_SWARMS = 64
+NODE = "node"
 _CERTIFICATE = "certificate.json"
+_PERSON = "owner.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,14 @@ class Ownership:
 
     owner_key: str
     certificate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whose home this is. `linked` is the owner's public key where the secret one is elsewhere."""
+
+    name: str
+    linked: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -91,17 +107,78 @@ def own(home: Path, device_folder: Path) -> Ownership:
     where missing."""
     make_private(home)
     make_private(device_folder)
-    path = device_folder / _CERTIFICATE
+    path, linked = device_folder / _CERTIFICATE, person_of(home).linked
     if path.exists():
-        return _read(path)
+        made = _read(path)
+        if linked is None or from_text(made.owner_key) == linked:
+            return made
+    if linked is not None:
+        raise Failure(
+            "the owner's key is on another device, which has not certified this one",
+            where=str(device_folder),
+            cure="link again: pockethive owner link --request",
+        )
     owner, device = OwnerKey.load_or_create(home), Identity.load_or_create(device_folder)
-    made = Ownership(
-        owner_key=to_text(owner.public), certificate=to_text(certify(owner, device.public))
-    )
+    return keep_certificate(device_folder, owner.public, certify(owner, device.public))
+
+
+def keep_certificate(device_folder: Path, owner: bytes, certificate: bytes) -> Ownership:
+    """Keep an owner's certificate over the device of a folder. Raises StorageError."""
+    made = Ownership(owner_key=to_text(owner), certificate=to_text(certificate))
     write_atomically(
-        path, encode({"v": 1, "owner": made.owner_key, "certificate": made.certificate})
+        device_folder / _CERTIFICATE,
+        encode({"v": 1, "owner": made.owner_key, "certificate": made.certificate}),
     )
     return made
+
+
+def certified_folders(home: Path, owner: bytes) -> list[Path]:
+    """The folders of a home's devices that this owner certified."""
+    depths = (f"*/{_CERTIFICATE}", f"*/*/{_CERTIFICATE}")
+    found = sorted(path.parent for depth in depths for path in home.glob(depth))
+    return [one for one in found if from_text(_read(one / _CERTIFICATE).owner_key) == owner]
+
+
+def person_of(home: Path) -> Person:
+    """Whose home this is; without a file, whoever is logged in. Raises StorageError."""
+    path = home / _PERSON
+    if not path.exists():
+        return Person(name=login_name())
+    try:
+        value = decode_object(path.read_bytes(), 1_000)
+        if not isinstance(value["name"], str):
+            raise BadEncoding("a name that is no text")
+        linked = value["linked"]
+        return Person(name=value["name"], linked=None if linked is None else from_text(linked, 32))
+    except (BadEncoding, KeyError, TypeError, OSError) as error:
+        raise StorageError(
+            "the owner's name cannot be read", where=str(path), cure="pockethive owner init"
+        ) from error
+
+
+def keep_person(home: Path, person: Person) -> None:
+    """Write down whose home this is. Raises StorageError."""
+    make_private(home)
+    linked = None if person.linked is None else to_text(person.linked)
+    write_atomically(home / _PERSON, encode({"v": 1, "name": person.name, "linked": linked}))
+
+
+def login_name() -> str:
+    """The name people are logged in with, as far as a member list takes it."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = ""
+    return _plain(name) or "somebody"
+
+
+def machine_name() -> str:
+    """This machine's name, as far as a member list takes it."""
+    return _plain(socket.gethostname().partition(".")[0]) or "device"
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isprintable, name))[:32].strip()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ to the two subclasses: which model there is, and who drives the interpreter.
 """
 
 import asyncio
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
 from pockethive.core.entry import Member
+from pockethive.core.errors import NetworkError
 from pockethive.core.events import Event, MembersChanged
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
@@ -39,13 +41,17 @@ from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.node import Node, NodeSettings
+from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
 from pockethive.planners.context import Plan
 
 if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
 
+_log = logging.getLogger(__name__)
+
 WORK_AT_ONCE = 2
+REMEMBERED_SECONDS = 3.0  # what devices of earlier days may cost at the start
 
 
 class Listener(Protocol):
@@ -68,7 +74,7 @@ class Ground:
     Attributes:
         lease_clock: seconds that never jump. index: where the index of its documents is kept.
         staff: who starts its agents and brings them their letters.
-        journal: sees every step of the machines.
+        journal: sees every step of the machines. hive: the private one it belongs to, if any.
     """
 
     identity: Identity
@@ -78,6 +84,7 @@ class Ground:
     index: Path | str
     staff: Staff
     journal: Journal | None = None
+    hive: PrivateHive | None = None
 
 
 class Parts(ABC):
@@ -93,15 +100,20 @@ class Parts(ABC):
         self.settings, self.team, self._ground = settings, team, ground
         self.identity, self.ownership = ground.identity, ground.ownership
         wall_clock = ground.node.clock
-        self.entries = Entries(self.identity, settings.hive)
-        rules = HiveRules(self.identity, self.entries, wall_clock())
+        self.hive = hive = ground.hive
+        self.network = hive.network if hive else settings.hive
+        self.entries = Entries(self.identity, self.network, hive.keys if hive else None)
+        membership = hive.membership if hive else None
+        rules = HiveRules(self.identity, self.entries, wall_clock(), membership)
         self._asks = rules.asks
-        self.node = Node(ground.node, self.identity, rules)
+        self.node = Node(hive.settings(ground.node) if hive else ground.node, self.identity, rules)
         self.met = threading.Event()  # set whenever the roster changed
         self.roster = Roster(
-            self.node, self.entries, settings.hive, wall_clock, self._members_changed
+            self.node, self.entries, self.network, wall_clock, self._members_changed
         )
-        self.shelf = Shelf(lambda: self.node.blobs, self.roster.member)
+        belongs = membership.is_member if membership else None
+        self.roster.belongs = belongs
+        self.shelf = Shelf(lambda: self.node.blobs, self.roster.member, belongs)
         self.workbench = Workbench(
             self.entries.device, self.shelf, self.roster, self.node.fetch_from
         )
@@ -124,6 +136,11 @@ class Parts(ABC):
             lambda: self.roster.members,
         )
         self.planned_tokens: dict[RunId, int] = {}
+
+    @property
+    def hive_name(self) -> str:
+        """What people call the hive that this device is in."""
+        return self.settings.hive if self.hive is None else self.hive.charter.name
 
     @property
     @abstractmethod
@@ -170,10 +187,13 @@ class Parts(ABC):
                 ground.journal,
             )
         )
-        if contacts := await self._contacts():
-            await self.node.join(contacts)
+        if self.hive is not None:
+            self.hive.serve(self.node, self.roster.look_again, self.roster.contacts)
+        if await self._meet_hive():
             await self.roster.read()
         await self.roster.start(self._member())
+        if self.hive is not None:
+            await self.hive.start()
 
     @property
     def open_jobs(self) -> dict[str, int]:
@@ -191,6 +211,8 @@ class Parts(ABC):
 
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
+        if self.hive is not None:
+            await self.hive.stop()
         await self.roster.stop()
         if self._hands is not None:
             await self._hands.close()
@@ -199,12 +221,48 @@ class Parts(ABC):
         """Close the node, after `leave` and once no agent works."""
         await self.node.stop()
 
+    async def _meet_hive(self) -> bool:
+        """Join through the devices that were named, else through those remembered.
+
+        Raises:
+            NetworkError: devices were named and none answered, nor did one that is remembered.
+            Failure: the hive does not know this device.
+        """
+        named, known = await self._contacts(), self._remembered()
+        if named:
+            try:
+                await self._join(named)
+                return True
+            except NetworkError:
+                if not known:
+                    raise
+        if not known:
+            return False
+        try:
+            async with asyncio.timeout(REMEMBERED_SECONDS):
+                await self._join(list(known))
+            return True
+        except (NetworkError, TimeoutError) as error:
+            if named:
+                raise
+            _log.info("no device of earlier days answers: %s", error)
+            return False
+
+    async def _join(self, contacts: list[Contact]) -> None:
+        if self.hive is not None:
+            await self.hive.introduce(contacts)
+        await self.node.join(contacts)
+
     async def _contacts(self) -> list[Contact]:
         """The devices to join through."""
         return list(self.settings.join)
 
     def _ping_answer(self, _peer: bytes, _body: bytes) -> bytes:
         return MACHINES_LIVE if self.machines_live else b""
+
+    def _remembered(self) -> tuple[Contact, ...]:
+        """Devices that answered on earlier days."""
+        return ()
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

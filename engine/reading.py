@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pockethive.actors.entries import Entries, hive_key
@@ -19,10 +20,14 @@ from pockethive.core.fold import fold
 from pockethive.core.task import TaskId, task_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, verify
+from pockethive.dht.member_list import KIND as LIST_KIND
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.dht.notes import newest, note_key, open_note
 from pockethive.dht.record import KEY_SIZE, MAX_BODY, Record
 from pockethive.dht.rules import NOTE
+from pockethive.hive import PrivateHive
+from pockethive.hive_store import HiveStore, hive_of
+from pockethive.home import NODE
 
 _TASK = re.compile(r"[0-9a-f]{32}/[^/]+/[0-9a-f]{16}")
 
@@ -64,19 +69,60 @@ class SeenEntry:
 
 @contextlib.asynccontextmanager
 async def passing_node(
-    join: Sequence[str], hive: str, identity: Identity
+    join: Sequence[str], hive: str, identity: Identity, home: Path | None = None
 ) -> AsyncIterator[tuple[Node, Entries]]:
     """A node in memory that has joined through `join`.
 
+    Where `hive` is the private hive of `home`, the home's device vouches for this one.
+
     Raises:
         BadInvitation: an address that does not parse. NetworkError: nobody answered.
+        Failure: the private hive does not know this home any more.
     """
     contacts = [Contact.parse(text) for text in join]
+    store = None if home is None else hive_of(home)
+    if home is not None and store is not None and hive == network_of(None, home):
+        async with _passing_member(contacts, home, store, identity) as passing:
+            yield passing
+        return
     entries = Entries(identity, hive)
     node = Node(NodeSettings(), identity, HiveRules(identity, entries, time.time()))
     async with node:
         await node.join(contacts)
         yield node, entries
+
+
+@contextlib.asynccontextmanager
+async def _passing_member(
+    contacts: list[Contact], home: Path, store: HiveStore, identity: Identity
+) -> AsyncIterator[tuple[Node, Entries]]:
+    try:
+        hive = PrivateHive(store, Identity.load_or_create(home / NODE), identity, None)
+        entries = Entries(identity, hive.network, hive.keys)
+        rules = HiveRules(identity, entries, time.time(), hive.membership)
+        async with Node(hive.settings(NodeSettings()), identity, rules) as node:
+            hive.serve(node, lambda: None)
+            try:
+                await hive.introduce(contacts)
+                await node.join(contacts)
+                yield node, entries
+            finally:
+                await hive.stop()
+    finally:
+        store.close()
+
+
+def network_of(hive: str | None, home: Path) -> str:
+    """What the hive that a person means is called on the wire: an open one by its name, else the
+    private one of the home, else the open hive `home`. Raises StorageError."""
+    if hive is not None:
+        return hive
+    store = hive_of(home)
+    if store is None:
+        return "home"
+    charter = store.charter
+    store.close()
+    return "home" if charter is None else charter.network
 
 
 async def read_entries(
@@ -146,9 +192,11 @@ def _seen(entries: Entries, record: Record, proven: str | None) -> SeenEntry:
         record.verify()
         if record.kind == NOTE:
             body = _note_body(record)
+        elif record.kind == LIST_KIND:
+            body = decode_object(record.body, MAX_BODY)
         else:
             entries.opened(record)
-            body = decode_object(record.body, MAX_BODY)
+            body = decode_object(entries.plain(record), MAX_BODY)
     except ProtocolError as error:
         ok, genuine = False, str(error)
     if ok and record.kind == "commit":

@@ -104,7 +104,7 @@ class NodeService:
             "pid": os.getpid(),
             "device": device.id,
             "contact": str(device.contact),
-            "hive": device.settings.hive,
+            "hive": device.parts.hive_name,
             "well": not illnesses(vitals),
             "ready": not obstacles(vitals),
             "reasons": list(obstacles(vitals)),
@@ -117,7 +117,7 @@ class NodeService:
 
     async def _get(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         key = _text(request, "key")
-        parts, hive = self._device.parts, self._device.settings.hive
+        parts, hive = self._device.parts, self._device.parts.network
         seen = await read_entries(parts.node, parts.entries, key, hive=hive)
         return [entry.to_json() for entry in seen]
 
@@ -126,7 +126,7 @@ class NodeService:
         if type(seconds) is not int:
             raise BadInput("a note lives for a whole number of seconds")
         value = from_text(_text(request, "value"))
-        node, hive = self._device.parts.node, self._device.settings.hive
+        node, hive = self._device.parts.node, self._device.parts.network
         key = own_key(_text(request, "key"), hive)
         copies = await node.note(key, value, seconds, _text(request, "slot"))
         return stored(copies)

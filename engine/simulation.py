@@ -32,17 +32,20 @@ from pockethive.core.spec import Team
 from pockethive.core.task import DeviceId, RunId
 from pockethive.device import DeviceSettings
 from pockethive.dht.contact import Contact
-from pockethive.dht.identity import OwnerKey, certify
+from pockethive.dht.identity import Identity, OwnerKey, certify
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import Link, World
 from pockethive.dht.transport import Address
 from pockethive.gathering import gather_result
+from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
 from pockethive.parts import Ground, Parts
 from pockethive.result import Result
 from pockethive.virtual_staff import Pace, VirtualStaff
 
 T = TypeVar("T")
+
+PrivateMaker = Callable[[NodeSettings, Identity, OwnerKey], PrivateHive]
 
 NOWHERE = Path("/dev/null/simulated")  # a device without a disk: whoever writes there fails
 MEET_SECONDS = 90.0
@@ -126,6 +129,7 @@ class SimulatedDevice(Parts):
             index=":memory:",
             staff=self._staff,
             journal=hive.count,
+            hive=hive.private(node, identity, owner) if hive.private else None,
         )
         super().__init__(settings, seat.team, ground, self)
 
@@ -209,6 +213,8 @@ class SimulatedHive:
         self.transcript: list[Line] = []
         self.effects: Counter[str] = Counter()
         """What the machines wanted done, by the effect's name."""
+        self.private: PrivateMaker | None = None
+        """Makes the private hive that devices started from now on belong to."""
         self._watchers: list[tuple[str, Callable[[Happening], None]]] = []
         self._apart: frozenset[Address] = frozenset()
         self._dead: set[Address] = set()

@@ -25,6 +25,7 @@ from pockethive.core.spec import Fan, Team
 from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.contact import Contact
+from pockethive.hive_store import FILE as HIVE_FILE
 from pockethive.home import FolderLock, free_swarm_folder, own
 from pockethive.inference import usable_cores
 from pockethive.planners.context import PlanContext
@@ -32,6 +33,7 @@ from pockethive.result import Result
 from pockethive.vocabulary import vocabulary
 
 MAX_DEVICES = 64
+OPEN_HIVE = "home"
 _MAX_UNREAD = 1_000  # happenings a slow reader of `stream` may leave unread; older ones are dropped
 
 
@@ -40,16 +42,23 @@ class SwarmOptions:
     """Where a swarm lives and what it may use.
 
     `devices` processes are started beside this one and the documents are dealt out to them; with
-    none, this process does the work itself and `join`ed devices verify it.
+    none, this process does the work itself and `join`ed devices verify it. Without `hive`, the name
+    of an open one, the swarm is part of the private hive that the home belongs to, if it does.
     """
 
     home: Path
     documents: tuple[Path, ...] = ()
     devices: int = 3
     join: tuple[Contact, ...] = ()
-    hive: str = "home"
+    hive: str | None = None
     threads: int = 0  # of each device's model; 0: the cores are shared out among the devices
     mdns: bool = False
+
+    @property
+    def meets_others(self) -> bool:
+        """Whether there may be devices that this swarm does not start itself."""
+        in_hive = self.hive is None and (self.home / HIVE_FILE).exists()
+        return bool(self.join) or self.mdns or in_hive
 
 
 class Swarm:
@@ -122,7 +131,7 @@ class Swarm:
         self._dealt = self._deal()
         options = self.options
         verified = any(role.verification.checks for role in self.team.roles)
-        if verified and not (options.devices or options.join or options.mdns):
+        if verified and not (options.devices or options.meets_others):
             raise BadInput(
                 "one device alone has nobody to verify its outputs",
                 cure="start more with --devices, or --join others",
@@ -141,7 +150,8 @@ class Swarm:
                 DeviceSettings(
                     home=options.home,
                     folder=folder / "owner",
-                    hive=options.hive,
+                    hive=options.hive or OPEN_HIVE,
+                    private=options.hive is None,
                     join=options.join,
                     documents=() if options.devices else options.documents,
                     works=options.devices == 0,
@@ -247,7 +257,7 @@ class Swarm:
     def _deal(self) -> tuple[tuple[Path, ...], ...]:
         options, steps = self.options, self.team.planner.every_step
         if any(step.each is Fan.DEVICES for step in steps) and not (
-            options.documents or options.join or options.mdns
+            options.documents or options.meets_others
         ):
             raise DocumentError(
                 "this team works on documents and got none", cure="--documents PATH"

@@ -6,8 +6,29 @@ import sys
 from collections.abc import Sequence
 
 from pockethive import __version__
-from pockethive.cli import check, demo, doctor, get, models, node, peers, put, run, status
+from pockethive.cli import (
+    check,
+    demo,
+    doctor,
+    get,
+    invite,
+    join,
+    members,
+    models,
+    node,
+    owner,
+    peers,
+    put,
+    run,
+    status,
+)
 from pockethive.core.errors import PocketHiveError
+
+_COMMANDS = (
+    *(run, demo, check, node, status, peers),
+    *(invite, join, members, owner),
+    *(get, put, models, doctor),
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"pockethive {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (run, demo, check, node, status, peers, get, put, models, doctor):
+    for command in _COMMANDS:
         command.register(commands)
     return top
 
@@ -43,8 +64,10 @@ def _joined(argv: Sequence[str]) -> list[str]:
     """`--join -KEY@HOST:PORT` as one word: keys may begin with a hyphen, options do so too."""
     words: list[str] = []
     for word in argv:
-        if words and words[-1] == "--join" and word.startswith("-") and "@" in word:
-            words[-1] = f"--join={word}"
+        contact = bool(words) and words[-1] == "--join" and "@" in word
+        key = bool(words) and words[-1] == "--revoke"
+        if word.startswith("-") and (contact or key):
+            words[-1] = f"{words[-1]}={word}"
         else:
             words.append(word)
     return words

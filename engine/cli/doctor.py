@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _case(args: argparse.Namespace) -> Case:
     """What the settings file says of the node, and the command line."""
     if args.config is None:
-        return Case(home=home_of(args), join=tuple(args.join), hive=args.hive or "home")
+        return Case(home=home_of(args), join=tuple(args.join), hive=args.hive)
     from pockethive.configs.settings import load_settings
 
     file = load_settings(args.config)

@@ -28,7 +28,7 @@ class Case:
     home: Path
     listen: tuple[str, int] = ("127.0.0.1", 0)
     join: tuple[str, ...] = ()
-    hive: str = "home"
+    hive: str | None = None
     quota: int = 0
 
     @property
@@ -256,11 +256,13 @@ def _peers(case: Case) -> str:
     import secrets
 
     from pockethive.dht.identity import Identity
-    from pockethive.reading import passing_node
+    from pockethive.reading import network_of, passing_node
+
+    hive = network_of(case.hive, case.home)
 
     async def look() -> int:
         stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(case.join, case.hive, stranger) as (node, _):
+        async with passing_node(case.join, hive, stranger, case.home) as (node, _):
             return len(node.contacts())
 
     return f"{asyncio.run(look())} answered or were named"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder
+from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder, home_of
 
 if TYPE_CHECKING:
     from pockethive.reading import SeenEntry
@@ -57,14 +57,14 @@ def _through_others(args: argparse.Namespace) -> Sequence["SeenEntry"]:
     import asyncio
 
     from pockethive.dht.identity import Identity
-    from pockethive.reading import key_of, passing_node, read_entries
+    from pockethive.reading import key_of, network_of, passing_node, read_entries
 
-    hive = args.hive or "home"
+    hive = network_of(args.hive, home_of(args))
     key_of(args.key, hive)
 
     async def read() -> Sequence["SeenEntry"]:
         stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(args.join, hive, stranger) as (node, entries):
+        async with passing_node(args.join, hive, stranger, home_of(args)) as (node, entries):
             return await read_entries(node, entries, args.key, hive=hive)
 
     return asyncio.run(read())

@@ -31,7 +31,12 @@ def add_join(parser: argparse.ArgumentParser) -> None:
 
 def add_hive(parser: argparse.ArgumentParser) -> None:
     """`--hive NAME`."""
-    parser.add_argument("--hive", metavar="NAME", help="the hive's name (default: home)")
+    parser.add_argument(
+        "--hive",
+        metavar="NAME",
+        help="an open hive by name (default: the private hive of the home, where it belongs to "
+        "one, else the open hive `home`)",
+    )
 
 
 def home_of(args: argparse.Namespace) -> Path:

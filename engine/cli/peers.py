@@ -5,7 +5,7 @@ import json
 import secrets
 from typing import Any
 
-from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder
+from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder, home_of
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,12 +49,15 @@ def _through_others(args: argparse.Namespace) -> list[dict[str, Any]]:
     import asyncio
 
     from pockethive.dht.identity import Identity
-    from pockethive.reading import passing_node
+    from pockethive.reading import network_of, passing_node
     from pockethive.service import peers_of
+
+    home = home_of(args)
+    hive = network_of(args.hive, home)
 
     async def look() -> list[dict[str, Any]]:
         stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(args.join, args.hive or "home", stranger) as (node, _):
+        async with passing_node(args.join, hive, stranger, home) as (node, _):
             return peers_of(None, node.contacts())
 
     return asyncio.run(look())

@@ -13,6 +13,7 @@ from pockethive.cli.options import (
     add_json,
     device_folder,
     duration,
+    home_of,
 )
 from pockethive.core.errors import BadInput, Failure
 
@@ -85,16 +86,16 @@ def _through_others(args: argparse.Namespace, value: bytes, seconds: int) -> dic
 
     from pockethive.dht.identity import Identity
     from pockethive.home import FolderLock
-    from pockethive.reading import own_key, passing_node
+    from pockethive.reading import network_of, own_key, passing_node
 
-    hive = args.hive or "home"
+    hive = network_of(args.hive, home_of(args))
     key, lock = own_key(args.key, hive), FolderLock(device_folder(args))
     if not lock.take():
         raise BadInput("the node of this home runs and uses its key", cure="leave --join out")
 
     async def put() -> int:
         identity = Identity.load_or_create(device_folder(args))
-        async with passing_node(args.join, hive, identity) as (node, _):
+        async with passing_node(args.join, hive, identity, home_of(args)) as (node, _):
             return await node.note(key, value, seconds, args.slot) - 1  # ours ends with us
 
     try:
