@@ -61,7 +61,7 @@ def _case(args: argparse.Namespace) -> Case:
         home=file.home if args.home is None else home_of(args),
         listen=file.address,
         join=(*file.join, *args.join),
-        hive=args.hive or file.hive,
+        hive=args.hive or (file.hive if "hive" in file.model_fields_set else None),
         quota=file.quota_mb * 1_000_000,
     )
 

@@ -81,7 +81,7 @@ def test_people_invite_join_run_and_revoke(tmp_path: Path) -> None:
         with node(there):
             result = here.ask("Who built the harbour lighthouse in 1874?", "--devices", "2")
             assert "Maria Lindqvist" in result["answer"]
-            read = say(there, "get", "members", "--verify", "--json")
+            read = say(there, "get", "members", "--verify", "--json", "--join", contact)
             assert read.returncode == 0, read.stderr
             lines = [json.loads(line) for line in read.stdout.splitlines()]
             assert all(line["genuine"] for line in lines)
@@ -94,7 +94,7 @@ def test_people_invite_join_run_and_revoke(tmp_path: Path) -> None:
             assert [m["name"] for m in members["members"] if not m["here"]] == ["laptop"]
             revoked = say(here, "members", "--revoke", "laptop", "--json")
             assert json.loads(revoked.stdout)["generation"] == 2
-            refused = until_refused(there)
+            refused = until_refused(there, contact)
             assert "not on the hive's member list" in refused.stderr
             assert refused.stdout == ""
         run = there.run("Who built the lighthouse?", "--devices", "1", "--join", contact)
@@ -112,11 +112,11 @@ def retouched(link: str) -> str:
     return SCHEME + to_text(encode({**value, "uses": 60}))
 
 
-def until_refused(village: Village) -> subprocess.CompletedProcess[str]:
+def until_refused(village: Village, contact: str) -> subprocess.CompletedProcess[str]:
     """A running node learns of a revocation within seconds."""
     deadline = time.monotonic() + 20
     while True:
-        asked = say(village, "get", "members")
+        asked = say(village, "get", "members", "--join", contact)
         if asked.returncode:
             return asked
         assert time.monotonic() < deadline, asked.stdout
