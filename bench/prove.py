@@ -33,6 +33,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         dht.hostile,
         dht.blobs,
         dht.footprint,
+        dht.soak,
         dht.revoked,
         dht.operating,
         goals.fresh_clone,

@@ -43,8 +43,12 @@ def blobs() -> None:
 
 
 def footprint() -> None:
-    """An idle node: start, memory, CPU, bytes a minute; weeks in virtual time."""
+    """An idle node of eight: start, memory, CPU, bytes a minute."""
     print(run(sys.executable, "-m", "bench.footprint"))
+
+
+def soak() -> None:
+    """Eight idle devices for two weeks of virtual time: nothing grows."""
     print(run(sys.executable, "-m", "bench.soak"))
 
 
