@@ -78,7 +78,7 @@ def reachable(host: str) -> str:
 
 async def stop_server(server: HiveServer) -> None:
     """Close its socket and end its tasks."""
-    tasks = server.protocol.stop()
+    tasks = server.close()
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0)  # the transport closes its socket in the loop's next round
 

@@ -1,13 +1,14 @@
 """Iterative lookup: ask ever nearer nodes until the k nearest that live have all answered.
 
 Guards: probes are independent (a slow node frees its place after a moment, it does not hold up the
-others); time, number of questions and number of candidates are bounded, whatever peers answer.
+others); time, number of questions and number of candidates are bounded, whatever peers answer; who
+keeps naming nodes that are not there is believed no longer.
 """
 
 import asyncio
 from bisect import insort
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -15,8 +16,13 @@ from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
 
-PATIENCE: Final = 0.25  # seconds after which a probe is slow and no longer counts
-_QUESTIONS_PER_K: Final = 12
+PATIENCE: Final = 0.15  # seconds after which a probe is late, and another is sent beside it
+_LATE: Final = 1.5  # times the mean of those that answered, where that is longer
+_GONE: Final = 3.2  # the same, for when k others have answered and this one is not waited for
+QUESTIONS_PER_K: Final = 12
+_PAUSE: Final = 0.05  # seconds between looks at who is late
+_SPARE: Final = 4  # how many are asked beside a late one once somebody was gone; before, half
+_MISLEADING: Final = 3  # silent nodes that somebody named before his word is worth nothing
 
 Question = Callable[[Contact], Awaitable[list[Contact]]]
 
@@ -30,12 +36,14 @@ class Found:
         hops: how many referrals led to the nearest one; 0 when it was known before.
         asked: how many nodes were asked.
         complete: False when time or questions ran out first.
+        late: who is nearer than the last of the contacts and was not waited for.
     """
 
     contacts: tuple[Contact, ...]
     hops: int
     asked: int
     complete: bool
+    late: tuple[Contact, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -43,60 +51,112 @@ class _Candidate:
     contact: Contact
     distance: int
     depth: int
+    named_by: "list[_Candidate]" = field(default_factory=list)  # empty: known before
     asked: float | None = None  # on the loop's clock
     answered: bool = False
     silent: bool = False  # kept, or others would bring it in again
+    lost: int = 0  # of the nodes it named: how many were silent, how many answered
+    heard: int = 0
+
+    @property
+    def misleading(self) -> bool:
+        return self.lost >= _MISLEADING and self.lost > 2 * self.heard
 
 
 class Lookup:
-    """One search for a 20-byte target. Runs once, on the node's loop."""
+    """One search for a 20-byte target. Runs once, on the node's loop.
 
-    def __init__(self, target: bytes, own: bytes, *, k: int, alpha: int) -> None:
+    Paths that share `taken`, a set of public keys, share no node: each asks whom no other has.
+    `late` gets the questions that a lookup does not wait for. They should come to their end, or
+    nobody would learn who is dead; without it they are cancelled.
+    """
+
+    def __init__(  # noqa: PLR0913 - two of them are for paths and servers only
+        self,
+        target: bytes,
+        own: bytes,
+        *,
+        k: int,
+        alpha: int,
+        taken: set[bytes] | None = None,
+        late: Callable[[Sequence["asyncio.Task[None]"]], None] | None = None,
+    ) -> None:
         self._target = int.from_bytes(target, "big")
-        self._k, self._alpha = k, alpha
-        self._known = {own}  # public keys; others will name this node too
+        self._k, self._alpha, self._taken, self._late = k, alpha, taken, late
+        self._known: dict[bytes, _Candidate | None] = {own: None}  # others will name this node too
         self._order: list[_Candidate] = []  # nearest first
         self._news: asyncio.Queue[tuple[_Candidate, list[Contact] | None]] = asyncio.Queue()
         self._probes: list[asyncio.Task[None]] = []
         self._out: list[_Candidate] = []
-        self._settled = False
+        self._settled = self._wary = False  # wary: somebody was gone
+        self._answers, self._taken_time = 0, 0.0
 
     async def run(self, start: Iterable[Contact], question: Question, budget: float) -> Found:
         """Search from the contacts known now for at most `budget` seconds."""
         loop = asyncio.get_running_loop()
         deadline, complete = loop.time() + budget, False
-        self._offer(start, 0)
+        for contact in start:
+            self._offer(contact, None)
         try:
-            while loop.time() < deadline:
-                complete = all(candidate.answered for candidate in self._nearest(self._k))
+            while (now := loop.time()) < deadline:
+                complete = self._complete(now)
                 if complete:
                     break
-                self._ask(question, loop.time())
+                self._ask(question, now)
                 if not self._out:
                     break
                 try:
-                    async with asyncio.timeout(min(PATIENCE, deadline - loop.time())):
+                    async with asyncio.timeout(min(_PAUSE, deadline - now)):
                         candidate, contacts = await self._news.get()
                 except TimeoutError:
                     continue
-                self._take(candidate, contacts)
+                self._take(candidate, contacts, loop.time())
         finally:
-            await self._end_probes()
+            await self._end_probes(complete)
         return self._found(complete)
 
-    def _nearest(self, count: int) -> Iterator[_Candidate]:
-        return islice((c for c in self._order if not c.silent), count)
+    def _waits(self, one: _Candidate, now: float, times: float) -> bool:
+        """Whether a candidate that was asked may still answer in reasonable time."""
+        longest = max(PATIENCE, times * self._taken_time / max(1, self._answers))
+        return one.asked is None or one.answered or now - one.asked < longest
+
+    def _complete(self, now: float) -> bool:
+        """The k nearest have answered, or k others while those that are gone were nearer."""
+        count = 0
+        for candidate in self._nearest():
+            if candidate.answered:
+                count += 1
+            elif self._waits(candidate, now, _GONE):
+                return False
+            if count == self._k:
+                return True
+        return not self._out
+
+    def _nearest(self, count: int | None = None) -> Iterator[_Candidate]:
+        return islice(filter(self._counts, self._order), count)
+
+    def _counts(self, one: _Candidate) -> bool:
+        """Whether a candidate is or can still become one of the nearest."""
+        if one.asked is not None:
+            return not one.silent
+        if self._taken is not None and one.contact.public in self._taken:
+            return False
+        return not (one.named_by and all(source.misleading for source in one.named_by))
 
     def _ask(self, question: Question, now: float) -> None:
-        # A slow node is probably dead: meanwhile the next one after the k is asked.
-        asked = (candidate.asked for candidate in self._out)
-        slow = sum(since is not None and now - since >= PATIENCE for since in asked)
-        parallel = slow + (self._k if self._settled else self._alpha)
-        for candidate in self._nearest(self._k + slow):
-            if len(self._out) >= parallel or len(self._probes) >= self._k * _QUESTIONS_PER_K:
+        # A late node is probably dead: meanwhile the next one after the k is asked.
+        late = sum(not self._waits(candidate, now, _LATE) for candidate in self._out)
+        if not all(self._waits(candidate, now, _GONE) for candidate in self._out):
+            self._wary = True
+        spare = late * (_SPARE if self._wary else _SPARE // 2)
+        parallel = spare + (self._k if self._settled else self._alpha)
+        for candidate in self._nearest(self._k + spare):
+            if len(self._out) >= parallel or len(self._probes) >= self._k * QUESTIONS_PER_K:
                 return
             if candidate.asked is None:
                 candidate.asked = now
+                if self._taken is not None:
+                    self._taken.add(candidate.contact.public)
                 self._out.append(candidate)
                 probe = self._probe(candidate, question)
                 self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
@@ -109,36 +169,62 @@ class Lookup:
             contacts = None
         self._news.put_nowait((candidate, contacts))
 
-    def _take(self, candidate: _Candidate, contacts: list[Contact] | None) -> None:
+    def _take(self, candidate: _Candidate, contacts: list[Contact] | None, now: float) -> None:
         self._out.remove(candidate)
         if contacts is None:
-            candidate.silent = True
+            candidate.silent = self._wary = True
+            for source in candidate.named_by:
+                source.lost += 1
             return
         before = [each.distance for each in self._nearest(self._k)]
         candidate.answered = True
-        self._offer(contacts, candidate.depth + 1)
+        self._answers += 1
+        self._taken_time += now - (candidate.asked or now)
+        for source in candidate.named_by:
+            source.heard += 1
+        for contact in contacts[: self._k]:
+            self._offer(contact, candidate)
         # Nobody nearer came up, and the nearest has been heard: all at once with the rest of the k.
         after = list(self._nearest(self._k))
-        self._settled = after[0].answered and [each.distance for each in after] == before
+        first = next((each for each in after if self._waits(each, now, _LATE)), None)
+        unmoved = [each.distance for each in after] == before
+        self._settled = first is not None and first.answered and unmoved
 
-    def _offer(self, contacts: Iterable[Contact], depth: int) -> None:
-        for contact in contacts:
-            if contact.public in self._known:
-                continue  # else bounded by questions times k, the most that an answer may name
-            self._known.add(contact.public)
-            distance = int.from_bytes(node_id(contact.public), "big") ^ self._target
-            insort(self._order, _Candidate(contact, distance, depth), key=lambda c: c.distance)
+    def _offer(self, contact: Contact, source: _Candidate | None) -> None:
+        """A contact that was known or that somebody named; k of each at most, so all is bounded."""
+        if contact.public in self._known:
+            known = self._known[contact.public]
+            if source is not None and known is not None and known.named_by:
+                known.named_by.append(source)
+            return
+        distance = int.from_bytes(node_id(contact.public), "big") ^ self._target
+        made = _Candidate(contact, distance, 0 if source is None else source.depth + 1)
+        if source is not None:
+            made.named_by.append(source)
+        self._known[contact.public] = made
+        insort(self._order, made, key=_by_distance)
 
     def _found(self, complete: bool) -> Found:
         answered = [candidate for candidate in self._order if candidate.answered][: self._k]
+        reach = answered[-1].distance if answered else 0
         return Found(
             contacts=tuple(candidate.contact for candidate in answered),
             hops=answered[0].depth if answered else 0,
             asked=len(self._probes),
             complete=complete,
+            late=tuple(one.contact for one in self._out if one.distance < reach),
         )
 
-    async def _end_probes(self) -> None:
-        for probe in self._probes:
+    async def _end_probes(self, complete: bool) -> None:
+        left = [probe for probe in self._probes if not probe.done()]
+        if complete and self._late is not None:
+            if left:
+                self._late(left)
+            return
+        for probe in left:
             probe.cancel()
-        await asyncio.gather(*self._probes, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def _by_distance(one: _Candidate) -> int:
+    return one.distance

@@ -1,15 +1,18 @@
-"""What any peer may ask of a node's share of the DHT: ping, find_node, find_value, fetch, store.
+"""What any peer may ask of a node's share of the DHT: nodes, records, news of a key.
 
 Guards: every argument is checked for type and size, every answer is bounded, nothing here waits.
 """
 
+import asyncio
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 
 from kademlia.node import Node as KademliaNode
 
-from pockethive.core.errors import ProtocolError
+from pockethive.core.errors import BadEncoding, ProtocolError
 from pockethive.dht import reasons, wire
 from pockethive.dht.contact import Contact
+from pockethive.dht.leases import Watchers
 from pockethive.dht.record import KEY_SIZE, MAX_RECORD, Record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.store import RecordStore
@@ -25,6 +28,8 @@ class Methods:
 
     def __init__(self, router: XorRoutingTable, storage: RecordStore) -> None:
         self._router, self._storage = router, storage
+        self.watchers = Watchers()
+        self.news: Callable[[Contact, bytes, bytes], int] = _not_watching
 
     def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
         """What the method returns. Raises ProtocolError with a reason that the asker may hear."""
@@ -35,29 +40,44 @@ class Methods:
                 return self._find_node(asker, wire.need(target, KEY_SIZE))
             case "find_value", [key]:
                 return self._find_value(asker, wire.need(key, KEY_SIZE))
+            case "offer", [key, digests]:
+                return self._offer(asker, wire.need(key, KEY_SIZE), split_digests(digests))
             case "fetch", [key, digests]:
                 return self._fetch(wire.need(key, KEY_SIZE), wire.need(digests))
             case "store", [data]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 return int(self._storage.add(record))
+            case "watch", [key, int(seconds)]:
+                return self._watch(asker, wire.need(key, KEY_SIZE), seconds)
+            case "news", [key, digests]:
+                return self.news(asker, wire.need(key, KEY_SIZE), wire.need(digests))
         raise ProtocolError("no such method, or not with these arguments", where=reasons.METHOD)
 
     def _find_node(self, asker: Contact, target: bytes) -> bytes:
         near = self._router.find_neighbors(KademliaNode(target), exclude=Peer(asker))
         return wire.pack_contacts([peer.contact for peer in near])
 
-    def _find_value(self, asker: Contact, key: bytes) -> list[object]:
-        """Contacts, digests of all records held, and the records that fit into the datagram."""
+    def _find_value(self, asker: Contact, key: bytes, known: Container[bytes] = ()) -> list[object]:
+        """Contacts, digests of all records held, and those that fit and are not known already."""
         contacts = self._find_node(asker, key)
         rows = self._storage.live_bytes(key)[:MAX_DIGESTS]
         inline: list[bytes] = []
         room = wire.MAX_FRAGMENT - _FRAMING - len(contacts) - DIGEST_SIZE * len(rows)
-        for _, data in rows:
-            if len(data) <= room:
+        for digest, data in rows:
+            if len(data) <= room and digest[:DIGEST_SIZE] not in known:
                 inline.append(data)
                 room -= len(data)
-        digests = b"".join(digest[:DIGEST_SIZE] for digest, _ in rows)
-        return [contacts, digests, inline]
+        return [contacts, _digests(rows), inline]
+
+    def _offer(self, asker: Contact, key: bytes, names: list[bytes]) -> list[object]:
+        """The same, from one who keeps these records: this node need not offer them this hour."""
+        self._storage.touch_named(key, names)
+        return self._find_value(asker, key, frozenset(names))
+
+    def _watch(self, asker: Contact, key: bytes, seconds: int) -> bytes:
+        """Grant or end a lease on news; digests of all records held, as far as they are named."""
+        self.watchers.renew(key, asker, seconds, asyncio.get_running_loop().time())
+        return _digests(self._storage.live_bytes(key)[:MAX_DIGESTS])
 
     def _fetch(self, key: bytes, digests: bytes) -> list[bytes]:
         """Records under a key by digest: as many as fit, at least one that is held."""
@@ -69,3 +89,19 @@ class Methods:
                 found.append(data)
                 room -= len(data)
         return found
+
+
+def split_digests(value: object) -> list[bytes]:
+    """The digests in one run of bytes. Raises BadEncoding."""
+    run = wire.need(value, limit=MAX_DIGESTS * DIGEST_SIZE)
+    if len(run) % DIGEST_SIZE:
+        raise BadEncoding("a run of digests that is cut", where=reasons.SHAPE)
+    return [run[i : i + DIGEST_SIZE] for i in range(0, len(run), DIGEST_SIZE)]
+
+
+def _digests(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(digest[:DIGEST_SIZE] for digest, _ in rows)
+
+
+def _not_watching(asker: Contact, key: bytes, digests: bytes) -> int:  # noqa: ARG001 - a default
+    return 0

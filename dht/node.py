@@ -10,7 +10,7 @@ import inspect
 import logging
 import random
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -24,7 +24,7 @@ from pockethive.dht.contact import Contact
 from pockethive.dht.exchange import Directory, Exchange
 from pockethive.dht.facts import NodeFacts, facts_of
 from pockethive.dht.fetching import Fetcher
-from pockethive.dht.identity import Identity, node_id
+from pockethive.dht.identity import Identity
 from pockethive.dht.leaving import hand_over
 from pockethive.dht.limits import is_loopback
 from pockethive.dht.listening import cancel, listen, reachable, stop_server
@@ -45,7 +45,6 @@ __all__ = ["Node", "NodeSettings"]
 log = logging.getLogger(__name__)
 
 WITNESS: Final = "witness"
-_REQUEST_TRIES: Final = 16  # ever more slowly; the caller's time limit ends them
 
 
 class Node:
@@ -132,11 +131,22 @@ class Node:
         """
         return await self.put(sign_tombstone(self.identity, record))
 
-    async def get(self, key: bytes) -> tuple[Record, ...]:
-        """All live records under a key, from all k nearest nodes and here, verified and merged."""
+    async def get(self, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+        """All live records under a key, from all k nearest nodes and here, verified and merged.
+
+        `careful` walks three paths that share no node, at about three times the cost.
+        """
         with self._tallies["get"].timed():
-            found = await self._running.collect(key)
+            found = await self._running.collect(key, careful=careful)
         return tuple(record for record in found if not record.tombstone)
+
+    def watch(self, key: bytes, seconds: float) -> AsyncIterator[Record]:
+        """Records under a key: those there are, then those that come, for so many seconds.
+
+        Of a place the newest is told, tombstones too; a slow reader misses what was replaced
+        meanwhile. The loop ends early when the node stops; too many loops are a ProtocolError.
+        """
+        return self._running.watching.watch(key, seconds)
 
     async def note(self, key: str, value: bytes, seconds: float = 3600.0, slot: str = "") -> int:
         """Store a small signed value of this node; how many copies there are now.
@@ -175,19 +185,14 @@ class Node:
             await self._running.reach.settle([c.address for c in known], dial=dial)
         return answered
 
-    async def find(self, public: bytes) -> Contact | None:
-        """Where a device is, from the routing table or by a lookup."""
-        identifier = node_id(public)
-        if public == self.identity.public:
-            return self.contact
-        known = self._protocol.router.known(identifier)
+    async def find(self, public: bytes, *, careful: bool = False) -> Contact | None:
+        """Where a device is, from the routing table or by a lookup, `careful` on disjoint paths."""
+        own = public == self.identity.public
+        known = self.contact if own else self._running.known(public)
         if known is not None:
-            return known.contact
+            return known
         with self._tallies["find"].timed():
-            found = await self._running.locate(identifier)
-        heard = self._protocol.proofs.addresses(public)  # a client is in no table
-        contacts = (*found.contacts, *(Contact(public, *address) for address in heard))
-        return next((c for c in contacts if c.public == public), None)
+            return await self._running.find(public, careful=careful)
 
     # direct requests
 
@@ -220,14 +225,7 @@ class Node:
         public = peer.public if isinstance(peer, Contact) else peer
         if public == self.identity.public:
             return await self._request_self(method, body)
-        contact = peer if isinstance(peer, Contact) else await self.find(public)
-        if contact is None:
-            raise NetworkError("no node knows that device", cure="is it running and joined?")
-        contact = await self._running.resolved(contact)
-        answer = await self._protocol.call(
-            contact, "ask", method, body, timeout=timeout, tries=_REQUEST_TRIES
-        )
-        return wire.need(answer)
+        return wire.need(await self._running.ask(peer, method, body, timeout))
 
     async def decide(self, peer: Contact | bytes, request: bytes) -> bytes:
         """Ask a witness; its reply comes after its cell is on the disk. This node may be asked too.
@@ -373,7 +371,7 @@ class Node:
         exchange = self._exchange_of(blobs, carrier)
         server = await listen(settings, self.identity, storage, carrier, exchange.answer)
         stack.push_async_callback(stop_server, server)
-        upkeep = asyncio.create_task(server.upkeep(), name="pockethive-upkeep")
+        upkeep = asyncio.create_task(server.upkeep.run(), name="pockethive-upkeep")
         stack.push_async_callback(cancel, upkeep)
         renewal = asyncio.create_task(exchange.announcements.renew(), name="pockethive-providers")
         stack.push_async_callback(cancel, renewal)

@@ -41,8 +41,9 @@ log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
-_IDEMPOTENT: Final = {"ping", "find_node", "find_value", "fetch"}
-_SHARES: Final = {"find_node", "find_value", "store"}  # what makes a node a part of the DHT
+_IDEMPOTENT: Final = {"ping", "find_node", "find_value", "offer", "fetch", "watch", "news"}
+# What makes a node a part of the DHT
+_SHARES: Final = {"find_node", "find_value", "offer", "store", "watch"}
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
@@ -73,6 +74,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
     def __getattr__(self, name: str) -> NoReturn:
         """Switch off rpcudp's remote calls by attribute: a typing error is an error."""
         raise AttributeError(name)
+
+    @property
+    def methods(self) -> Methods:
+        """What peers may ask of the table and the store."""
+        return self._methods
 
     # asyncio's datagram protocol
 

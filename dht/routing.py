@@ -63,6 +63,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         self, protocol: object, ksize: int, node: KademliaNode, clock: Callable[[], float]
     ) -> None:
         self._clock = clock
+        self.entered: Callable[[Peer], None] = _unheard  # told of contacts that are new in a bucket
         super().__init__(protocol, ksize, node)
 
     def flush(self) -> None:
@@ -91,6 +92,8 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
             self.split_bucket(self.get_bucket_for(node))
             bucket = self.buckets[self.get_bucket_for(node)]
         bucket.last_updated = self._clock()
+        if held is None and node.id in bucket.nodes:
+            self.entered(node)
 
     def known(self, identifier: bytes) -> Peer | None:
         """The contact with this node id, if it is in a bucket."""
@@ -101,6 +104,12 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         """Whoever it is has no place here."""
         held = KademliaNode(node_id(public))
         self.remove_contact(held)
+
+    def wants(self, node: Peer) -> bool:
+        """Whether a contact is unknown here and its bucket has room."""
+        bucket = self.buckets[self.get_bucket_for(node)]
+        known = node.id in bucket.nodes or node.id == self.node.id
+        return not known and len(bucket) < self.ksize
 
     def silent(self, node: Peer) -> bool:
         """Note that a contact did not answer; whether it is out, and a reserve has its place.
@@ -163,6 +172,10 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
     def lonely_buckets(self, age: float = 3600.0) -> list[Bucket]:
         """Buckets that nothing happened in for `age` seconds."""
         return [b for b in self.buckets if b.last_updated < self._clock() - age]
+
+
+def _unheard(peer: Peer) -> None:
+    """Nobody waits for newcomers."""
 
 
 def _distance(bucket: Bucket, target: int) -> int:

@@ -1,7 +1,7 @@
-"""kademlia's Server over sealed datagrams: find nodes, store and collect records, upkeep.
+"""kademlia's Server over sealed datagrams: find nodes, store and collect records.
 
-Guards: a read asks all k nearest and merges what verifies; a write counts only real copies; upkeep
-can neither prolong a record nor bring an old one back, because storing is a join.
+Guards: a read asks all k nearest, merges what verifies and repairs who lacks it; a write counts
+only real copies; every operation ends within its budget, whatever peers do.
 """
 
 import asyncio
@@ -9,32 +9,39 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import tenacity
 from kademlia.network import Server
 from kademlia.node import Node as KademliaNode
 
-from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.core.errors import NetworkError
 from pockethive.dht import wire
+from pockethive.dht.collect import Collector, store_all, stored
 from pockethive.dht.contact import Contact
+from pockethive.dht.disjoint import PATHS, together, walk_apart
 from pockethive.dht.eviction import FARTHEST
-from pockethive.dht.identity import Identity
+from pockethive.dht.handover import KEY_BITS, HandOver
+from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.lookup import Found, Lookup, Question
-from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.seal import Sealer
 from pockethive.dht.settings import NodeSettings
-from pockethive.dht.store import RecordStore, merge
+from pockethive.dht.store import RecordStore
 from pockethive.dht.transport import normal
+from pockethive.dht.upkeep import Repairs, Upkeep
+from pockethive.dht.watch import Clocks, Herald, Watching
 
 log = logging.getLogger(__name__)
 
 JOIN_ATTEMPTS = 3
-_FETCH_AT_ONCE = 8  # records asked of one holder at a time
-_REPUBLISH_AT_ONCE = 64
+_INTRODUCTIONS = 6  # lookups beyond the one for our own id; one or two are usual
+_REQUEST_TRIES = 16  # ever more slowly; the caller's time limit ends them
+_LOOKUP_SHARE = 0.7  # of an operation's budget; the rest is for what it is done for
+_JOIN_SHARE = 3.0  # budgets that joining may take: several greetings and a lookup
 
 
 class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
@@ -43,6 +50,8 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     protocol: HiveProtocol
     storage: RecordStore
     reach: Reach
+    upkeep: Upkeep
+    watching: Watching
 
     def __init__(self, settings: NodeSettings, identity: Identity, storage: RecordStore) -> None:
         super().__init__(settings.k, settings.alpha, identity.node_id, storage)
@@ -53,10 +62,22 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     def _create_protocol(self) -> HiveProtocol:
         settings = self._settings
         sealer = Sealer(self._identity, settings.clock, settings.randbytes)
-        protocol = HiveProtocol(self.node, self.storage, sealer, settings)
-        self.storage.radius = lambda: _radius(protocol.router, self.node, self.ksize)
-        self.reach = Reach(protocol, self._identity, settings)
-        return protocol
+        made = HiveProtocol(self.node, self.storage, sealer, settings)
+        self.protocol = made
+        self.reach = Reach(made, self._identity, settings)
+        self.upkeep = Upkeep(self, settings, self.node.contact)
+        self.watching = Watching(self, Clocks(wall=settings.clock, random=self._random))
+        self._repairs, self._hand_over = Repairs(made), HandOver(made)
+        made.methods.news = self.watching.news
+        herald = Herald(made, made.methods.watchers)
+
+        def arrived(record: Record) -> None:
+            herald.tell(record)
+            self.watching.arrived(record)
+
+        self.storage.arrived = arrived
+        self.storage.radius = lambda: _radius(made.router, self.node, self.ksize)
+        return made
 
     def refresh_table(self, interval: int = 3600) -> None:
         """Stock kademlia starts a task here that nobody holds; `upkeep` takes its place."""
@@ -72,6 +93,13 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         Raises:
             NetworkError: none did, in `JOIN_ATTEMPTS` rounds.
         """
+        try:
+            async with asyncio.timeout(self._settings.budget * _JOIN_SHARE):
+                return await self._meet(addrs)
+        except TimeoutError as error:
+            raise NetworkError("joining took too long", cure="is the network up?") from error
+
+    async def _meet(self, addrs: Sequence[Contact]) -> int:
         contacts = [await self.resolved(contact) for contact in addrs]
         others = [c for c in contacts if c.public != self._identity.public]
         if not others:
@@ -83,17 +111,74 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             reraise=True,
         )
         answered: int = await retrying(self._greet, others)
-        await self.locate(self.node.id)
+        found = await self.locate(self.node.id)
+        if len(found.contacts) == self.ksize:
+            self.protocol.spawn(lambda: self._introduce(found), "pockethive-introduction")
         return answered
 
-    async def locate(self, target: bytes) -> Found:
+    async def _introduce(self, neighbours: Found) -> None:
+        """Be known to whoever holds records that are now ours too, besides the k neighbours.
+
+        These are the nodes that part from our id at the same bit as the farthest neighbour, and at
+        each bit before it as long as there are fewer than k of them.
+        """
+        own, goal = self.node.long_id, neighbours.contacts[-1]
+        bit = (Peer(goal).long_id ^ own).bit_length() - 1
+        for apart in range(bit, min(bit + _INTRODUCTIONS, KEY_BITS)):
+            target = own ^ 1 << apart
+            found = await self.locate(target.to_bytes(KEY_BITS // 8, "big"))
+            there = [c for c in found.contacts if Peer(c).long_id >> apart == target >> apart]
+            if len(there) >= self.ksize:
+                return
+
+    async def locate(self, target: bytes, *, careful: bool = False) -> Found:
         """The k nodes nearest to a 20-byte target that live, this one not among them."""
 
         async def question(contact: Contact) -> list[Contact]:
             answer = await self.protocol.call(contact, "find_node", target)
             return self.protocol.contacts(answer, contact)
 
-        return await self._lookup(target, question)
+        return await self._lookup(target, question, careful=careful)
+
+    def known(self, public: bytes) -> Contact | None:
+        """Where a device is, if it is in the routing table."""
+        peer = self.protocol.router.known(node_id(public))
+        return None if peer is None else peer.contact
+
+    async def find(self, public: bytes, *, careful: bool = False) -> Contact | None:
+        """Where a device is, by a lookup."""
+        found = await self.locate(node_id(public), careful=careful)
+        heard = self.protocol.proofs.addresses(public)  # a client is in no table
+        contacts = (*found.contacts, *(Contact(public, *address) for address in heard))
+        return next((c for c in contacts if c.public == public), None)
+
+    async def ask(
+        self,
+        peer: Contact | bytes,
+        method: str,
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109 - it also decides when to send again
+    ) -> Any:
+        """A direct request's answer, found and had within `timeout` seconds."""
+        until = asyncio.get_running_loop().time() + timeout
+        contact = await self._dialled(peer, timeout)
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        return await self.protocol.call(
+            contact, "ask", method, body, timeout=left, tries=_REQUEST_TRIES
+        )
+
+    async def _dialled(self, peer: Contact | bytes, seconds: float) -> Contact:
+        """Where to send to, found within so many seconds. Raises NetworkError."""
+        try:
+            async with asyncio.timeout(seconds):
+                if isinstance(peer, Contact):
+                    return await self.resolved(peer)
+                contact = self.known(peer) or await self.find(peer)
+        except TimeoutError as error:
+            raise NetworkError("finding that device took too long") from error
+        if contact is None:
+            raise NetworkError("no node knows that device", cure="is it running and joined?")
+        return contact
 
     async def publish(self, record: Record) -> int:
         """Store at the k nearest nodes and here; how many copies there are.
@@ -101,56 +186,85 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         Raises:
             ProtocolError: the record may not be stored, by the rules of this node.
         """
-        copies = int(self.storage.add(record))
-        if not copies:
+        if not self.storage.add(record):
             return 0
-        found = await self.locate(record.key)
-        data = record.encode()
-        stored = await asyncio.gather(*(self._store(c, data) for c in found.contacts))
-        return copies + sum(stored)
+        copies, data = 1, record.encode()
 
-    async def collect(self, key: bytes) -> tuple[Record, ...]:
-        """Everything live under a key that the k nearest nodes and this one hold, merged."""
-        collector = _Collector(self, key)
-        await self._lookup(key, collector.question)
-        with contextlib.suppress(TimeoutError):  # what has arrived by then is what there is
+        async def store(contact: Contact) -> None:
+            nonlocal copies
+            with contextlib.suppress(NetworkError):
+                held = await stored(self.protocol, contact, data)
+                copies += held  # not in one line: others count while this one waits
+
+        with contextlib.suppress(TimeoutError):  # what is stored by then is what there is
             async with asyncio.timeout(self._settings.budget):
+                found = await self.locate(record.key)
+                for contact in found.late:  # it may live and be the nearest
+                    self._offer_late(contact, record)
+                await asyncio.gather(*(store(contact) for contact in found.contacts))
+        return copies
+
+    def _offer_late(self, contact: Contact, record: Record) -> None:
+        async def store() -> None:
+            await store_all(self.protocol, contact, [record])
+
+        self.protocol.spawn(store, "pockethive-late")
+
+    async def collect(self, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+        """Everything live under a key that the k nearest nodes and this one hold, merged.
+
+        Holders that lacked some of it are given it afterwards. `careful` walks disjoint paths.
+        """
+        collector = Collector(self.protocol, key, self.storage.live(key))
+        found = await self.gather(collector, careful=careful)
+        merged = collector.merged
+        if merged and found.complete:
+            if collector.had_some or self.upkeep.near(key):
+                self.storage.join(merged)
+            self._repairs.repair(collector.lacking(found.contacts))
+        return merged
+
+    async def gather(self, collector: Collector, *, careful: bool = False) -> Found:
+        """Ask the k nearest to the collector's key, and fetch what they have."""
+        until = asyncio.get_running_loop().time() + self._settings.budget
+        found = await self._lookup(collector.key, collector.question, careful=careful)
+        with contextlib.suppress(TimeoutError):  # what has arrived by then is what there is
+            async with asyncio.timeout_at(until):
                 await collector.fetch_missing()
-        return merge(collector.records.values())
+        return found
 
-    async def upkeep(self) -> None:
-        """Expire, refresh and republish, for ever. The node runs it as a task."""
-        while True:
-            await asyncio.sleep(self._settings.upkeep * self._random.uniform(0.5, 1.0))
-            try:
-                await self._tidy()
-            except Exception:
-                log.exception("a round of upkeep failed")
+    def close(self) -> list["asyncio.Task[None]"]:
+        """End all loops over watched keys and close the socket; the tasks being cancelled."""
+        self.watching.close()
+        return self.protocol.stop()
 
-    async def _tidy(self) -> None:
-        self.storage.sweep()
-        for bucket in self.protocol.router.lonely_buckets():
-            target = self._random.randint(*bucket.range)
-            bucket.last_updated = asyncio.get_running_loop().time()
-            await self.locate(target.to_bytes(20, "big"))
-        for record in self.storage.older_than(self._settings.republish, _REPUBLISH_AT_ONCE):
-            try:
-                await self.publish(record)
-            except ProtocolError as error:  # it expired meanwhile, or the rules are stricter now
-                log.debug("a record is not republished: %s", error)
-
-    async def _lookup(self, target: bytes, question: Question) -> Found:
-        near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize)
-        lookup = Lookup(target, self._identity.public, k=self.ksize, alpha=self.alpha)
+    async def _lookup(self, target: bytes, question: Question, *, careful: bool = False) -> Found:
+        paths = PATHS if careful else 1
+        # More than k: those behind are asked only when those before them are dead.
+        near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize * PATHS)
         start = [peer.contact for peer in near]
-        return await lookup.run(start, question, self._settings.budget)
+        budget = self._settings.budget * _LOOKUP_SHARE
+        taken = set[bytes]() if careful else None
+        lookups = [
+            Lookup(
+                target,
+                self._identity.public,
+                k=self.ksize,
+                alpha=self.alpha,
+                taken=taken,
+                late=self._let_finish,
+            )
+            for _ in range(paths)
+        ]
+        return together(target, await walk_apart(lookups, start, question, budget), self.ksize)
 
-    async def _store(self, contact: Contact, data: bytes) -> bool:
-        try:
-            return bool(await self.protocol.call(contact, "store", data))
-        except (NetworkError, ProtocolError) as error:
-            log.debug("a copy was not stored: %s", error)
-            return False
+    def _let_finish(self, probes: Sequence["asyncio.Task[None]"]) -> None:
+        async def finish() -> None:
+            await asyncio.gather(*probes)
+
+        if not self.protocol.spawn(finish, "pockethive-late"):
+            for probe in probes:
+                probe.cancel()
 
     async def _greet(self, contacts: Sequence[Contact]) -> int:
         pings = (self.protocol.call(contact, "ping") for contact in contacts)
@@ -185,72 +299,3 @@ def _radius(router: XorRoutingTable, node: Peer, k: int) -> int:
     """How far keys may be for which this node should be among the k nearest: its k-th neighbour."""
     near = router.find_neighbors(node, k)
     return near[-1].long_id ^ node.long_id if len(near) == k else FARTHEST
-
-
-class _Collector:
-    """Gathers one key's records from its holders: what came along, then the rest by digest."""
-
-    def __init__(self, server: HiveServer, key: bytes) -> None:
-        self._server, self._key = server, key
-        local = server.storage.live(key)
-        self.records = {record.digest[:DIGEST_SIZE]: record for record in local}
-        self._holders: dict[Contact, list[bytes]] = {}
-        self._refused: set[bytes] = set()
-        self._seen: set[bytes] = set()  # encoded records: most holders give the same ones
-
-    async def question(self, contact: Contact) -> list[Contact]:
-        """Ask one node, for `Lookup`."""
-        answer = await self._server.protocol.call(contact, "find_value", self._key)
-        if not isinstance(answer, list) or len(answer) != 3:
-            raise ProtocolError("an answer of another shape", where="shape")
-        contacts = self._server.protocol.contacts(answer[0], contact)
-        digests = wire.need(answer[1], limit=MAX_DIGESTS * DIGEST_SIZE)
-        self._holders[contact] = [
-            digests[i : i + DIGEST_SIZE] for i in range(0, len(digests), DIGEST_SIZE)
-        ]
-        self._accept(answer[2])
-        return contacts
-
-    async def fetch_missing(self) -> None:
-        """Fetch by digest, from all holders at once, until nobody has more that is missing."""
-        while True:
-            shares: dict[Contact, list[bytes]] = {}
-            given: set[bytes] = {*self.records, *self._refused}
-            for contact, digests in self._holders.items():
-                share = [digest for digest in digests if digest not in given][:_FETCH_AT_ONCE]
-                given.update(share)
-                if share:
-                    shares[contact] = share
-            if not shares:
-                return
-            await asyncio.gather(*(self._fetch(c, share) for c, share in shares.items()))
-
-    async def _fetch(self, contact: Contact, digests: list[bytes]) -> None:
-        before = len(self.records) + len(self._refused)
-        try:
-            answer = await self._server.protocol.call(
-                contact, "fetch", self._key, b"".join(digests)
-            )
-            self._accept(answer)
-        except (NetworkError, ProtocolError) as error:
-            log.debug("a holder did not hand over records: %s", error)
-        if len(self.records) + len(self._refused) == before:
-            del self._holders[contact]
-
-    def _accept(self, answer: object) -> None:
-        for item in wire.need_list(answer, MAX_DIGESTS):
-            data = wire.need(item)
-            if data in self._seen:
-                continue
-            self._seen.add(data)
-            record = Record.decode(data)
-            digest = record.digest[:DIGEST_SIZE]
-            if record.key != self._key or digest in self.records:
-                continue
-            try:
-                self._server.storage.admit(record)
-            except ProtocolError as error:
-                self._server.protocol.counters.note(error)
-                self._refused.add(digest)
-                continue
-            self.records[digest] = record

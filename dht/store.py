@@ -60,6 +60,8 @@ _LIVE = (
 )
 _LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
 _RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
+_KEYS = "SELECT DISTINCT key FROM records WHERE key BETWEEN ? AND ? AND expires > ?"
+_TOUCH_NAMED = "UPDATE records SET touched = ? WHERE key = ? AND instr(?, substr(digest, 1, 16))"
 _DROP = "DELETE FROM records WHERE {} RETURNING author, length(data)"
 _NAME = "key, kind, author, slot, digest"
 _CANDIDATES = f"SELECT {_NAME}, expires, distance, length(data), mine FROM records"
@@ -90,6 +92,8 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         self._own = own
         self._id = node_id(own) if own else bytes(NODE_ID_SIZE)
         self.radius: Callable[[], int] = lambda: FARTHEST
+        self.arrived: Callable[[Record], None] = _unheard  # told of each record that is new here
+        self._fresh: list[Record] = []
         self._usage, self.count, self.bytes = Usage(), 0, 0
         try:
             self._open(path)
@@ -158,10 +162,14 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         )
         return [Record.decode(data) for (data,) in rows]
 
-    def touch(self, record: Record) -> None:
-        """Note that a record was just stored at its holders."""
+    def keys_between(self, low: bytes, high: bytes) -> list[bytes]:
+        """Keys of live records from `low` to `high`, both included."""
+        return [key for (key,) in self._db.execute(_KEYS, (low, high, self._clock()))]
+
+    def touch_named(self, key: bytes, names: Iterable[bytes]) -> None:
+        """Note that records were just offered to their holders; by the heads of their digests."""
         with self._writing():
-            self._touch(record)
+            self._db.execute(_TOUCH_NAMED, (self._clock(), key, b"".join(names)))
 
     def sweep(self) -> int:
         """Delete expired records, and tombstones that bury nothing any more; how many."""
@@ -202,9 +210,13 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
                 yield
         except BaseException as error:
             self._recount()
+            self._fresh.clear()
             if isinstance(error, sqlite3.Error):
                 raise self._db.refusal(error) from error
             raise
+        fresh, self._fresh = self._fresh, []
+        for record in fresh:
+            self.arrived(record)
 
     def _touch(self, record: Record) -> None:
         self._db.execute(
@@ -249,6 +261,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
             ),
         )
         self._counted(record.author, 1, len(data))
+        self._fresh.append(record)
 
     def _bound_places(self, record: Record, now: float) -> bool:
         """Keep `max_slots` places of a kind under a key; is this record's place one of them?"""
@@ -344,6 +357,10 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 def _as_record(data: bytes) -> Record:
     """Who reads a task's records mostly reads them again: its dependants, its verifiers."""
     return Record.decode(data)
+
+
+def _unheard(record: Record) -> None:
+    """Nobody waits for arrivals."""
 
 
 def unpack(value: bytes) -> list[Record]:

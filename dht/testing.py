@@ -10,10 +10,13 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 from pockethive.core.canonical import digest
+from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
+from pockethive.dht.methods import Methods
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.reach import Reach
@@ -164,3 +167,52 @@ class Receiver:
     def ask(self, method: str, *arguments: object) -> bytes:
         """A sealed request of the sender."""
         return self.say(REQUEST, pack_request(method, arguments))
+
+
+LIES: Final = ("garbage", "poison", "closer", "silent")
+_CROWD: Final = 64  # made-up keys of which a liar names the nearest
+
+
+class Liar(Methods):
+    """A node's answers once it lies. It takes every record and keeps none.
+
+    `garbage` names nodes that do not exist, `closer` such as lie nearer to the target than anybody,
+    `poison` names true nodes and gives forged records, `silent` answers nothing but pings.
+    """
+
+    def __init__(self, node: Node, how: str) -> None:
+        protocol = node._protocol  # noqa: SLF001 - it takes the place of what answers there
+        super().__init__(protocol.router, protocol.storage)
+        self._how = how
+        protocol._methods = self  # noqa: SLF001
+
+    def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
+        if method == "store":
+            return 1
+        if method not in {"find_node", "find_value", "offer"}:
+            return super().answer(asker, method, arguments)
+        if self._how == "silent":
+            raise RuntimeError("says nothing")
+        target = arguments[0]
+        if self._how == "poison":
+            contacts: object = super().answer(asker, "find_node", [target])
+            forged = _forged(target)
+            return (
+                contacts
+                if method == "find_node"
+                else [contacts, forged.digest[:16], [forged.encode()]]
+            )
+        rng = random.Random(target + self._how.encode())  # noqa: S311 - a lie to be told again
+        keys = [rng.randbytes(32) for _ in range(_CROWD)]
+        if self._how == "closer":
+            goal = int.from_bytes(target, "big")
+            keys.sort(key=lambda public: int.from_bytes(node_id(public), "big") ^ goal)
+        fakes = [Contact(public, "10.13.13.13", 1 + n) for n, public in enumerate(keys[:8])]
+        packed = wire.pack_contacts(fakes)
+        return packed if method == "find_node" else [packed, bytes(16), []]
+
+
+def _forged(target: bytes) -> Record:
+    """A record that looks newer than any and that its author never signed."""
+    author = somebody("forged").public
+    return Record(NOTE, target, author, b"", int(NOW) + 7 * 86400, b"poison", bytes(64))
