@@ -124,13 +124,16 @@ class Founder:
                 since=int(self._clock()),
                 sealed=self._seal(device, current.generation),
             )
-            refused = self._store.count_use(asked.invitation, device, self._clock())
+            listed = len(others) < len(current.members)
+            refused = self._store.count_use(asked.invitation, device, self._clock(), listed=listed)
             if not refused:
                 self._write(current, [*others, newcomer])
             return refused
 
     def revoke(self, who: str, own: bytes) -> tuple[Listed, ...]:
         """Take a device, or all devices of an owner, off the list; those that were.
+
+        Invitations that let them in are closed, and no other open one readmits them.
 
         `who` is a device's or owner's name or the beginning of its key; `own` is this device.
 
@@ -147,6 +150,7 @@ class Founder:
                 )
             stay = [member for member in current.members if member not in gone]
             self._write(current, stay, new_generation=True)
+            self._store.bar(member.device for member in gone)
         return gone
 
     def renew(self) -> bool:

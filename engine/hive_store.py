@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -175,10 +175,25 @@ class HiveStore:
         )
         return None if row is None else OpenInvitation(*row)
 
-    def count_use(self, name: bytes, device: bytes, now: float) -> str:
+    def bar(self, devices: Iterable[bytes]) -> None:
+        """Inside `changing`: no invitation that is open now lets these devices in again.
+
+        What let them in is closed for everybody: they know its secret, and new keys cost nothing.
+        """
+        for device in devices:
+            self._db.execute(
+                "UPDATE invitations SET uses = 0 WHERE name IN"
+                " (SELECT name FROM admitted WHERE device = ?)",
+                (device,),
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO admitted SELECT name, ? FROM invitations", (device,)
+            )
+
+    def count_use(self, name: bytes, device: bytes, now: float, *, listed: bool) -> str:
         """Inside `changing`: use an invitation for a device; why it cannot be, or nothing.
 
-        A device that asks again, because an answer was lost, is counted once.
+        A listed device that asks again, because an answer was lost, is counted once.
         """
         invitation = self.invitation(name)
         if invitation is None:
@@ -186,7 +201,7 @@ class HiveStore:
         if invitation.expires <= now:
             return EXPIRED
         if self._one("SELECT 1 FROM admitted WHERE name = ? AND device = ?", name, device):
-            return ""
+            return "" if listed else USED_UP
         if invitation.uses <= 0:
             return USED_UP
         self._db.execute("UPDATE invitations SET uses = uses - 1 WHERE name = ?", (name,))

@@ -12,6 +12,7 @@
 A device folder is used by one process at a time: a lock says so.
 """
 
+import contextlib
 import fcntl
 import getpass
 import os
@@ -191,8 +192,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StorageError(f"cannot write: {error.strerror}", where=str(path)) from error
+        with contextlib.suppress(OSError):  # what cannot be written cannot be removed, either
+            draft.unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write: {error.strerror}", where=str(path), cure="choose another with --home"
+        ) from error
 
 
 def _read(path: Path) -> Ownership:

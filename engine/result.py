@@ -3,7 +3,10 @@
 `Result.to_json` is the object that `pockethive run --json` prints.
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from pockethive.core.entry import Entry, Kind, Verdict
@@ -129,24 +132,16 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
     A sink's value is an answer when it holds `answer` (text), and may hold `citations` and `found`.
     """
     answers = [sink for sink in gathered.sinks if isinstance(sink.get("answer"), str)]
-    cited = [citation for sink in answers for citation in sink.get("citations", ())]
+    answer, citations = _joined(answers)
     ended = {RunStatus.COMPLETED: "completed", RunStatus.PARTIAL: "partial"}
     return Result(
         run_id=outcome.run,
         status=ended.get(outcome.status, "failed"),
         reason=outcome.reason,
         timed_out=outcome.status is RunStatus.TIMED_OUT,
-        answer="\n\n".join(sink["answer"] for sink in answers),
+        answer=answer,
         found=any(sink.get("found", True) for sink in answers),
-        citations=tuple(
-            Citation(
-                number=citation["number"],
-                source=citation["source"],
-                quote=citation["quote"],
-                device=citation["device"],
-            )
-            for citation in cited
-        ),
+        citations=citations,
         tasks=tuple(_seen(report) for report in outcome.tasks),
         devices=gathered.devices,
         model=gathered.model,
@@ -157,6 +152,34 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
         seconds=outcome.seconds,
         receipts=tuple(entry.wire for report in outcome.tasks for entry in report.receipts),
     )
+
+
+_MARK = re.compile(r" \[(\d+)\]$", re.MULTILINE)
+"""A citation's number, at the end of its line; brackets inside a quotation are the source's own."""
+
+
+def _joined(answers: Sequence[dict[str, Any]]) -> tuple[str, tuple[Citation, ...]]:
+    """One text of several answers, each of which numbered its citations from 1.
+
+    A quotation that several cite has one number; an answer that says the same again is left out.
+    """
+    numbers: dict[tuple[str, str, str], int] = {}
+    texts: dict[str, None] = {}
+    for answer in answers:
+        own: dict[str, int] = {}
+        for item in answer.get("citations", ()):
+            key = item["source"], item["quote"], item["device"]
+            own[str(item["number"])] = numbers.setdefault(key, len(numbers) + 1)
+        texts[_MARK.sub(partial(_renumbered, own), answer["answer"])] = None
+    citations = tuple(
+        Citation(number=number, source=source, quote=quote, device=device)
+        for (source, quote, device), number in numbers.items()
+    )
+    return "\n\n".join(texts), citations
+
+
+def _renumbered(numbers: Mapping[str, int], mark: re.Match[str]) -> str:
+    return f" [{numbers.get(mark[1], mark[1])}]"
 
 
 def _seen(report: TaskReport) -> TaskSeen:

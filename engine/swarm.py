@@ -80,7 +80,7 @@ class Swarm:
         cls,
         team: str | Path,
         *,
-        documents: Iterable[str | Path] = (),
+        documents: str | Path | Iterable[str | Path] = (),
         devices: int | None = None,
         join: Iterable[str] = (),
         home: str | Path | None = None,
@@ -99,8 +99,8 @@ class Swarm:
         if devices is None:
             devices = 0 if contacts else 3
         options = SwarmOptions(
-            home=Path(home) if home is not None else default_home(),
-            documents=tuple(Path(path) for path in documents),
+            home=Path(home).absolute() if home is not None else default_home(),
+            documents=tuple(Path(path) for path in _several(documents)),
             devices=devices,
             join=contacts,
         )
@@ -295,3 +295,8 @@ async def _start_all(specs: list[ChildSpec]) -> list[Child]:
 
 async def _stop_all(children: list[Child]) -> None:
     await asyncio.gather(*(child.stop() for child in children))
+
+
+def _several(paths: str | Path | Iterable[str | Path]) -> Iterable[str | Path]:
+    """One path is a list of one: a text is not to be read as its letters, each a path."""
+    return (paths,) if isinstance(paths, str | Path) else paths

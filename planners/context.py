@@ -21,6 +21,8 @@ class PlanContext:
     document_devices: tuple[DeviceId, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.goal, str):
+            raise BadInput(f"a goal is text, not {type(self.goal).__name__}", cure="ask in words")
         if not self.goal.strip():
             raise BadInput("the goal is empty", cure="say what you want")
         if len(self.goal) > MAX_GOAL:

@@ -84,9 +84,14 @@ def _walk(base: Path) -> Iterator[Path]:
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
-            if name.startswith(".") or (
-                path.is_symlink() and not path.resolve().is_relative_to(inside)
-            ):
-                continue
-            if path.is_file():
+            if not name.startswith(".") and _shared(path, inside):
                 yield path
+
+
+def _shared(path: Path, inside: Path) -> bool:
+    """A file of the folder, or a link to one. Links in a circle and the like lead nowhere."""
+    try:
+        led_out = path.is_symlink() and not path.resolve().is_relative_to(inside)
+        return not led_out and path.is_file()
+    except (OSError, RuntimeError):  # resolve() tells of circles by RuntimeError
+        return False

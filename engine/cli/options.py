@@ -44,7 +44,7 @@ def home_of(args: argparse.Namespace) -> Path:
     from pockethive.configs.home import default_home
 
     home: Path | None = args.home
-    return home.expanduser() if home is not None else default_home()
+    return home.expanduser().absolute() if home is not None else default_home()
 
 
 def address(text: str) -> tuple[str, int]:

@@ -198,8 +198,16 @@ def _card(job: Job) -> Card:
 def _alone(home: Path) -> Iterator[None]:
     """Hold the tool folder for this process; raises ModelError when another one has it."""
     folder = home / "tools"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        raise ModelError(
+            f"models cannot be made there: {error.strerror}",
+            where=str(folder),
+            cure="choose a home that can be written, with --home",
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

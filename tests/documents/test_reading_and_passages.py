@@ -104,6 +104,12 @@ def test_equal_names_in_two_folders_are_told_apart(tmp_path: Path) -> None:
     assert [file.source for file in found] == ["notes.txt", "two/notes.txt"]
 
 
+def test_links_in_a_circle_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("words")
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    assert [file.source for file in find((tmp_path,))] == ["a.md"]
+
+
 def test_a_link_out_of_the_folder_is_left_out(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()

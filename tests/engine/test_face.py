@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pockethive
+from pockethive import Swarm
+from pockethive.core.errors import BadInput
+from pockethive.planners.context import PlanContext
 
 HEAVY = (
     "asyncio",
@@ -57,3 +62,15 @@ def test_the_dht_loads_neither_actors_nor_models() -> None:
 
 def test_a_device_without_work_for_a_model_loads_no_runtime() -> None:
     assert loaded_after("import pockethive.device") & {"openvino", "torch", "transformers"} == set()
+
+
+def test_one_path_is_a_list_of_one_not_of_its_letters() -> None:
+    swarm = Swarm.from_yaml("research", documents="letters", home="somewhere")
+    assert swarm.options.documents == (Path("letters"),)
+    assert swarm.options.home.is_absolute()
+
+
+@pytest.mark.parametrize("goal", [5, None])
+def test_a_goal_that_is_no_text_is_bad_input(goal: Any) -> None:
+    with pytest.raises(BadInput, match="a goal is text, not"):
+        PlanContext(goal=goal)

@@ -156,15 +156,33 @@ def test_an_invitation_is_counted_once_a_device_whoever_counts(tmp_path: Path) -
 
     def use(store: HiveStore, device: bytes, now: float = NOW) -> str:
         with store.changing():
-            return store.count_use(name, device, now)
+            return store.count_use(name, device, now, listed=device == a)
 
     assert [use(node, a), use(command, a), use(command, b)] == ["", "", ""]
     assert use(node, c) == USED_UP
     assert use(node, a, NOW + 61) == EXPIRED
     with node.changing():
-        assert node.count_use(bytes(32), a, NOW) == UNKNOWN
+        assert node.count_use(bytes(32), a, NOW, listed=False) == UNKNOWN
     node.close()
     command.close()
+
+
+def test_a_revoked_device_is_not_let_in_again_by_any_open_invitation(tmp_path: Path) -> None:
+    store = HiveStore(tmp_path / "hive.sqlite")
+    store.belong(CHARTER)
+    names = []
+    for letter in (b"v", b"w"):
+        store.invite(letter * 32, 3, int(NOW) + 60, NOW)
+        names.append(invitation_name(letter * 32))
+    bad, good = b"b" * 32, b"g" * 32
+    with store.changing():
+        assert store.count_use(names[0], bad, NOW, listed=False) == ""
+        store.bar([bad])
+        assert store.count_use(names[0], bad, NOW, listed=False) == USED_UP
+        assert store.count_use(names[0], good, NOW, listed=False) == USED_UP  # its secret is known
+        assert store.count_use(names[1], bad, NOW, listed=False) == USED_UP
+        assert store.count_use(names[1], good, NOW, listed=False) == ""
+    store.close()
 
 
 def test_what_fails_inside_a_change_changes_nothing(tmp_path: Path) -> None:
