@@ -28,9 +28,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--expires", default="24h", metavar="TIME", help="such as 30m, 24h or 7d (default: 24h)"
     )
-    parser.add_argument(
-        "--hive", default="home", metavar="NAME", help="name of a new hive (default: home)"
-    )
+    parser.add_argument("--hive", metavar="NAME", help="name of a new hive (default: home)")
     parser.add_argument("--name", metavar="NAME", help="this device's name on the list")
     parser.add_argument(
         "--at",
@@ -113,10 +111,18 @@ def _hive(home: Path, args: argparse.Namespace) -> "HiveStore":
 
     store = hive_of(home)
     if store is not None:
+        known = store.charter.name if store.charter is not None else args.hive
+        if args.hive not in (None, known) or args.name is not None:
+            store.close()
+            raise BadInput(
+                f"this home belongs to the hive {known!r} already; nothing is named anew",
+                cure="leave out --hive and --name, or found another hive in another --home",
+            )
         return store
-    store = found_hive(home, args.hive, args.name or machine_name())
+    name = args.hive or "home"
+    store = found_hive(home, name, args.name or machine_name())
     sys.stderr.write(
-        f"The hive {args.hive!r} is founded; its key is in {home}: keep a copy.\n"
+        f"The hive {name!r} is founded; its key is in {home}: keep a copy.\n"
         "Devices of this home that run now belong to it once they are started anew.\n"
     )
     return store
