@@ -194,7 +194,7 @@ class NotRunning(Failure):
         super().__init__(
             "no node runs in this home",
             where=str(folder),
-            cure="start one with `pockethive node`, or name a node to ask with --join",
+            cure="start one with `pockethive node`; get, put and peers can ask another with --join",
         )
 
 

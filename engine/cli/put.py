@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(answer))
     else:
-        print(f"{answer['copies']} nodes hold the note")
+        copies = answer["copies"]
+        print("one node holds the note" if copies == 1 else f"{copies} nodes hold the note")
     return 0
 
 

@@ -79,8 +79,9 @@ class WorkDesk:
             yield Send(to=device, message=offer)
         if not set(devices) <= state.offered:
             state.offered.update(devices)
-            state.tell(now, f"offered to {len(devices)} devices")
-            yield self.desk.happened(run, state, "offered", None, f"to {len(devices)} devices")
+            those = f"to {len(devices)} device{'s' if len(devices) > 1 else ''}"
+            state.tell(now, f"offered {those}")
+            yield self.desk.happened(run, state, "offered", None, those)
 
     def claimed(
         self,

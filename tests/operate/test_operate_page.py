@@ -32,7 +32,7 @@ def test_the_testable_blocks_run_line_by_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-4_000:]
     assert "The bridge is closed on Monday" in done.stdout
-    assert "1 nodes hold the note" in done.stdout
+    assert "one node holds the note" in done.stdout
     assert '{"ok": true, "reasons": []}' in done.stdout
     assert '"event": "left"' in done.stderr
     assert "no node runs\n" in done.stdout

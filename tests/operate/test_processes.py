@@ -73,7 +73,7 @@ def test_a_passing_node_signs_with_the_key_of_its_home(processes: Processes) -> 
     _, contact = processes.node()
     for value in ("one", "two"):
         done = processes.run("put", "k", value, f"--join={contact}", home="c")
-        assert (done.returncode, done.stdout) == (0, "1 nodes hold the note\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "one node holds the note\n"), done.stderr
     done = processes.run("get", "k", "--json", f"--join={contact}", home="elsewhere")
     (seen,) = map(json.loads, done.stdout.splitlines())
     assert seen["body"]["value"] == "two"
