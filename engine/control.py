@@ -10,7 +10,6 @@ the kernel takes (some 100 bytes) is replaced by one in a private temporary fold
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from typing import Any, Final
 
 import orjson
 
+from pockethive.connections import Connections
 from pockethive.core.errors import BadEncoding, BadInput, Failure, NetworkError, PocketHiveError
 from pockethive.home import write_atomically
 
@@ -93,7 +93,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
         self._short: Path | None = None  # the temporary folder, where one was needed
-        self._open: set[asyncio.Task[None]] = set()
+        self._connections = Connections(MAX_ASKING, SECONDS)
 
     async def start(self, folder: Path) -> Path:
         """Listen; where. The caller holds the folder's lock. Raises Failure."""
@@ -114,33 +114,20 @@ class ControlServer:
         """Close the socket and every connection; leave no file."""
         if self._server is None:
             return
-        self._server.close()
-        for task in tuple(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await self._server.wait_closed()
+        await self._connections.close(self._server)
         if self._path is not None:
             self._path.unlink(missing_ok=True)
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._open) >= MAX_ASKING or not _is_ours(writer):
+        if not _is_ours(writer):
             writer.close()
             return
-        self._open.add(task)
-        try:
-            async with asyncio.timeout(SECONDS):
-                writer.write(await self._answer(await _line(reader)))
-                await writer.drain()
-        except (OSError, TimeoutError) as error:
-            _log.debug("whoever asked went away: %s", error)
-        finally:
-            self._open.discard(task)
-            with contextlib.suppress(OSError):
-                writer.close()
+        await self._connections.serve(reader, writer, self._asked)
+
+    async def _asked(self, reader: asyncio.StreamReader) -> bytes:
+        return await self._answer(await _line(reader))
 
     async def _answer(self, line: bytes) -> bytes:
         try:

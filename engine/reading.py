@@ -6,6 +6,7 @@ passing node with a key of its own joins, asks and leaves.
 
 import contextlib
 import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -69,9 +70,9 @@ class SeenEntry:
 
 @contextlib.asynccontextmanager
 async def passing_node(
-    join: Sequence[str], hive: str, identity: Identity, home: Path | None = None
+    join: Sequence[str], hive: str, home: Path, identity: Identity | None = None
 ) -> AsyncIterator[tuple[Node, Entries]]:
-    """A node in memory that has joined through `join`.
+    """A node in memory that has joined through `join`; without an `identity` it has a new one.
 
     Where `hive` is the private hive of `home`, the home's device vouches for this one.
 
@@ -80,8 +81,9 @@ async def passing_node(
         Failure: the private hive does not know this home any more.
     """
     contacts = [Contact.parse(text) for text in join]
-    store = None if home is None else hive_of(home)
-    if home is not None and store is not None and hive == network_of(None, home):
+    identity = identity or Identity.from_seed(secrets.token_bytes(32))
+    store = hive_of(home) if hive == network_of(None, home) else None
+    if store is not None:
         async with _passing_member(contacts, home, store, identity) as passing:
             yield passing
         return

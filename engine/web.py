@@ -6,13 +6,13 @@ the loop. Nothing here changes anything.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pockethive.connections import Connections
 from pockethive.core.errors import NetworkError
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class WebServer:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._connections = Connections(MAX_CONNECTIONS, SECONDS)
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; where. Raises NetworkError: the port is taken, or the address is not ours."""
@@ -71,29 +71,10 @@ class WebServer:
         """Close the port and every connection."""
         if self._server is None:
             return
-        self._server.close()
-        for task in tuple(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await self._server.wait_closed()
+        await self._connections.close(self._server)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._open) >= MAX_CONNECTIONS:
-            writer.close()
-            return
-        self._open.add(task)
-        try:
-            async with asyncio.timeout(SECONDS):
-                writer.write(await self._answered(reader))
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            _log.debug("a reader of metrics went away: %s", error)
-        finally:
-            self._open.discard(task)
-            with contextlib.suppress(OSError):
-                writer.close()
+        await self._connections.serve(reader, writer, self._answered)
 
     async def _answered(self, reader: asyncio.StreamReader) -> bytes:
         try:

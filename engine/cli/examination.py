@@ -34,7 +34,9 @@ class Case:
     @property
     def folder(self) -> Path:
         """Of the device of `pockethive node`."""
-        return self.home / "node"
+        from pockethive.home import NODE
+
+        return self.home / NODE
 
 
 Look = Callable[[Case], str]
@@ -253,16 +255,13 @@ def _peers(case: Case) -> str:
     if not case.join:
         return "none to ask; name some with --join"
     import asyncio
-    import secrets
 
-    from pockethive.dht.identity import Identity
     from pockethive.reading import network_of, passing_node
 
     hive = network_of(case.hive, case.home)
 
     async def look() -> int:
-        stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(case.join, hive, stranger, case.home) as (node, _):
+        async with passing_node(case.join, hive, case.home) as (node, _):
             return len(node.contacts())
 
     return f"{asyncio.run(look())} answered or were named"

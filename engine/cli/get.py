@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import secrets
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder, home_of
+from pockethive.cli.options import add_asking, device_folder, home_of
 
 if TYPE_CHECKING:
     from pockethive.reading import SeenEntry
@@ -24,10 +23,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("key")
     parser.add_argument("--verify", action="store_true", help="say of each whether it is genuine")
-    add_json(parser)
-    add_join(parser)
-    add_hive(parser)
-    add_home(parser)
+    add_asking(parser)
     parser.set_defaults(run=run)
 
 
@@ -56,15 +52,13 @@ def _through_ours(args: argparse.Namespace) -> Sequence["SeenEntry"]:
 def _through_others(args: argparse.Namespace) -> Sequence["SeenEntry"]:
     import asyncio
 
-    from pockethive.dht.identity import Identity
     from pockethive.reading import key_of, network_of, passing_node, read_entries
 
     hive = network_of(args.hive, home_of(args))
     key_of(args.key, hive)
 
     async def read() -> Sequence["SeenEntry"]:
-        stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(args.join, hive, stranger, home_of(args)) as (node, entries):
+        async with passing_node(args.join, hive, home_of(args)) as (node, entries):
             return await read_entries(node, entries, args.key, hive=hive)
 
     return asyncio.run(read())

@@ -198,6 +198,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
+    from pockethive.home import NODE
 
     settings = (
         DeviceSettings(home=home_of(args), folder=Path()) if file is None else _from_file(file)
@@ -211,7 +212,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
     return replace(
         settings,
         home=home,
-        folder=args.folder or home / "node",
+        folder=args.folder or home / NODE,
         hive=args.hive or settings.hive,
         private=settings.private and not args.hive,
         remembers=not args.follow,
@@ -252,10 +253,11 @@ def _from_file(file: "Settings") -> "DeviceSettings":
     from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
+    from pockethive.home import NODE
 
     return DeviceSettings(
         home=file.home,
-        folder=file.home / "node",
+        folder=file.home / NODE,
         hive=file.hive,
         private="hive" not in file.model_fields_set,
         listen=file.address,

@@ -67,12 +67,22 @@ def size(text: str) -> int:
 
 def device_folder(args: argparse.Namespace) -> Path:
     """Where the device of `pockethive node` lives in the home that was asked for."""
-    return home_of(args) / "node"
+    from pockethive.home import NODE
+
+    return home_of(args) / NODE
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def add_asking(parser: argparse.ArgumentParser) -> None:
+    """What commands take that ask the node of a home, or others through `--join`."""
+    add_json(parser)
+    add_join(parser)
+    add_hive(parser)
+    add_home(parser)
 
 
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import secrets
 from typing import Any
 
-from pockethive.cli.options import add_hive, add_home, add_join, add_json, device_folder, home_of
+from pockethive.cli.options import add_asking, device_folder, home_of
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,10 +15,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="List the peers in the routing table of the node of this home, and which of "
         "them are devices of its hive. With --join, a passing node looks.",
     )
-    add_json(parser)
-    add_join(parser)
-    add_hive(parser)
-    add_home(parser)
+    add_asking(parser)
     parser.set_defaults(run=run)
 
 
@@ -48,7 +44,6 @@ def _through_ours(args: argparse.Namespace) -> list[dict[str, Any]]:
 def _through_others(args: argparse.Namespace) -> list[dict[str, Any]]:
     import asyncio
 
-    from pockethive.dht.identity import Identity
     from pockethive.reading import network_of, passing_node
     from pockethive.service import peers_of
 
@@ -56,8 +51,7 @@ def _through_others(args: argparse.Namespace) -> list[dict[str, Any]]:
     hive = network_of(args.hive, home)
 
     async def look() -> list[dict[str, Any]]:
-        stranger = Identity.from_seed(secrets.token_bytes(32))
-        async with passing_node(args.join, hive, stranger, home) as (node, _):
+        async with passing_node(args.join, hive, home) as (node, _):
             return peers_of(None, node.contacts())
 
     return asyncio.run(look())

@@ -6,15 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pockethive.cli.options import (
-    add_hive,
-    add_home,
-    add_join,
-    add_json,
-    device_folder,
-    duration,
-    home_of,
-)
+from pockethive.cli.options import add_asking, device_folder, duration, home_of
 from pockethive.core.errors import BadInput, Failure
 
 
@@ -33,10 +25,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--file", metavar="FILE", help="the note's bytes (-: standard input)")
     parser.add_argument("--slot", default="", help="keep several notes under one key")
     parser.add_argument("--life", default="1h", metavar="TIME", help="such as 10m, 12h, 7d")
-    add_json(parser)
-    add_join(parser)
-    add_hive(parser)
-    add_home(parser)
+    add_asking(parser)
     parser.set_defaults(run=run)
 
 
@@ -96,7 +85,7 @@ def _through_others(args: argparse.Namespace, value: bytes, seconds: int) -> dic
 
     async def put() -> int:
         identity = Identity.load_or_create(device_folder(args))
-        async with passing_node(args.join, hive, identity, home_of(args)) as (node, _):
+        async with passing_node(args.join, hive, home_of(args), identity) as (node, _):
             return await node.note(key, value, seconds, args.slot) - 1  # ours ends with us
 
     try:
