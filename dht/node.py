@@ -10,7 +10,7 @@ import inspect
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -140,7 +140,7 @@ class Node:
             found = await self._running.collect(key, careful=careful)
         return tuple(record for record in found if not record.tombstone)
 
-    def watch(self, key: bytes, seconds: float) -> AsyncIterator[Record]:
+    def watch(self, key: bytes, seconds: float) -> AsyncGenerator[Record, None]:
         """Records under a key: those there are, then those that come, for so many seconds.
 
         Of a place the newest is told, tombstones too; a slow reader misses what was replaced

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pockethive.core.canonical import digest
 from pockethive.dht import wire
+from pockethive.dht.carrier import Answer
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.methods import Methods
@@ -26,6 +27,7 @@ from pockethive.dht.rules import NOTE, OpenRules
 from pockethive.dht.seal import Sealer
 from pockethive.dht.simulation import Link, World
 from pockethive.dht.store import RecordStore
+from pockethive.dht.tls import TlsCarrier
 from pockethive.dht.wire import HEAD, REQUEST, pack_request
 
 NOW = 1_800_000_000.0  # unix seconds, for stores and records on a clock of their own
@@ -59,6 +61,19 @@ async def hive(*homes: Path | None) -> AsyncIterator[list[Node]]:
             nodes.append(await stack.enter_async_context(node))
             await node.join([nodes[0].contact])
         yield nodes
+
+
+@contextlib.asynccontextmanager
+async def blob_server(identity: Identity, answer: Answer) -> AsyncIterator[Contact]:
+    """A real blob server on loopback that answers as it is told; it leaves nothing open."""
+    carrier = TlsCarrier(identity)
+    await carrier.listen(Contact(identity.public, "127.0.0.1", 0), answer)
+    assert carrier.server is not None
+    try:
+        yield Contact(identity.public, "127.0.0.1", carrier.server.port)
+    finally:
+        await carrier.close()
+        assert not carrier.server.serving
 
 
 Story = Callable[[World, list[Node]], Awaitable[None]]

@@ -9,8 +9,9 @@ them the key is read anew. News that was lost is found at the next renewal.
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pockethive.core.errors import NetworkError, ProtocolError
@@ -98,7 +99,7 @@ class Watching:
         self._reader, self._clocks = reader, clocks
         self._open: dict[bytes, list[_Watch]] = {}
 
-    async def watch(self, key: bytes, seconds: float) -> AsyncIterator[Record]:
+    async def watch(self, key: bytes, seconds: float) -> AsyncGenerator[Record, None]:
         """Records under a key as they are and as they come, tombstones too, for so many seconds.
 
         Raises:
@@ -186,7 +187,7 @@ class _Watch:
 
         if not self._ended:
             for contact in self._holders.values():
-                self._protocol.spawn(lambda contact=contact: bye(contact), "pockethive-unwatch")  # type: ignore[misc]
+                self._protocol.spawn(partial(bye, contact), "pockethive-unwatch")
 
     async def rest(self) -> None:
         """Until there is news, a renewal is due, or all is over."""

@@ -15,7 +15,7 @@ from pockethive.dht.carrier import HEAD, REFUSED, Kind, Reply
 from pockethive.dht.chunks import check_name
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
-from pockethive.dht.testing import hive, somebody
+from pockethive.dht.testing import blob_server, hive, somebody
 from pockethive.dht.tls import TlsCarrier, fetch_blob
 
 ANNA, BERT, CARL = somebody("anna"), somebody("bert"), somebody("carl")
@@ -33,14 +33,8 @@ async def serving(identity: Identity, small: Small) -> AsyncIterator[Contact]:
         data = small(peer, name)
         return REFUSED if data is None else Reply(Kind.WHOLE, data)
 
-    carrier = TlsCarrier(identity)
-    await carrier.listen(Contact(identity.public, "127.0.0.1", 0), answer)
-    assert carrier.server is not None
-    try:
-        yield Contact(identity.public, "127.0.0.1", carrier.server.port)
-    finally:
-        await carrier.close()
-        assert not carrier.server.serving
+    async with blob_server(identity, answer) as contact:
+        yield contact
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

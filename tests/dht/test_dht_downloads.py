@@ -15,7 +15,7 @@ from pockethive.dht.chunks import CHUNK, Manifest, leaf
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
 from pockethive.dht.simulation import World
-from pockethive.dht.testing import hive, play, somebody
+from pockethive.dht.testing import blob_server, hive, play, somebody
 from pockethive.dht.tls import TlsCarrier
 
 COUNT = 12
@@ -36,14 +36,8 @@ async def holder(name: str, give: Give) -> AsyncIterator[Contact]:
     def answer(peer: bytes, blob: str, index: int) -> Reply:
         return Reply(Kind.MANIFEST, MANIFEST.encode()) if index == HEAD else give(index)
 
-    carrier = TlsCarrier(identity)
-    await carrier.listen(Contact(identity.public, "127.0.0.1", 0), answer)
-    assert carrier.server is not None
-    try:
-        yield Contact(identity.public, "127.0.0.1", carrier.server.port)
-    finally:
-        await carrier.close()
-        assert not carrier.server.serving
+    async with blob_server(identity, answer) as contact:
+        yield contact
 
 
 def honest(index: int) -> Reply:

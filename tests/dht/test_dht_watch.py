@@ -215,7 +215,7 @@ def test_a_consumer_that_dawdles_gets_the_newest_of_everything_from_bounded_memo
         assert sum(map(len, watch._pending.values())) <= 256
         heard = [await anext(records) for _ in range(40)]
         assert len({(r.author, r.slot) for r in heard if r.body == b"9"}) == 40
-        await records.aclose()  # type: ignore[attr-defined]
+        await records.aclose()
 
     play(story, 10, settings=STILL)
 
@@ -330,4 +330,4 @@ async def test_real_nodes_on_loopback_tell_each_other_news() -> None:
             await node.put(record)
             assert await asyncio.wait_for(anext(records), 5) == record
         assert dict(two.counters) == {}
-        await records.aclose()  # type: ignore[attr-defined]
+        await records.aclose()

@@ -24,7 +24,7 @@ from pockethive.dht.member_list import (
     slot,
 )
 from pockethive.dht.membership import Membership
-from pockethive.dht.record import MAX_BODY, MAX_RECORD, sign_record
+from pockethive.dht.record import MAX_BODY, MAX_RECORD, Record, sign_record
 from pockethive.dht.testing import NOW, somebody
 from pockethive.hive_store import HiveStore
 from tests.hive.people import CHARTER, FOUNDER, STRANGER, history, listed, records_of
@@ -35,12 +35,12 @@ RECORDS = records_of(LISTS)
 
 
 @given(st.permutations(RECORDS))
-def test_the_newest_list_is_read_whatever_the_order_of_its_records(order: list) -> None:  # type: ignore[type-arg]
+def test_the_newest_list_is_read_whatever_the_order_of_its_records(order: list[Record]) -> None:
     assert newest(CHARTER, order) == LISTS[-1]
 
 
 @given(st.lists(st.sampled_from(RECORDS), unique=True))
-def test_of_any_records_the_newest_complete_version_wins(some: list) -> None:  # type: ignore[type-arg]
+def test_of_any_records_the_newest_complete_version_wins(some: list[Record]) -> None:
     found = newest(CHARTER, some)
     bodies = {record.body for record in some}
     whole = [one for one in LISTS if set(one.bodies) <= bodies]
