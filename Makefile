@@ -27,7 +27,7 @@ model: $(READY)
 	@$(BIN)/pockethive models get
 
 test: model
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(READY)
 	@$(BIN)/ruff format --check -q .

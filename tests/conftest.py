@@ -1,6 +1,33 @@
 """What every test may rely on."""
 
+import os
 import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+import pytest
+from hypothesis import settings
+
+from pockethive.core.errors import ModelError
+from pockethive.inference import DEFAULT_MODEL, find_bundle
+
+if TYPE_CHECKING:
+    from pockethive.inference.session import Session
+
+# Containers often forbid bytecode; then each of the processes that tests start would compile the
+# whole package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# A failure prints what replays it: `@reproduce_failure(…)`. No deadline: the machine may be busy.
+# `HYPOTHESIS_PROFILE=prove` looks at ten times as many examples where a test names no number.
+settings.register_profile("ci", deadline=None, print_blob=True)
+settings.register_profile("prove", max_examples=1_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+SHARED = ("harbour_run",)  # costly fixtures that several tests of one module look at
 
 
 def pytest_configure() -> None:
@@ -8,3 +35,36 @@ def pytest_configure() -> None:
     that; those that tests start and interrupt must not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that share something costly go to one worker: the model is loaded once."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        if item.get_closest_marker("model"):
+            shared = ["model"]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(shared[0]))
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Path:
+    """The default model's bundle on this machine."""
+    default = platformdirs.user_data_path("pockethive", appauthor=False)
+    home = Path(os.environ.get("POCKETHIVE_HOME") or default)
+    folder = find_bundle(DEFAULT_MODEL, "int8", home)
+    if folder is None:
+        raise ModelError(f"no bundle in {home}", cure="make it: `pockethive models get`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> "Session":
+    """The default model, loaded once for the tests that share it."""
+    from pockethive.inference.bundle import open_bundle
+    from pockethive.inference.session import Session
+
+    return Session(open_bundle(model_folder), threads=2)

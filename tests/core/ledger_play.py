@@ -1,5 +1,6 @@
 """A ledger with an open run, what is said to it, and its state as values."""
 
+from functools import cache
 from typing import Any
 
 from pockethive.core.effects import Effect, Ping, Publish
@@ -80,8 +81,14 @@ def frozen(thing: Any, seen: dict[int, tuple[int, Any]] | None = None) -> Any:
         return [frozen(item, seen) for item in thing]
     if isinstance(thing, set | frozenset):
         return sorted(map(repr, thing))
-    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    slots = slots_of(thing.__class__)
     held = {name: getattr(thing, name, None) for name in slots} | getattr(thing, "__dict__", {})
     if not held or callable(thing):
         return repr(thing) if not callable(thing) else "callable"
     return [type(thing).__name__, frozen(held, seen)]
+
+
+@cache
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The slots of a class and of all it inherits from."""
+    return tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))

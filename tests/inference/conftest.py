@@ -1,33 +1,11 @@
 """What the tests of local models share."""
 
-import os
 from pathlib import Path
 
-import platformdirs
 import pytest
 
-from pockethive.core.errors import ModelError
 from pockethive.core.ports import ChoiceForm
-from pockethive.inference import DEFAULT_MODEL, find_bundle
-from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, open_bundle, write_bundle
-from pockethive.inference.session import Session
-
-
-@pytest.fixture(scope="session")
-def model_folder() -> Path:
-    """The default model's bundle on this machine."""
-    default = platformdirs.user_data_path("pockethive", appauthor=False)
-    home = Path(os.environ.get("POCKETHIVE_HOME") or default)
-    folder = find_bundle(DEFAULT_MODEL, "int8", home)
-    if folder is None:
-        raise ModelError(f"no bundle in {home}", cure="make it: `pockethive models get`")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def model(model_folder: Path) -> Session:
-    """The default model, loaded once for all tests that are marked `model`."""
-    return Session(open_bundle(model_folder), threads=2)
+from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, write_bundle
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 """Planning with the default model: the plain ways of asking must come out right."""
 
-import os
-from pathlib import Path
-
-import platformdirs
 import pytest
 
 from pockethive.configs.loader import load_team
 from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.ports import Model
 from pockethive.core.task import DeviceId
-from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.planners.context import PlanContext
 from pockethive.planners.methods import plan
 
@@ -18,13 +13,6 @@ WORDS = Vocabulary(
     skills={name: SkillInfo(needs_model=True) for name in ("search", "rank", "synthesize")},
     checkers=frozenset({"quotation", "fit", "ranking", "citations"}),
 )
-
-
-@pytest.fixture(scope="module")
-def planner_model() -> Model:
-    """The default model of this machine."""
-    home = os.environ.get("POCKETHIVE_HOME") or platformdirs.user_data_dir("pockethive")
-    return open_model(DEFAULT_MODEL, Path(home), threads=2)
 
 
 @pytest.mark.model
@@ -40,8 +28,8 @@ def planner_model() -> Model:
         ("Describe the city's water supply", "overview"),
     ],
 )
-def test_a_plain_goal_gets_its_method(planner_model: Model, goal: str, method: str) -> None:
+def test_a_plain_goal_gets_its_method(model: Model, goal: str, method: str) -> None:
     context = PlanContext(goal=goal, document_devices=(DeviceId("a"), DeviceId("b")))
-    first = plan(load_team("research", WORDS), context, planner_model).trace[0]
+    first = plan(load_team("research", WORDS), context, model).trace[0]
     assert first.chosen == method, first
     assert not first.fallback
