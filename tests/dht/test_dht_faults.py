@@ -9,7 +9,7 @@ SMALL = {
     "stale": Size(nodes=30, count=8),
     "expired": Size(nodes=24, count=12),
     "lying": Size(nodes=40, count=60),
-    "churn": Size(nodes=24, count=8),
+    "churn": Size(nodes=16, count=8),
 }
 
 
