@@ -26,8 +26,10 @@ demo: $(READY)
 model: $(READY)
 	@$(BIN)/pockethive models get
 
+# A file's tests stay in one worker, so that they can share what is costly. The order of the folders
+# is kept: stories that wait come first, simulations that compute last.
 test: model
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	@$(BIN)/ruff format --check -q .

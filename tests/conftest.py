@@ -27,27 +27,12 @@ settings.register_profile("ci", deadline=None, print_blob=True)
 settings.register_profile("prove", max_examples=1_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-SHARED = ("harbour_run",)  # costly fixtures that several tests of one module look at
-
 
 def pytest_configure() -> None:
     """A shell that starts tests in the background has interrupts ignored, and processes inherit
     that; those that tests start and interrupt must not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that share something costly go to one worker: the model is loaded once."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        if item.get_closest_marker("model"):
-            shared = ["model"]
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(shared[0]))
 
 
 @pytest.fixture(scope="session")
