@@ -17,6 +17,16 @@ MAX_CHARTER: Final = 256
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
+def check_hive_name(name: object) -> str:
+    """A name that a hive may have, open or private. Raises BadEncoding."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadEncoding(
+            f"{str(name)[:80]!r} is no name of a hive",
+            cure="use 1 to 63 of a-z, 0-9 and hyphens, such as home",
+        )
+    return name
+
+
 class FounderKey(Identity):
     """The key of a hive. It signs member lists and invitations and nothing else."""
 
@@ -37,11 +47,7 @@ class Charter:
     def __post_init__(self) -> None:
         if len(self.public) != PUBLIC_SIZE:
             raise BadEncoding("the key of a hive has 32 bytes")
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise BadEncoding(
-                f"{str(self.name)[:80]!r} is no name of a hive",
-                cure="use 1 to 63 of a-z, 0-9 and hyphens, such as home",
-            )
+        check_hive_name(self.name)
 
     @cached_property
     def id(self) -> bytes:

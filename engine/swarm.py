@@ -19,11 +19,12 @@ from typing import Self
 from pockethive.children import Child, ChildSpec, start_child
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
-from pockethive.core.errors import BadInput, DocumentError, Failure, Problem
+from pockethive.core.errors import BadEncoding, BadInput, DocumentError, Failure, Problem
 from pockethive.core.report import Happening
 from pockethive.core.spec import Fan, Team
 from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
+from pockethive.dht.charter import check_hive_name
 from pockethive.dht.contact import Contact
 from pockethive.hive_store import FILE as HIVE_FILE
 from pockethive.home import FolderLock, free_swarm_folder, own
@@ -67,6 +68,10 @@ class Swarm:
     def __init__(self, team: Team, options: SwarmOptions) -> None:
         if not 0 <= options.devices <= MAX_DEVICES:
             raise BadInput(f"{options.devices} devices; between 0 and {MAX_DEVICES} are possible")
+        if options.threads < 0:
+            raise BadInput(f"{options.threads} threads", cure="give some, or 0 for all cores")
+        if options.hive is not None:
+            _check_hive(options.hive)
         self.team, self.options = team, options
         self._device: Device | None = None
         self._children: list[Child] = []
@@ -93,8 +98,6 @@ class Swarm:
             BadInvitation: an address in `join` that does not parse.
         """
         loaded = load_team(team, vocabulary())
-        if timeout is not None:
-            loaded = replace(loaded, limits=replace(loaded.limits, timeout_seconds=timeout))
         contacts = tuple(Contact.parse(text) for text in join)
         if devices is None:
             devices = 0 if contacts else 3
@@ -104,7 +107,10 @@ class Swarm:
             devices=devices,
             join=contacts,
         )
-        return cls(loaded, options)
+        swarm = cls(loaded, options)
+        if timeout is not None:
+            swarm.limit(timeout)
+        return swarm
 
     @property
     def device(self) -> Device:
@@ -136,6 +142,11 @@ class Swarm:
                 "one device alone has nobody to verify its outputs",
                 cure="start more with --devices, or --join others",
             )
+
+    def limit(self, seconds: int) -> None:
+        """Give runs so many seconds from now on, instead of what the team says. Before `start`."""
+        limits = replace(self.team.limits, timeout_seconds=seconds)
+        self.team = replace(self.team, limits=limits)
 
     def start(self) -> None:
         """Start this process's device and the others. Raises PocketHiveError; leaves nothing."""
@@ -280,6 +291,13 @@ class Swarm:
             model=f"{model.name}:{model.quantization}" if model is not None else "",
             threads=self.options.threads or max(1, usable_cores() // self.options.devices),
         )
+
+
+def _check_hive(name: str) -> None:
+    try:
+        check_hive_name(name)
+    except BadEncoding as error:
+        raise BadInput(error.what, cure=error.cure) from error
 
 
 async def _start_all(specs: list[ChildSpec]) -> list[Child]:

@@ -29,10 +29,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
-    """A shell that starts tests in the background has interrupts ignored, and processes inherit
-    that; those that tests start and interrupt must not."""
+    """A shell that starts tests in the background has interrupts ignored, `nohup` the end of the
+    terminal, and processes inherit that; those that tests start and signal must not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # still nothing here, the default in children
 
 
 @pytest.fixture(scope="session")

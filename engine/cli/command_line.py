@@ -46,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Errors on purpose become one message and an exit code."""
-    args = parser().parse_args(_joined(argv))
     try:
+        args = parser().parse_args(_joined(argv))
         code: int = args.run(args)
     except PocketHiveError as error:
         sys.stdout.flush()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_home, address, duration, home_of
+from pockethive.cli.options import add_home, address, duration, hive_name, home_of
 from pockethive.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--expires", default="24h", metavar="TIME", help="such as 30m, 24h or 7d (default: 24h)"
     )
-    parser.add_argument("--hive", metavar="NAME", help="name of a new hive (default: home)")
+    parser.add_argument(
+        "--hive", type=hive_name, metavar="NAME", help="name of a new hive (default: home)"
+    )
     parser.add_argument("--name", metavar="NAME", help="this device's name on the list")
     parser.add_argument(
         "--at",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pockethive.cli.options import add_home, home_of
+from pockethive.cli.options import add_home, end_in_order, home_of
 from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def run_get(args: argparse.Namespace) -> int:
     """Make sure that a model is here and sound."""
     from pockethive.inference.shelf import get_model
 
+    end_in_order()
     with progress_printer(sys.stderr) as progress:
         bundle = get_model(
             args.model,
@@ -96,6 +97,7 @@ def run_quantize(args: argparse.Namespace) -> int:
     from pockethive.inference.catalogue import find_source
     from pockethive.inference.quantizer import Job, quantize
 
+    end_in_order()
     source, home = find_source(args.model), home_of(args)
     job = Job(source, home, args.quantization, args.torch_index, plans=args.plans)
     with progress_printer(sys.stderr) as progress:

@@ -17,7 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_hive, add_home, add_join, address, duration, home_of, size
+from pockethive.cli.options import (
+    add_hive,
+    add_home,
+    add_join,
+    add_threads,
+    address,
+    duration,
+    home_of,
+    size,
+)
 from pockethive.core.errors import BadInput
 from pockethive.logs import FORMS, LEVELS, configure
 
@@ -61,7 +70,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="NAME[:QUANTIZATION]",
         help="(default: the default model, if it is here)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model")
+    add_threads(parser)
     parser.add_argument(
         "--no-work", action="store_true", help="store and witness only; take no tasks"
     )

@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
 import argparse
+import math
 import re
+import signal
 from pathlib import Path
 
-from pockethive.core.errors import BadInput
+from pockethive.core.errors import BadEncoding, BadInput
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +31,38 @@ def add_join(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """`--timeout TIME`, in whole seconds: what is left of one counts."""
+    parser.add_argument(
+        "--timeout",
+        type=_timeout,
+        metavar="TIME",
+        help="give up after so long, such as 90s or 5m; making a model that is missing counts",
+    )
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """`--threads N`."""
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="CPU threads of the model (default: one per core)",
+    )
+
+
+def end_in_order() -> None:
+    """From now on SIGTERM, and the end of the terminal, do what Ctrl-C does. On the main thread."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def add_hive(parser: argparse.ArgumentParser) -> None:
     """`--hive NAME`."""
     parser.add_argument(
         "--hive",
+        type=hive_name,
         metavar="NAME",
         help="an open hive by name (default: the private hive of the home, where it belongs to "
         "one, else the open hive `home`)",
@@ -85,6 +115,35 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
     add_home(parser)
 
 
+def hive_name(text: str) -> str:
+    """A name of a hive. Raises BadInput."""
+    from pockethive.dht.charter import check_hive_name
+
+    try:
+        return check_hive_name(text)
+    except BadEncoding as error:
+        raise BadInput(error.what, where="--hive", cure=error.cure) from error
+
+
+def _timeout(text: str) -> int:
+    seconds = duration(text)
+    if not 1 <= seconds <= _MAX_TIMEOUT:
+        raise BadInput(f"a time limit of {text}", where="--timeout", cure="from 1s to 7d")
+    return math.ceil(seconds)
+
+
+def _threads(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+        raise BadInput(
+            f"{text!r} is no number of threads",
+            where="--threads",
+            cure=f"give 1 to {MAX_THREADS}, or leave it out for one per core",
+        )
+    return int(text)
+
+
+MAX_THREADS = 256
+_MAX_TIMEOUT = 7 * 86_400  # as a team's own limit
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"": 1e6, "M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9}
 

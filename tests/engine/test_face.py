@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pockethive
-from pockethive import Swarm
+from pockethive import Swarm, SwarmOptions
 from pockethive.core.errors import BadInput
 from pockethive.planners.context import PlanContext
 
@@ -68,6 +68,12 @@ def test_one_path_is_a_list_of_one_not_of_its_letters() -> None:
     swarm = Swarm.from_yaml("research", documents="letters", home="somewhere")
     assert swarm.options.documents == (Path("letters"),)
     assert swarm.options.home.is_absolute()
+
+
+@pytest.mark.parametrize("odd", [{"threads": -4}, {"hive": ""}, {"devices": -1}])
+def test_a_swarm_that_cannot_be_is_refused_before_it_starts(tmp_path: Path, odd: Any) -> None:
+    with pytest.raises(BadInput):
+        Swarm(Swarm.from_yaml("research").team, SwarmOptions(home=tmp_path, **odd))
 
 
 @pytest.mark.parametrize("goal", [5, None])

@@ -84,6 +84,7 @@ def test_an_owner_links_a_device_with_three_commands(
         ["members", "--revoke", "laptop"],
         ["invite", "--expires", "soon"],
         ["invite", "--hive", "No Name", "--at", "10.0.0.1:7"],
+        ["invite", "--hive", "", "--at", "10.0.0.1:7"],
         ["invite", "--uses", "0", "--at", "10.0.0.1:7"],
         ["invite", "--expires", "31d", "--at", "10.0.0.1:7"],
         ["invite", "--qr", "code.gif", "--at", "10.0.0.1:7"],

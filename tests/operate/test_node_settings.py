@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pockethive.cli.command_line import parser
+from pockethive.cli.command_line import parser, run_command
 from pockethive.cli.node import settings_of, stay_of
 from pockethive.cli.options import duration, size
 from pockethive.core.errors import BadInput
@@ -33,6 +33,33 @@ def test_without_options_a_node_keeps_to_itself(tmp_path: Path) -> None:
     assert (stay.metrics, stay.drain, stay.log, stay.level) == (None, 20.0, "text", "warning")
     assert stay.device.listen == ("127.0.0.1", 0)
     assert stay.device.model is None  # there is none in this home
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--threads=0", "--threads: '0' is no number of threads (give 1 to 256, or leave it out"),
+        ("--threads=-4", "--threads: '-4' is no number of threads"),
+        ("--threads=257", "--threads: '257' is no number of threads"),
+        ("--threads=many", "--threads: 'many' is no number of threads"),
+        ("--hive=", "--hive: '' is no name of a hive (use 1 to 63 of a-z, 0-9 and hyphens"),
+        ("--hive=My Hive", "--hive: 'My Hive' is no name of a hive"),
+    ],
+)
+def test_threads_and_hives_that_cannot_be_are_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    assert run_command(["node", option, "--home", str(tmp_path / "home")]) == 2
+    assert capsys.readouterr().err.startswith(f"pockethive: {said}")
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("command", [["peers"], ["get", "k"], ["put", "k", "v"], ["doctor"]])
+def test_no_command_takes_a_hive_without_a_name(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*command, "--hive", ""]) == 2
+    assert "is no name of a hive" in capsys.readouterr().err
 
 
 @pytest.mark.model
