@@ -34,6 +34,7 @@ EXPIRED: Final = "expired"
 USED_UP: Final = "used-up"
 FORGED: Final = "forged"
 FULL: Final = "full"
+TAKEN: Final = "taken"
 CLOSED: Final = "closed"
 NO_MEMBER: Final = "no-member"
 REFUSALS: Final = {
@@ -43,6 +44,7 @@ REFUSALS: Final = {
     USED_UP: "this invitation is used up",
     FORGED: "this invitation's secret is wrong",
     FULL: "the hive's member list is full",
+    TAKEN: "another device of the hive has this name",
     CLOSED: "the device at this address cannot let anybody in: it does not hold the hive's key",
     NO_MEMBER: "this device is not on the hive's member list: it was revoked, or never joined",
 }

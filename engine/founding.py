@@ -14,7 +14,7 @@ from typing import Final
 
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.errors import BadEncoding, BadInput, BadInvitation, Failure
-from pockethive.dht.admission import FORGED, FULL, UNKNOWN, Application
+from pockethive.dht.admission import FORGED, FULL, TAKEN, UNKNOWN, Application
 from pockethive.dht.charter import Charter, FounderKey
 from pockethive.dht.contact import Contact
 from pockethive.dht.hive_key import KEY_SIZE, SEALED_SIZE, seal_key
@@ -39,6 +39,7 @@ from pockethive.dht.member_list import (
 from pockethive.dht.record import Record
 from pockethive.hive_store import FILE, HiveStore
 from pockethive.home import NODE, own, person_of
+from pockethive.naming import is_taken
 
 RandBytes = Callable[[int], bytes]
 Clock = Callable[[], float]
@@ -115,6 +116,8 @@ class Founder:
             others = [member for member in current.members if member.device != device]
             if len(others) >= MAX_MEMBERS:
                 return FULL
+            if is_taken(asked.device_name, [member.device_name for member in others]):
+                return TAKEN
             newcomer = Listed(
                 owner=asked.owner,
                 owner_name=asked.owner_name,

@@ -5,7 +5,7 @@ The contacts of the link are pinned by their keys and nobody else may speak to t
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,8 @@ from pockethive.dht.record import Record
 from pockethive.dht.rules import OpenRules
 from pockethive.hive import PAGE_METHOD
 from pockethive.hive_store import FILE, HiveStore, hive_of, invitation_name
-from pockethive.home import NODE, FolderLock, own, person_of
+from pockethive.home import NODE, FolderLock, machine_name, own, person_of
+from pockethive.naming import wishes
 from pockethive.peers import FILE as PEERS
 from pockethive.peers import PeerFile
 
@@ -48,18 +49,25 @@ _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What joining came to."""
+    """What joining came to. `name`: of this home's device."""
 
     hive: str
+    name: str
     members: int
 
 
-async def join_hive(home: Path, link: str, device_name: str) -> Joined:
+class NameTaken(BadInput):
+    """Another device of the hive has the name that was asked for."""
+
+
+async def join_hive(home: Path, link: str, device_name: str | None) -> Joined:
     """Make this home's device a member of the hive that the link invites to.
+
+    Without a name it keeps the one it has, or takes the machine's, numbered where that is taken.
 
     Raises:
         BadInvitation: damaged, forged, expired, used up, or of another hive than its devices are.
-        BadInput: the home belongs to a hive already, or the name cannot be used.
+        BadInput: the home belongs to a hive already, or the name cannot be used or is taken.
         NetworkError: nobody that could let this device in answered.
     """
     invitation = read_link(link)
@@ -93,16 +101,31 @@ def _check_home(home: Path, invitation: Invitation) -> None:
         raise BadInput("this home founded the hive that the link invites to", where=str(home))
 
 
-async def _join(home: Path, invitation: Invitation, device_name: str) -> Joined:
+def _known_name(home: Path, device: bytes) -> str | None:
+    """What the home's device is called on the list that it has, if it has one."""
+    store = hive_of(home)
+    if store is None:
+        return None
+    try:
+        listed = store.newest()
+    finally:
+        store.close()
+    entry = None if listed is None else listed.of(device)
+    return None if entry is None else entry.device_name
+
+
+async def _join(home: Path, invitation: Invitation, device_name: str | None) -> Joined:
     ownership, person = own(home, home / NODE), person_of(home)
     identity = Identity.load_or_create(home / NODE)
+    known = _known_name(home, identity.public)
+    names = wishes(device_name, known, machine_name(), identity.public)
     try:
         application = Application(
             invitation=invitation_name(verifier(invitation.secret)),
             nonce=bytes(admission.NONCE_SIZE),
             owner=from_text(ownership.owner_key),
             owner_name=check_name(person.name),
-            device_name=check_name(device_name),
+            device_name=check_name(next(names)),
             certificate=from_text(ownership.certificate),
         )
     except ProtocolError as error:
@@ -110,8 +133,16 @@ async def _join(home: Path, invitation: Invitation, device_name: str) -> Joined:
     pinned = frozenset(contact.public for contact in invitation.contacts)
     settings = NodeSettings(listen=(_outward(invitation.contacts), 0), admit=pinned.__contains__)
     async with Node(settings, identity, OpenRules()) as node:
-        listed = await _first_answer(node, invitation, application)
-        return _keep(home, invitation, identity, listed)
+        while True:
+            try:
+                listed = await _first_answer(node, invitation, application)
+            except NameTaken:
+                name = next(names, None)
+                if name is None:
+                    raise
+                application = replace(application, device_name=name)
+            else:
+                return _keep(home, invitation, identity, listed)
 
 
 async def _first_answer(
@@ -137,15 +168,17 @@ async def _ask(
     hive = invitation.charter.id
     nonce = await _question(node, contact, AskNonce(hive).encode(), "nonce")
     key = verifier(invitation.secret)
-    fresh = Application(
-        invitation=application.invitation,
-        nonce=nonce,
-        owner=application.owner,
-        owner_name=application.owner_name,
-        device_name=application.device_name,
-        certificate=application.certificate,
-    ).proven(key, hive, contact.public, node.identity.public)
-    news = News.decode(await _question(node, contact, fresh.encode(), "news"))
+    fresh = replace(application, nonce=nonce)
+    proven = fresh.proven(key, hive, contact.public, node.identity.public)
+    try:
+        told = await _question(node, contact, proven.encode(), "news")
+    except NameTaken as error:
+        raise NameTaken(
+            f"another device of the hive {invitation.charter.name!r} is called "
+            f"{application.device_name!r}",
+            cure="choose another: --name NAME; capitals make no difference",
+        ) from error
+    news = News.decode(told)
     return [
         Record.decode(await node.request(contact, PAGE_METHOD, encode({"v": 1, "page": number})))
         for number in range(news.pages)
@@ -163,6 +196,8 @@ async def _question(node: Node, contact: Contact, body: bytes, field: str) -> by
         ) from error
     if refused in _INVITATION:
         raise BadInvitation(admission.REFUSALS[refused], cure=_CURE)
+    if refused == admission.TAKEN:
+        raise NameTaken(admission.REFUSALS[refused])
     if refused:
         raise Failure(admission.REFUSALS[refused], where=f"{contact.host}:{contact.port}")
     return found
@@ -185,7 +220,7 @@ def _keep(home: Path, invitation: Invitation, identity: Identity, records: list[
     finally:
         store.close()
     PeerFile(home / PEERS, charter.network).remember(invitation.contacts)
-    return Joined(charter.name, len(listed.members))
+    return Joined(charter.name, own_entry.device_name, len(listed.members))
 
 
 def _outward(contacts: Iterable[Contact]) -> str:

@@ -122,7 +122,7 @@ def _hive(home: Path, args: argparse.Namespace) -> "HiveStore":
             )
         return store
     name = args.hive or "home"
-    store = found_hive(home, name, args.name or machine_name())
+    store = found_hive(home, name, machine_name() if args.name is None else args.name)
     sys.stderr.write(
         f"The hive {name!r} is founded; its key is in {home}: keep a copy.\n"
         "Devices of this home that run now belong to it once they are started anew.\n"
