@@ -93,6 +93,10 @@ class Roster:
         own = self._entries.device
         return tuple(_contact(member) for member in self.members if member.device != own)
 
+    def describe(self, own: Member) -> None:
+        """Know what this device is, for those who greet it; nobody is told."""
+        self._describe(own)
+
     async def start(self, own: Member) -> None:
         """Advertise `own`, greet everybody known, and keep both fresh until `stop`.
 

@@ -185,6 +185,13 @@ class Node:
             await self._running.reach.settle([c.address for c in known], dial=dial)
         return answered
 
+    async def greet(self, contacts: Iterable[Contact]) -> int:
+        """Before `join`, how many of these nodes answer; those that are late are not waited for.
+
+        Raises NetworkError: contacts were given, and none answered.
+        """
+        return await self._running.greet(list(contacts))
+
     async def find(self, public: bytes, *, careful: bool = False) -> Contact | None:
         """Where a device is, from the routing table or by a lookup, `careful` on disjoint paths."""
         own = public == self.identity.public
@@ -228,12 +235,7 @@ class Node:
         return wire.need(await self._running.ask(peer, method, body, timeout))
 
     async def decide(self, peer: Contact | bytes, request: bytes) -> bytes:
-        """Ask a witness; its reply comes after its cell is on the disk. This node may be asked too.
-
-        Raises:
-            NetworkError: no answer.
-            ProtocolError: its rules refuse.
-        """
+        """As `request`, of a witness, also this node's: it replies once its cell is on the disk."""
         return await self.request(peer, WITNESS, request)
 
     # blobs

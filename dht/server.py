@@ -15,7 +15,7 @@ import tenacity
 from kademlia.network import Server
 from kademlia.node import Node as KademliaNode
 
-from pockethive.core.errors import NetworkError
+from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import wire
 from pockethive.dht.collect import Collector, store_all, stored
 from pockethive.dht.contact import Contact
@@ -23,7 +23,7 @@ from pockethive.dht.disjoint import PATHS, together, walk_apart
 from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.handover import KEY_BITS, HandOver
 from pockethive.dht.identity import Identity, node_id
-from pockethive.dht.lookup import Found, Lookup, Question
+from pockethive.dht.lookup import PATIENCE, Found, Lookup, Question
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
@@ -42,6 +42,10 @@ _INTRODUCTIONS = 6  # lookups beyond the one for our own id; one or two are usua
 _REQUEST_TRIES = 16  # ever more slowly; the caller's time limit ends them
 _LOOKUP_SHARE = 0.7  # of an operation's budget; the rest is for what it is done for
 _JOIN_SHARE = 3.0  # budgets that joining may take: several greetings and a lookup
+
+
+class NoSuchHost(NetworkError):
+    """A host name that has no address here."""
 
 
 class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
@@ -100,8 +104,20 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             raise NetworkError("joining took too long", cure="is the network up?") from error
 
     async def _meet(self, addrs: Sequence[Contact]) -> int:
-        contacts = [await self.resolved(contact) for contact in addrs]
-        others = [c for c in contacts if c.public != self._identity.public]
+        answered = await self.greet(addrs)
+        if answered:
+            found = await self.locate(self.node.id)
+            if len(found.contacts) == self.ksize:
+                self.protocol.spawn(lambda: self._introduce(found), "pockethive-introduction")
+        return answered
+
+    async def greet(self, addrs: Sequence[Contact]) -> int:
+        """Be answered by some contacts; how many had answered when the others were late.
+
+        Raises:
+            NetworkError: none did, in `JOIN_ATTEMPTS` rounds.
+        """
+        others = [contact for contact in addrs if contact.public != self._identity.public]
         if not others:
             return 0
         retrying = tenacity.AsyncRetrying(
@@ -111,9 +127,6 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             reraise=True,
         )
         answered: int = await retrying(self._greet, others)
-        found = await self.locate(self.node.id)
-        if len(found.contacts) == self.ksize:
-            self.protocol.spawn(lambda: self._introduce(found), "pockethive-introduction")
         return answered
 
     async def _introduce(self, neighbours: Found) -> None:
@@ -258,7 +271,10 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         ]
         return together(target, await walk_apart(lookups, start, question, budget), self.ksize)
 
-    def _let_finish(self, probes: Sequence["asyncio.Task[None]"]) -> None:
+    def _let_finish(self, probes: Sequence["asyncio.Task[Any]"]) -> None:
+        if not probes:
+            return
+
         async def finish() -> None:
             await asyncio.gather(*probes)
 
@@ -267,25 +283,50 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
                 probe.cancel()
 
     async def _greet(self, contacts: Sequence[Contact]) -> int:
-        pings = (self.protocol.call(contact, "ping") for contact in contacts)
-        results = await asyncio.gather(*pings, return_exceptions=True)
-        answered = sum(not isinstance(result, BaseException) for result in results)
+        """Ping them all; how many had answered when the others were late, who are met when they do.
+
+        Raises:
+            NetworkError: nobody answered.
+        """
+        pings = [asyncio.ensure_future(self._ping(contact)) for contact in contacts]
+        waiting, answered, silent = set(pings), 0, list[NetworkError | ProtocolError]()
+        try:
+            while waiting:
+                patience = PATIENCE if answered else None
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                found = [ping.result() for ping in done]
+                answered += found.count(None)
+                silent += filter(None, found)
+        except BaseException:
+            for ping in pings:
+                ping.cancel()
+            await asyncio.gather(*pings, return_exceptions=True)
+            raise
+        self._let_finish(list(waiting))
         if not answered:
-            raise NetworkError(
-                "no known node answered",
-                where=", ".join(f"{c.host}:{c.port}" for c in contacts[:4]),
-                cure="is it running, reachable, and is its key the one you wrote?",
-            )
+            raise _nobody(contacts, silent)
         return answered
 
+    async def _ping(self, contact: Contact) -> NetworkError | ProtocolError | None:
+        """Why it does not answer, if it does not."""
+        try:
+            await self.protocol.call(await self.resolved(contact), "ping")
+        except (NetworkError, ProtocolError) as error:
+            return error
+        return None
+
     async def resolved(self, contact: Contact) -> Contact:
-        """The contact with its host name replaced by an address. Raises NetworkError."""
+        """The contact with its host name replaced by an address. Raises NoSuchHost."""
         if wire.is_address(contact.host):
             return contact
         try:
             found = await asyncio.get_running_loop().getaddrinfo(contact.host, contact.port)
         except OSError as error:
-            raise NetworkError(
+            raise NoSuchHost(
                 f"cannot find the host: {error.strerror}",
                 where=contact.host,
                 cure="use its address",
@@ -293,6 +334,20 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         hosts = [normal(address)[0] for *_, address in found]
         reached = [host for host in hosts if self.protocol.transport.reaches(host)]
         return Contact(contact.public, (reached or hosts)[0], contact.port)
+
+
+def _nobody(
+    contacts: Sequence[Contact], silent: Sequence[NetworkError | ProtocolError]
+) -> NetworkError:
+    """What to say when none of the contacts answered."""
+    unknown = [error for error in silent if isinstance(error, NoSuchHost)]
+    if len(unknown) == len(contacts):
+        return unknown[0]
+    return NetworkError(
+        "no known node answered",
+        where=", ".join(f"{c.host}:{c.port}" for c in contacts[:4]),
+        cure="is it running, reachable, and is its key the one you wrote?",
+    )
 
 
 def _radius(router: XorRoutingTable, node: Peer, k: int) -> int:

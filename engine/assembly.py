@@ -141,20 +141,22 @@ class Assembly(Parts):
     async def _begin(self, interpreter: Interpreter) -> None:
         self._interpreter = await asyncio.to_thread(self._start_agents, interpreter)
 
-    async def _contacts(self) -> list[Contact]:
-        contacts = await super()._contacts()
-        if self.settings.mdns:
-            from pockethive.dht.mdns import Announcer, discover
+    async def nearby(self) -> list[Contact]:
+        """Devices of the hive on the local network; from now on they find this one, too."""
+        if not self.settings.mdns:
+            return []
+        from pockethive.dht.mdns import Announcer, discover
 
-            try:
-                contacts += await discover(self.network, MDNS_SECONDS)
-                self._announcer = Announcer(self.node.contact, self.network)
-                await self._announcer.start()
-            except NetworkError as error:
-                _log.warning("devices nearby cannot be found: %s", error)
-        return contacts
+        found: list[Contact] = []
+        try:
+            found += await discover(self.network, MDNS_SECONDS)
+            self._announcer = Announcer(self.node.contact, self.network)
+            await self._announcer.start()
+        except NetworkError as error:
+            _log.warning("devices nearby cannot be found: %s", error)
+        return found
 
-    def _remembered(self) -> tuple[Contact, ...]:
+    def remembered(self) -> tuple[Contact, ...]:
         """Devices of the same hive: a `pockethive node` of this home first, then its peers."""
         if not (self.settings.remembers or self.hive):
             return ()

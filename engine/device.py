@@ -46,6 +46,8 @@ class DeviceSettings:
     Attributes:
         home: the person's home folder (owner key, models). folder: this device's own, below it.
         works: take tasks of the hive. verifies: give verdicts. lends: both also for other owners.
+        patient: `start` returns when the device has met its hive; else when it serves, or when one
+            of the devices to join has answered.
         eager: load the model at once instead of when it is first needed.
         model: what agents and the planner load when they first need one; None: no model at all.
         threads: of the model; 0: one per core. mdns: find and be found on the local network.
@@ -69,6 +71,7 @@ class DeviceSettings:
     works: bool = True
     verifies: bool = True
     lends: bool = True
+    patient: bool = True
     eager: bool = False
     model: ModelNeed | None = None
     threads: int = 0
@@ -177,6 +180,10 @@ class Device:
                 raise NetworkError(f"devices {names} did not introduce themselves in time")
             self.parts.met.clear()
 
+    def arrive(self) -> "Future[None]":
+        """Done when this device has met its hive, with the error of one that cannot."""
+        return self.loop_thread.submit(self.parts.arrival.settled())
+
     def submit(self, goal: str) -> "Future[Result]":
         """Begin a run of `goal`. Cancelling the future cancels the run.
 
@@ -243,6 +250,7 @@ class Device:
 
     async def _begin(self, run: RunId, goal: str) -> None:
         """The members whom the run will rely on are there; then the run begins."""
+        await self.parts.arrival.wait()
         await self.parts.roster.check()
         with self._guard:
             wanted = run in self._runs

@@ -39,6 +39,7 @@ async def drain(parts: "Parts", seconds: float) -> Drained:
     over: the quick way to go.
     """
     parts.draining = True
+    await parts.arrival.stop()
     parts.post(Leaving(patient=seconds > 0))
     if seconds > 0:
         await _tell(parts)

@@ -15,7 +15,7 @@ import hmac
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pockethive.core.canonical import decode_object, digest, encode
 from pockethive.core.errors import (
@@ -39,6 +39,8 @@ from pockethive.founding import Founder
 from pockethive.hive_store import HiveStore
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PAGE_METHOD: Final = "hive-page"
 LOOK_SECONDS: Final = 1.0  # between looks at the home's file, which other processes change
@@ -76,7 +78,7 @@ class PrivateHive:
         self._changed: Callable[[], None] = lambda: None
         self._known: Callable[[], Iterable[Contact]] = list
         self._introduced: set[Contact] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._nonce_key = b""
         self._refused = False  # by a member, since the start: said once
         self._visiting = False  # a device that introduced itself is being asked for its list
@@ -108,14 +110,20 @@ class PrivateHive:
     async def introduce(self, contacts: Iterable[Contact]) -> None:
         """Say to devices who this one is, and learn what they know. Silence is not judged here.
 
+        Returns when one of them has welcomed this device; the others are not waited for.
+
         Raises:
             Failure: all that answered refuse this device.
         """
-        asked = [self._introduce(contact) for contact in contacts]
-        reasons = [reason for reason in await asyncio.gather(*asked) if reason is not None]
-        if reasons and all(reasons):
+        waiting = {self._spawn(self._introduce(contact)) for contact in contacts}
+        reasons: list[str | None] = []
+        while waiting and "" not in reasons:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            reasons += [asked.result() for asked in done]
+        refusals = [reason for reason in reasons if reason]
+        if refusals and "" not in reasons:
             raise Failure(
-                admission.REFUSALS[reasons[0]],
+                admission.REFUSALS[refusals[0]],
                 where=f"hive {self.charter.name!r}",
                 cure="ask for a new invitation, then: pockethive join LINK",
             )
@@ -365,7 +373,7 @@ class PrivateHive:
         assert self._node is not None, "serve() comes first"
         return self._node
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name="hive")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

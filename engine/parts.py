@@ -29,8 +29,8 @@ from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
+from pockethive.arrival import Arrival
 from pockethive.core.entry import Member
-from pockethive.core.errors import NetworkError
 from pockethive.core.events import Event, MembersChanged
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WORK_AT_ONCE = 2
-REMEMBERED_SECONDS = 3.0  # what devices of earlier days may cost at the start
 
 
 class Listener(Protocol):
@@ -124,6 +123,7 @@ class Parts(ABC):
         self.rules = rules
         self.machines: dict[str, Machine] = {}
         self.draining = False
+        self.arrival = Arrival(self)
         self.crew = AgentCrew(
             CrewPlan(
                 skills=settings.skills if settings.works else {},
@@ -167,6 +167,9 @@ class Parts(ABC):
     async def start(self) -> None:
         """Open the node, start the machines and the agents, meet the hive.
 
+        A device that is not patient returns once it serves, or once one of the devices to join has
+        answered; `arrival` says when it has met the others.
+
         Raises:
             NetworkError: the port is taken, or none of the devices to join answered.
             ActorFailure: an agent could not start.
@@ -189,11 +192,11 @@ class Parts(ABC):
         )
         if self.hive is not None:
             self.hive.serve(self.node, self.roster.look_again, self.roster.contacts)
-        if await self._meet_hive():
-            await self.roster.read()
-        await self.roster.start(self._member())
-        if self.hive is not None:
-            await self.hive.start()
+        self.arrival.begin()
+        if self.settings.patient:
+            await self.arrival.settled()
+        elif self.settings.join:
+            await self.arrival.met()
 
     @property
     def open_jobs(self) -> dict[str, int]:
@@ -211,6 +214,7 @@ class Parts(ABC):
 
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
+        await self.arrival.stop()
         if self.hive is not None:
             await self.hive.stop()
         await self.roster.stop()
@@ -221,46 +225,14 @@ class Parts(ABC):
         """Close the node, after `leave` and once no agent works."""
         await self.node.stop()
 
-    async def _meet_hive(self) -> bool:
-        """Join through the devices that were named, else through those remembered.
-
-        Raises:
-            NetworkError: devices were named and none answered, nor did one that is remembered.
-            Failure: the hive does not know this device.
-        """
-        named, known = await self._contacts(), self._remembered()
-        if named:
-            try:
-                await self._join(named)
-                return True
-            except NetworkError:
-                if not known:
-                    raise
-        if not known:
-            return False
-        try:
-            async with asyncio.timeout(REMEMBERED_SECONDS):
-                await self._join(list(known))
-            return True
-        except (NetworkError, TimeoutError) as error:
-            if named:
-                raise
-            _log.info("no device of earlier days answers: %s", error)
-            return False
-
-    async def _join(self, contacts: list[Contact]) -> None:
-        if self.hive is not None:
-            await self.hive.introduce(contacts)
-        await self.node.join(contacts)
-
-    async def _contacts(self) -> list[Contact]:
-        """The devices to join through."""
-        return list(self.settings.join)
+    async def nearby(self) -> list[Contact]:
+        """Devices of the hive on the local network, where they are looked for."""
+        return []
 
     def _ping_answer(self, _peer: bytes, _body: bytes) -> bytes:
         return MACHINES_LIVE if self.machines_live else b""
 
-    def _remembered(self) -> tuple[Contact, ...]:
+    def remembered(self) -> tuple[Contact, ...]:
         """Devices that answered on earlier days."""
         return ()
 
@@ -318,7 +290,8 @@ class Parts(ABC):
             )
         return machines
 
-    def _member(self) -> Member:
+    def own_member(self) -> Member:
+        """What this device tells others that it is."""
         contact, settings = self.node.contact, self.settings
         return Member(
             device=self.entries.device,

@@ -113,11 +113,13 @@ class NodeService:
         }
 
     async def _peers(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+        await self._device.parts.arrival.wait()
         return peers_of(self._device.parts.roster, self._device.parts.node.contacts())
 
     async def _get(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         key = _text(request, "key")
         parts, hive = self._device.parts, self._device.parts.network
+        await parts.arrival.wait()
         seen = await read_entries(parts.node, parts.entries, key, hive=hive)
         return [entry.to_json() for entry in seen]
 
@@ -128,6 +130,7 @@ class NodeService:
         value = from_text(_text(request, "value"))
         node, hive = self._device.parts.node, self._device.parts.network
         key = own_key(_text(request, "key"), hive)
+        await self._device.parts.arrival.wait()
         copies = await node.note(key, value, seconds, _text(request, "slot"))
         return stored(copies)
 

@@ -16,7 +16,7 @@ from pockethive.core.errors import TimeLimit
 from pockethive.core.spec import ModelNeed
 from pockethive.model_source import SCRIPTED
 
-USUAL = "usually 2 to 5 minutes, 2 GB of disk"
+USUAL = "it takes some minutes and 2 GB of disk"
 
 
 class Until:
@@ -67,10 +67,10 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
     what = f"{need.name} {need.quantization}"
     if not quiet:
         limit = "" if until.seconds is None else f"; it counts towards --timeout {until.seconds}s"
-        sys.stderr.write(f"{what} is not here yet and is made first (once; {USUAL}{limit})\n")
+        sys.stderr.write(f"{what} is not here yet and is made first ({USUAL}, once{limit})\n")
     late = TimeLimit(
         f"the time limit of {until.seconds} s passed while the model {what} was being made",
-        cure=f"make it without a limit ({USUAL}); what is done is kept: pockethive models get "
+        cure=f"make it without a limit, what is done is kept: pockethive models get "
         f"{need.name} --quantization {need.quantization} --home {home}",
     )
     with until.kept(late), progress_printer(sys.stderr, quiet=quiet) as progress:

@@ -31,6 +31,8 @@ from pockethive.core.errors import BadInput
 from pockethive.logs import FORMS, LEVELS, configure
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from pockethive.configs.settings import Settings
     from pockethive.core.spec import ModelNeed
     from pockethive.device import Device, DeviceSettings
@@ -160,13 +162,23 @@ def run(args: argparse.Namespace) -> int:
         ready.set()
         ending.listen()
         _say_ready(device.id, str(device.contact), as_json=args.follow)
+        arrival = device.arrive()
+        arrival.add_done_callback(lambda done: ending.ask() if _failure(done) else None)
         ending.wait()
         _leave(device, stay.drain if ending.signal == signal.SIGTERM else 0.0)
+        if failure := _failure(arrival):
+            raise failure
     finally:
         device.call(service.stop())
         device.stop()
         undo()
     return 0
+
+
+def _failure(arrival: "Future[None]") -> BaseException | None:
+    """Why the device could not come into its hive, if it could not."""
+    ended = arrival.done() and not arrival.cancelled()
+    return arrival.exception() if ended else None
 
 
 def _leave(device: "Device", seconds: float) -> None:
@@ -230,6 +242,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         documents=(*settings.documents, *args.documents),
         works=works,
         verifies=works,
+        patient=args.follow,  # its parent waits for a device that knows the others
         eager=args.follow,
         model=model,
         threads=settings.threads if args.threads is None else args.threads,

@@ -225,6 +225,26 @@ def test_silent_contacts_and_contacts_of_another_key_are_reported() -> None:
     play(story, 2)
 
 
+def test_the_dead_among_the_contacts_hold_up_nobody_who_is_answered() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        dead = [Contact(somebody(f"dead {n}").public, "10.9.9.9", 1 + n) for n in range(8)]
+        nowhere = Contact(somebody("nowhere").public, "nowhere.invalid", 4400)
+        newcomer = world.node(RULES)
+        async with newcomer:
+            begun = world.loop.time()
+            assert await newcomer.greet([nowhere, *dead, nodes[0].contact, nodes[1].contact]) == 2
+            assert world.loop.time() - begun < 0.5
+            begun = world.loop.time()
+            assert await newcomer.join([*dead, nodes[0].contact]) == 1
+            assert world.loop.time() - begun < 1.5
+            with pytest.raises(NetworkError, match="no known node answered"):
+                await newcomer.greet([nowhere, *dead])
+            with pytest.raises(NetworkError, match=r"nowhere\.invalid: cannot find the host"):
+                await newcomer.greet([nowhere])
+
+    play(story, 5, link=Link(latency=0.02, jitter=0.01))
+
+
 def test_a_node_cut_off_hears_an_error_and_recovers() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         one, two = nodes

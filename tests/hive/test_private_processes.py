@@ -112,6 +112,9 @@ def test_people_invite_join_run_and_revoke(tmp_path: Path) -> None:
         run = there.run("Who built the lighthouse?", "--devices", "1", "--join", contact)
         assert run.returncode == 1
         assert "not on the hive's member list" in run.stderr
+        ended = say(there, "node")  # it serves at once, and hears from those it remembers
+        assert ended.returncode == 1
+        assert "not on the hive's member list" in ended.stderr
         back = say(there, "join", link, "--name", "laptop")
         assert (back.returncode, back.stdout) == (2, "")
         assert "this invitation is used up" in back.stderr

@@ -12,8 +12,10 @@ from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.core.labels import Label
 from pockethive.core.report import Happening
 from pockethive.core.task import TaskId, task_key
+from pockethive.dht.contact import Contact
 from pockethive.dht.record import Record
 from pockethive.dht.simulation import Link
+from pockethive.dht.testing import somebody
 from pockethive.result import Result
 from pockethive.simulation import Seat, SimulatedDevice, SimulatedHive
 from tests.hive.homes import Homes
@@ -100,9 +102,27 @@ def test_a_member_revoked_in_mid_run_reads_nothing_published_after(
             hive.play(witness.node.put(hive.play(_says(hive, gone))))
 
 
+def test_the_dead_among_the_devices_to_join_hold_up_nobody() -> None:
+    dead = tuple(Contact(somebody(f"dead {n}").public, "10.9.9.9", 1 + n) for n in range(4))
+    assert abs(_start_of_a_late_device(dead) - _start_of_a_late_device(())) < 0.6
+
+
+def _start_of_a_late_device(dead: tuple[Contact, ...]) -> float:
+    """Virtual seconds until it has joined through the dead and one that lives."""
+    with SimulatedHive(seed=6) as hive:
+        Homes(hive)
+        first, *_ = hive.start([Seat(works=False)] * 3)
+        late = SimulatedDevice(hive, Seat(works=False), (*dead, first.node.contact))
+        hive.devices.append(late)
+        begun = hive.now
+        hive.play(late.start())
+        assert first.id in {member.device for member in late.roster.members}
+        return hive.now - begun
+
+
 async def _says(hive: SimulatedHive, device: SimulatedDevice) -> Record:
     """A device's advertisement of itself, made now."""
-    return device.entries.sign(Kind.MEMBER, device._member(), int(hive.world.clock()) + 400)[0]
+    return device.entries.sign(Kind.MEMBER, device.own_member(), int(hive.world.clock()) + 400)[0]
 
 
 def test_a_stranger_gets_no_word_out_of_a_private_hive(tmp_path: Path) -> None:
