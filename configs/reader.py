@@ -140,7 +140,10 @@ class Reader:
         return found
 
     def value(self, tree: Tree, what: str, depth: int = 0) -> Any:
-        """A value of signed records: text, whole number, yes/no, nothing, list or mapping."""
+        """A value of signed records: text, whole number, yes/no, nothing, list or mapping.
+
+        What stands inside it is called by its way there, as `params.limits.0`.
+        """
         if depth > MAX_DEPTH - 4:  # a spec blob wraps the value a few levels
             self.fault(tree.where, f"{what} is nested too deep")
             return None
@@ -148,9 +151,15 @@ class Reader:
             for key in tree.entries:
                 if not key.isascii():
                     self.fault(tree.keys[key], f"{what} has the name {key!r}", "use ASCII letters")
-            return {key: self.value(item, what, depth + 1) for key, item in tree.entries.items()}
+            return {
+                key: self.value(item, f"{what}.{key}", depth + 1)
+                for key, item in tree.entries.items()
+            }
         if tree.kind == "a list":
-            return [self.value(item, what, depth + 1) for item in tree.items]
+            return [
+                self.value(item, f"{what}.{number}", depth + 1)
+                for number, item in enumerate(tree.items)
+            ]
         if tree.kind == "a whole number":
             return self.whole(tree, what, (-(2**53) + 1, 2**53 - 1), 0)
         if tree.kind == "yes or no":

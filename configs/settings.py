@@ -5,21 +5,46 @@ nobody; every field says what it is for.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import in_file_order, read_file
 from pockethive.configs.reader import Reader
 from pockethive.configs.yaml_tree import Tree, read_tree
-from pockethive.core.errors import ConfigError, Problem
+from pockethive.core.canonical import from_text
+from pockethive.core.errors import BadEncoding, ConfigError, Problem
 
-Listen = Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")]
-Metrics = Annotated[str, Field(pattern=r"^$|^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")]
-Contact = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}@.+:\d{1,5}$")]
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
+_CONTACT = re.compile(r"([A-Za-z0-9_-]{43})@.+:(\d{1,5})")
+
+
+def _is_address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > _MAX_PORT:
+        raise ValueError("must be host:port, such as 127.0.0.1:7300")
+    return text
+
+
+def _is_contact(text: str) -> str:
+    found = _CONTACT.fullmatch(text)
+    try:
+        if found is None or not 0 < int(found[2]) <= _MAX_PORT:
+            raise BadEncoding("of another form")
+        from_text(found[1], 32)
+    except BadEncoding as error:
+        raise ValueError("must be KEY@HOST:PORT, as `pockethive node` prints it") from error
+    return text
+
+
+_MAX_PORT = 65_535
+Listen = Annotated[str, AfterValidator(_is_address)]
+Metrics = Annotated[str, AfterValidator(lambda text: text and _is_address(text))]
+Contact = Annotated[str, AfterValidator(_is_contact)]
 
 
 class Settings(BaseModel):
@@ -70,6 +95,7 @@ class Settings(BaseModel):
         default=20.0,
         ge=0,
         le=3600,
+        allow_inf_nan=False,
         description="How long work in hand may take to end after SIGTERM; 0: it is given up.",
     )
     log: Literal["text", "json"] = Field(
@@ -94,7 +120,7 @@ def load_settings(path: Path) -> Settings:
     """
     tree = read_tree(read_file(path), str(path))
     reader = Reader()
-    given = reader.value(tree, "settings")
+    given = {name: _value(reader, value, name) for name, value in tree.entries.items()}
     if reader.problems:
         raise ConfigError(in_file_order(reader.problems))
     try:
@@ -109,6 +135,16 @@ def load_settings(path: Path) -> Settings:
             "documents": tuple(folder / one.expanduser() for one in settings.documents),
         }
     )
+
+
+def _value(reader: Reader, tree: Tree, name: str) -> Any:
+    """A setting's value; other than signed records, settings may be numbers with a fraction."""
+    if tree.kind == "a number with a fraction":
+        try:
+            return float(tree.text)
+        except ValueError:  # such as `.nan`
+            return tree.text
+    return reader.value(tree, name)
 
 
 def _problem(tree: Tree, loc: tuple[int | str, ...], error: Mapping[str, Any]) -> Problem:
@@ -126,13 +162,18 @@ def _problem(tree: Tree, loc: tuple[int | str, ...], error: Mapping[str, Any]) -
         cure = f"did you mean {near[0]!r}?" if near else f"known: {known}"
         return Problem(where, f"there is no setting {name!r}", cure)
     field = Settings.model_fields.get(str(loc[0])) if loc else None
-    what = f"{name} {_plain(error)}, found {repr(found.text) if found.text else found.kind}"
+    seen = repr(found.text) if found.text or found.kind == "text" else found.kind
+    what = f"{name} {_plain(error)}, found {seen}"
     return Problem(where, what, (field.description or "") if field else "")
 
 
 def _plain(error: Mapping[str, Any]) -> str:
     """What a value must be, without the validator's jargon."""
     kind, limits = str(error["type"]), error.get("ctx", {})
+    if kind == "value_error":
+        return str(limits["error"])
+    if kind == "finite_number":
+        return "must be a number"
     if kind == "literal_error":
         return f"must be {limits['expected']}"
     if kind == "greater_than_equal":
@@ -152,5 +193,5 @@ _WORDS = {
     "tuple": "must be a list",
     "path": "must be a path",
     "string_type": "must be text",
-    "string_pattern": "is not written as it should be",
+    "string_pattern": "must be 1 to 63 of a-z, 0-9 and hyphens",
 }

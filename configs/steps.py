@@ -4,6 +4,7 @@ Rule guarded here: every name in `after` leads to a step beside it, nothing wait
 way round, and no text asks for a place that will not be filled.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from pockethive.core.spec import Fan, Step, Subgoal, Wait
 from pockethive.core.task import EdgeKind
 
 MAX_WAIT_SECONDS = 24 * 3600
-_PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_BRACED = re.compile(r"\{(\s*)([A-Za-z][A-Za-z0-9_]*)(\s*)(\}?)")
+_CLOSING = re.compile(r"\b([A-Za-z][A-Za-z0-9_]*)\s*\}")
 _STEP_KEYS = ("role", "after", "each", "params", "label")
 _SUBGOAL_KEYS = ("achieves", "goal", "after")
 _WAIT_KEYS = ("steps", "arrived_by", "at_least", "paired")
@@ -106,9 +108,28 @@ def _params(reader: Reader, tree: Tree, places: tuple[str, ...]) -> Mapping[str,
 def _check_places(reader: Reader, tree: Tree, places: tuple[str, ...]) -> None:
     for inner in (*tree.entries.values(), *tree.items):
         _check_places(reader, inner, places)
-    for place in _PLACE.findall(tree.text if tree.kind == "text" else ""):
-        if place not in places:
-            reader.unknown(tree.where, f"the place {{{place}}} is never filled", place, places)
+    if tree.kind == "text":
+        _check_text(reader, tree, places)
+
+
+def _check_text(reader: Reader, tree: Tree, places: tuple[str, ...]) -> None:
+    """Places that are unknown, and such as somebody meant to write: other braces are only text."""
+    for found in _BRACED.finditer(tree.text):
+        before, name, after, end = found.groups()
+        near = difflib.get_close_matches(name.lower(), places, n=1, cutoff=0.75)
+        if not end:
+            if near:
+                what = f"the place {{{name} is not closed"
+                reader.fault(tree.where, what, f"write {{{near[0]}}}")
+        elif name.lower() in places and found[0] != f"{{{near[0]}}}":
+            reader.fault(
+                tree.where, f"the place {found[0]} is never filled", f"write {{{near[0]}}}"
+            )
+        elif name.islower() and not (before or after) and name not in places:
+            reader.unknown(tree.where, f"the place {{{name}}} is never filled", name, places)
+    for name in _CLOSING.findall(_BRACED.sub("", tree.text)):
+        if name in places:
+            reader.fault(tree.where, f"the place {name}}} is not opened", f"write {{{name}}}")
 
 
 class _Waits:

@@ -181,6 +181,14 @@ class TeamCompiler:
             if key in entries:
                 self.reader.fault(tree.keys[key], f"{key!r} belongs to `methods`, not `{way}`")
         free = way == "free"
+        if free and entries[way].kind != "a mapping":
+            self.reader.fault(
+                entries[way].where,
+                "`free` must be a mapping of the steps that the model may take, found "
+                + entries[way].kind,
+                "as under `steps`: name: {role: …}",
+            )
+            return PlannerSpec(kind=PlannerKind.FREE)
         places = ("goal", "ask") if free else ("goal",)
         scope = Scope(roles=roles, kinds=(), places=places, label=label)
         work = read_work(self.reader, entries[way], None, scope)

@@ -64,6 +64,18 @@ class Invitation:
         return SCHEME + to_text(encode(value))
 
 
+def check_terms(uses: int, seconds: int) -> None:
+    """Raises BadInvitation: more or fewer than an invitation may have."""
+    if not 0 < uses <= MAX_USES:
+        raise BadInvitation(f"{uses} uses; an invitation has 1 to {MAX_USES}")
+    if not 0 < seconds <= MAX_LIFE:
+        raise BadInvitation(
+            f"an invitation that expires after {seconds} s; it lives from one second to "
+            f"{MAX_LIFE // 86_400} days",
+            cure="for example --expires 24h",
+        )
+
+
 def read_link(text: str) -> Invitation:
     """The invitation behind a link, with its signature verified; expiry is the caller's to judge.
 

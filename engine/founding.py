@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pockethive.core.canonical import from_text, to_text
-from pockethive.core.errors import BadEncoding, BadInput, BadInvitation, Failure
+from pockethive.core.errors import BadEncoding, BadInput, Failure
 from pockethive.dht.admission import FORGED, FULL, TAKEN, UNKNOWN, Application
 from pockethive.dht.charter import Charter, FounderKey
 from pockethive.dht.contact import Contact
@@ -21,10 +21,9 @@ from pockethive.dht.hive_key import KEY_SIZE, SEALED_SIZE, seal_key
 from pockethive.dht.identity import PUBLIC_SIZE, Identity
 from pockethive.dht.invitation import (
     MAX_CONTACTS,
-    MAX_LIFE,
-    MAX_USES,
     SECRET_SIZE,
     Invitation,
+    check_terms,
     verifier,
 )
 from pockethive.dht.member_list import (
@@ -83,10 +82,7 @@ class Founder:
         self, contacts: Sequence[Contact], inviter: bytes, uses: int, seconds: int
     ) -> Invitation:
         """A signed invitation, counted in the store. Raises BadInvitation: out of bounds."""
-        if not 0 < uses <= MAX_USES:
-            raise BadInvitation(f"{uses} uses; an invitation has 1 to {MAX_USES}")
-        if not 0 < seconds <= MAX_LIFE:
-            raise BadInvitation(f"an invitation lives at most {MAX_LIFE // 86_400} days")
+        check_terms(uses, seconds)
         now, secret = self._clock(), self._randbytes(SECRET_SIZE)
         made = Invitation(
             charter=self._charter,

@@ -47,10 +47,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     """Print the link, on a terminal with its QR code."""
     from pockethive.dht.identity import Identity
+    from pockethive.dht.invitation import check_terms
     from pockethive.founding import Founder
     from pockethive.home import NODE
 
     life, home = int(duration(args.expires)), home_of(args)
+    check_terms(args.uses, life)  # before a hive is founded
     if args.qr is not None and args.qr.suffix.lower() not in _QR_KINDS:
         raise BadInput(f"{args.qr} is no QR code", cure="name a file that ends in .svg or .png")
     at = [address(text) for text in args.at]
@@ -121,6 +123,8 @@ def _hive(home: Path, args: argparse.Namespace) -> "HiveStore":
                 cure="leave out --hive and --name, or found another hive in another --home",
             )
         return store
+    if not args.at:  # what runs here now is of another hive
+        raise _nobody_there()
     name = args.hive or "home"
     store = found_hive(home, name, machine_name() if args.name is None else args.name)
     sys.stderr.write(
@@ -141,8 +145,12 @@ def _contacts(
     if not contacts and (running := running_contact(home / NODE, network)) is not None:
         contacts = [running]
     if not contacts:
-        raise BadInput(
-            "no node of this home is running that could let somebody in",
-            cure="start `pockethive node --listen HOST:PORT`, or say with --at where it will be",
-        )
+        raise _nobody_there()
     return contacts
+
+
+def _nobody_there() -> BadInput:
+    return BadInput(
+        "no node of this home is running that could let somebody in",
+        cure="start `pockethive node --listen HOST:PORT`, or say with --at where it will be",
+    )

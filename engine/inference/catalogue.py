@@ -92,5 +92,5 @@ def _unknown(name: str) -> UnknownModel:
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(KNOWN)}"
     return UnknownModel(
         f"no model is called {name!r}",
-        cure=f"{hint} A Hugging Face id (owner/model) or a folder will do too",
+        cure=f"{hint}; a Hugging Face id (owner/model) or a folder will do too",
     )

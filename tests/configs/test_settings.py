@@ -49,9 +49,18 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("threads: -1", ":1:10: threads must be at least 0, found '-1'"),
         ("lend: maybe", ":1:7: lend must be yes or no, found 'maybe'"),
         ("hiev: x", ":1:1: there is no setting 'hiev' (did you mean 'hive'?)"),
-        ("listen: nowhere", ":1:9: listen is not written as it should be, found 'nowhere'"),
+        ("listen: nowhere", ":1:9: listen must be host:port, such as 127.0.0.1:7300, found 'nowh"),
+        ("listen: a:65536", ":1:9: listen must be host:port, such as 127.0.0.1:7300, found 'a:65"),
+        ("metrics: a:99999", ":1:10: metrics must be host:port"),
+        ("home: 2020-01-01", ":1:7: home must be text, found a date (put it in quotes)"),
+        ("threads: 2.5", ":1:10: threads must be a whole number, found '2.5' (CPU threads"),
+        ("drain_seconds: .nan", ":1:16: drain_seconds must be a number, found '.nan'"),
+        ("hive: ''", ":1:7: hive must be 1 to 63 of a-z, 0-9 and hyphens, found ''"),
+        ("join: [2.5]", ":1:8: join.0 must be text, found a number with a fraction"),
+        (f"join: [{43 * 'A'}@a:0]", ":1:8: join.0 must be KEY@HOST:PORT, as `pockethive node` p"),
+        (f"join: [{42 * 'A'}B@a:9]", ":1:8: join.0 must be KEY@HOST:PORT, as `pockethive node` p"),
         ("log_level: loud", ":1:12: log_level must be 'debug', 'info', 'warning' or 'error'"),
-        ("join: [abc]", ":1:8: join.0 is not written as it should be, found 'abc'"),
+        ("join: [abc]", ":1:8: join.0 must be KEY@HOST:PORT, as `pockethive node` prints it, f"),
         ("documents: 5", ":1:12: documents must be a list, found '5'"),
         ("quota_mb: 2", ":1:11: quota_mb must be at least 16, found '2'"),
         ("hive: 3", ":1:7: hive must be text, found '3'"),
@@ -64,6 +73,12 @@ def test_a_fault_is_said_at_its_place(tmp_path: Path, line: str, said: str) -> N
     with pytest.raises(ConfigError) as caught:
         load_settings(path)
     assert f"{path}{said}" in str(caught.value)
+
+
+def test_times_may_have_a_fraction(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("drain_seconds: 2.5\n", encoding="utf-8")
+    assert load_settings(path).drain_seconds == 2.5
 
 
 def test_all_faults_are_said_at_once(tmp_path: Path) -> None:

@@ -70,6 +70,26 @@ def test_a_sound_file_becomes_a_team() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kind"), [("true", "yes or no"), ("[finder]", "a list"), ("", "nothing")]
+)
+def test_a_free_planner_without_its_steps_is_told_what_belongs_there(given: str, kind: str) -> None:
+    team = SOUND[: SOUND.index("  steps:")] + f"  free: {given}\n"
+    said = "`free` must be a mapping of the steps that the model may take, found "
+    assert f"t.yaml:7:{9 if given else 8}: {said}{kind} (as under `steps`: name: {{role: …}})" in (
+        faults(team)
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["{goal}", "({goal})", "{{goal}}", "set {a, b}", "{x: 1} {goal}", '{"goal": 1}', "}{"]
+)
+def test_braces_that_nobody_took_for_a_place_are_text(text: str) -> None:
+    quoted = "'" + text + "'"
+    team = load_team_text(change('"{goal}"', quoted), "t.yaml", WORDS)
+    assert team.planner.steps[0].params["question"] == text
+
+
+@pytest.mark.parametrize(
     ("after", "wait"),
     [
         ("find", Wait(kind=EdgeKind.ALL, steps=("find",))),
@@ -111,7 +131,13 @@ def test_after_has_short_and_full_forms(after: str, wait: Wait) -> None:
             "step 'fnd' is not known (did you mean 'find'",
         ),
         ("arrived_by: 2m", "arrived_by: 2", "9:54", "must be a duration, found '2' (write 20s"),
-        ("limit: 4", "limit: 0.5", "8:77", "params must be text, found a number with a fraction"),
+        ("limit: 4", "limit: 0.5", "8:77", "params.limit must be text, found a number with a "),
+        ('"{goal}"', '"{goal"', "8:60", "the place {goal is not closed (write {goal})"),
+        ('"{goal}"', '"all of {gaol"', "8:60", "the place {gaol is not closed (write {goal})"),
+        ('"{goal}"', '"{goal and more"', "8:60", "the place {goal is not closed (write {goal})"),
+        ('"{goal}"', '"goal}"', "8:60", "the place goal} is not opened (write {goal})"),
+        ('"{goal}"', '"{ goal }"', "8:60", "the place { goal } is never filled (write {goal})"),
+        ('"{goal}"', '"{Goal}"', "8:60", "the place {Goal} is never filled (write {goal})"),
         ('"{goal}"', '"{gaol}"', "8:60", "{gaol} is never filled (did you mean 'goal'?)"),
         ("timeout: 1h", "timeout: 0s", "10:19", "timeout is 0s, it must be from 1s to 604800s"),
         ("planner:\n  steps:", "planner:\n  step:", "7:3", "did you mean 'steps'?"),

@@ -102,6 +102,17 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_code_2(
     assert said.out == ""
     assert said.err.splitlines()[-1].startswith("pockethive: ")
     assert "Traceback" not in said.err
+    assert not (tmp_path / "home" / "hive.key").exists()
+
+
+@pytest.mark.parametrize("time", ["0s", "100ms", "31d"])
+def test_an_invitation_lives_for_a_time_that_makes_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], time: str
+) -> None:
+    assert main(["invite", "--expires", time, "--at", "10.0.0.1:7", "--home", str(tmp_path)]) == 2
+    assert (
+        "it lives from one second to 30 days (for example --expires 24h" in capsys.readouterr().err
+    )
 
 
 def test_a_founded_hive_keeps_its_keys_to_itself(tmp_path: Path) -> None:
