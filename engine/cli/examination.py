@@ -68,11 +68,8 @@ def _home(case: Case) -> str:
             where=str(case.home),
             cure=f"run it as that user, or sudo chown -R {os.getuid()} {case.home}",
         )
-    if not os.access(case.home, os.R_OK | os.W_OK | os.X_OK):
-        raise StorageError(
-            "cannot be read and written", where=str(case.home), cure=f"chmod u+rwx {case.home}"
-        )
     for folder, _, files in os.walk(case.home, onerror=_unreadable):
+        _check_usable(Path(folder), os.R_OK | os.W_OK | os.X_OK)
         for name in files:
             path = Path(folder) / name
             if path.suffix == ".key" and path.stat().st_mode & 0o077:
@@ -88,14 +85,31 @@ def _home(case: Case) -> str:
     return str(case.home)
 
 
+def _check_usable(path: Path, wanted: int) -> None:
+    """Raises StorageError: this user may not read and write it, or nobody may write there."""
+    if os.access(path, wanted):
+        return
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise StorageError(
+            "is read-only: its file system is mounted so",
+            where=str(path),
+            cure="mount it to be written, or choose another with --home",
+        )
+    what = "is read-only" if os.access(path, wanted & ~os.W_OK) else "cannot be read and written"
+    raise StorageError(what, where=str(path), cure=f"chmod u+rw{'x' * path.is_dir()} {path}")
+
+
 def _unreadable(error: OSError) -> None:
     raise StorageError(
-        f"cannot be read: {error.strerror}", where=str(error.filename), cure="chmod -R u+rwX it"
+        f"cannot be read: {error.strerror}",
+        where=str(error.filename),
+        cure=f"chmod -R u+rwX {error.filename}",
     ) from error
 
 
 def _disk(case: Case) -> str:
-    free = shutil.disk_usage(case.home).free
+    there = next(path for path in (case.home, *case.home.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         raise StorageError(
             f"only {free / 1e6:.0f} MB are free", where=str(case.home), cure="free at least 1 GB"
@@ -144,7 +158,7 @@ def _lock_holder(path: Path) -> int | None:
 
     if not path.exists():
         return None
-    with path.open("a") as file:
+    with path.open("r") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -173,6 +187,9 @@ def _databases(case: Case) -> str:
         path = case.folder / name
         if not path.exists():
             continue
+        # SQLite reads nothing where it may not write, and says no more than that it cannot.
+        _check_usable(path.parent, os.R_OK | os.W_OK | os.X_OK)
+        _check_usable(path, os.R_OK | os.W_OK)
         try:
             db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
             try:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,9 +153,47 @@ def test_doctor_names_what_is_wrong_and_the_cure(processes: Processes) -> None:
     assert "no known node answered" in str(nobody["said"])
 
 
-def test_doctor_names_the_process_that_holds_a_home(processes: Processes, tmp_path: Path) -> None:
-    import subprocess
+def obedient(command: list[str]) -> list[str]:
+    """The command as somebody whom the permissions of files stop, which root is not."""
+    if os.geteuid() != 0:
+        return command
+    if shutil.which("setpriv") is None:
+        pytest.skip("root without setpriv: permissions stop nobody here")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
 
+
+@pytest.mark.parametrize(
+    ("closed", "wrong"), [(".", {"home", "databases"}), ("node/cells.sqlite", {"databases"})]
+)
+def test_doctor_says_of_a_read_only_home_that_it_is_read_only(
+    processes: Processes, closed: str, wrong: set[str]
+) -> None:
+    process, _ = processes.node()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    home = processes.folder / "a"
+    paths = [home, *home.rglob("*")] if closed == "." else [home / closed]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    try:
+        command = [sys.executable, "-m", "pockethive", "doctor", "--json", "--home", str(home)]
+        done = subprocess.run(
+            obedient(command), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        found = {one["look"]: one for one in json.loads(done.stdout)}
+        assert {name for name in ("home", "process", "databases") if not found[name]["ok"]} == wrong
+        for name in wrong:
+            assert "is read-only" in found[name]["said"]
+            assert found[name]["cure"].startswith("chmod u+rw")
+        assert "damaged" not in done.stdout
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
+    assert findings(processes)["databases"]["ok"]
+
+
+def test_doctor_names_the_process_that_holds_a_home(processes: Processes, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from pockethive.home import FolderLock;"
         "lock = FolderLock(Path(sys.argv[1])); print(lock.take(), flush=True); sys.stdin.read()"
