@@ -32,7 +32,8 @@ def launch() -> Iterator[Launch]:
 
     yield start
     for actor in started:
-        actor.actor_inbox.close()  # type: ignore[attr-defined]  # ours, though typed as Pykka's
+        assert isinstance(actor.actor_inbox, Mailbox)
+        actor.actor_inbox.close()
         assert actor.join(WAIT)
 
 

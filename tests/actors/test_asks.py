@@ -49,7 +49,9 @@ def test_only_a_devices_own_answers_are_believed_without_their_signature() -> No
     assert asks.checked(reply, ENTRIES.device) is ack
     with pytest.raises(BadSignature):
         asks.checked(reply, DeviceId(to_text(THERE.public)))
-    forged = Asks(ENTRIES).answered(replace(ack, signature=signed(THERE).signature), "B" * 43)  # type: ignore[arg-type]
+    forged = Asks(ENTRIES).answered(
+        replace(ack, signature=signed(THERE).signature), DeviceId("B" * 43)
+    )
     with pytest.raises(BadSignature):
         asks.checked(forged, ENTRIES.device)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -93,9 +94,12 @@ async def test_what_a_thread_hands_over_runs_on_the_loop_in_its_order() -> None:
     seen: list[tuple[int, int]] = []
     finished = asyncio.Event()
 
+    def see(number: int) -> None:
+        seen.append((number, threading.get_ident()))
+
     def hand_over() -> None:
         for number in range(3):
-            bridge.hand(lambda number=number: seen.append((number, threading.get_ident())))  # type: ignore[misc]  # bound early
+            bridge.hand(partial(see, number))
         bridge.hand(finished.set)
 
     await asyncio.to_thread(hand_over)

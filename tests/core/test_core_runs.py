@@ -16,22 +16,22 @@ from pockethive.core.polling import Poll
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
 from pockethive.core.table_plan import TablePlan, right_output
-from pockethive.core.task import DeviceId
+from pockethive.core.task import DeviceId, RunId
 from pockethive.core.testing import Table
 from tests.core.core_play import DEVICES, OWNER_KEY, planned, research, sign, verify
 
 OWNER = DEVICES[0]
 
 
-def table(seed: str, count: int = 4, **changes: object) -> Table:
-    parts: dict[str, object] = {
+def table(seed: str, count: int = 4, **changes: Any) -> Table:
+    parts: dict[str, Any] = {
         "seed": seed,
         "devices": DEVICES[:count],
         "owner_key": OWNER_KEY,
         "skills": ("search",),
         "checkers": ("quotation",),
     }
-    return Table(TablePlan(**{**parts, **changes}), sign, verify)  # type: ignore[arg-type]  # a table of keywords
+    return Table(TablePlan(**{**parts, **changes}), sign, verify)
 
 
 def check(played: Table, outcome: Outcome) -> None:
@@ -217,8 +217,8 @@ def test_a_caller_may_cancel() -> None:
     graph = research(DEVICES[1:4])
     with pytest.raises(Failure, match="seed cancelled"):
         played.run(graph, seconds=4.0)
-    run = next(iter(played.entries)).partition("/")[0]
-    played.feed(OWNER, CancelRequested(run=run, reason="no longer wanted"))  # type: ignore[arg-type]  # a run id read back
+    run = RunId(next(iter(played.entries)).partition("/")[0])
+    played.feed(OWNER, CancelRequested(run=run, reason="no longer wanted"))
     assert played.outcome is not None
     assert played.outcome.status is RunStatus.CANCELLED
     assert played.outcome.reason == "no longer wanted"

@@ -1,7 +1,9 @@
 """The private names of kademlia 2.2.3 and rpcudp 5.0.1 that our subclasses lean on."""
 
 import inspect
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 from kademlia.network import Server
 from kademlia.node import Node as KademliaNode
@@ -16,8 +18,8 @@ from pockethive.dht.server import HiveServer
 from pockethive.dht.store import RecordStore
 
 
-def parameters(function: object) -> list[str]:
-    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+def parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
 
 
 def test_the_versions_are_those_we_read() -> None:

@@ -20,6 +20,7 @@ from pockethive.dht.rules import NOTE
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import Link, World
 from pockethive.dht.testing import LIES, Liar, key, nearest, play, signed, somebody
+from tests.dht.listening import tell_calls
 
 K = 8
 
@@ -117,14 +118,12 @@ def test_paths_share_no_node_and_find_the_k_nearest_together() -> None:
         for number in range(8):
             asker, target = nodes[number], key(f"target {number}")
             asked: list[bytes] = []
-            call = asker._protocol.call
 
-            async def counted(contact: Contact, method: str, *arguments: Any) -> Any:
+            def called(method: str, contact: Contact) -> None:
                 if method == "find_node":  # strangers are pinged meanwhile
                     asked.append(contact.public)  # noqa: B023 - called before the next round
-                return await call(contact, method, *arguments)  # noqa: B023
 
-            asker._protocol.call = counted  # type: ignore[method-assign, assignment]
+            tell_calls(asker, called)
             found = await asker._running.locate(target, careful=True)
             others = [node for node in nodes if node is not asker]
             assert list(found.contacts) == nearest(others, target, K)

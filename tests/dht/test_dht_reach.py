@@ -15,6 +15,7 @@ from pockethive.dht.simulation import PORT, Link, World
 from pockethive.dht.testing import RULES, hive, key, play, signed
 from pockethive.dht.transport import Address, Message
 from pockethive.dht.wire import pack_contacts
+from tests.dht.listening import end_of
 
 
 class Nat:
@@ -32,9 +33,9 @@ class Nat:
         return target == self._inside and now - self._holes.get(source, 0.0) > self._memory
 
 
-def newcomer(world: World, **changes: object) -> Node:
+def newcomer(world: World, **changes: Any) -> Node:
     settings, identity = world.newcomer()
-    return Node(replace(settings, **changes), identity, RULES)  # type: ignore[arg-type]
+    return Node(replace(settings, **changes), identity, RULES)
 
 
 def test_a_node_that_everybody_can_dial_is_public_and_learns_its_address() -> None:
@@ -219,10 +220,10 @@ def test_a_socket_that_moves_under_a_running_node_is_followed_too() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         roamer = nodes[2]
         before = roamer.contact
-        inner = roamer._protocol.transport.inner
-        world.net.unbind(inner)  # type: ignore[arg-type]
-        inner.address = ("10.77.7.7", 5000)  # type: ignore[attr-defined]
-        world.net.bind(inner)  # type: ignore[arg-type]
+        end = end_of(roamer)
+        world.net.unbind(end)
+        end.address = ("10.77.7.7", 5000)
+        world.net.bind(end)
         there = Contact(roamer.identity.public, "10.77.7.7", 5000)
         for node in nodes:
             if node is not roamer:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -19,6 +19,9 @@ from pockethive.dht.simulation import PORT, VirtualTransport, World
 from pockethive.dht.testing import RULES, key, note, play, signed, somebody
 from pockethive.dht.transport import Message
 from pockethive.dht.wire import HEAD
+from tests.dht.listening import end_of
+
+Call: TypeAlias = tuple[str, *tuple[object, ...]]  # a method and its arguments
 
 
 class Ears(asyncio.DatagramProtocol):
@@ -65,7 +68,7 @@ def test_an_unproved_address_gets_no_more_than_it_sent_and_enters_no_table() -> 
         node.serve("small", lambda peer, body: b"")
         await node.put(signed(world, node, "place", bytes(1000)))
         victim = Stranger(world, ("10.66.6.6", PORT))  # hears all and answers nothing
-        methods: list[tuple[object, ...]] = [
+        methods: list[Call] = [
             ("ping",),
             ("find_node", key("x")),
             ("find_value", key("place")),
@@ -81,13 +84,13 @@ def test_an_unproved_address_gets_no_more_than_it_sent_and_enters_no_table() -> 
         ]
         for number, (method, *arguments) in enumerate(methods):
             heard = sum(map(len, victim.ears.heard))
-            sent = sum(victim.request(node, number, str(method), *arguments) for _ in range(3))
+            sent = sum(victim.request(node, number, method, *arguments) for _ in range(3))
             await asyncio.sleep(20)
             got = sum(map(len, victim.ears.heard)) - heard
             assert got <= sent, method
         for method, *arguments in methods:
             heard = sum(map(len, victim.ears.heard))
-            request = wire.pack_request(str(method), arguments)
+            request = wire.pack_request(method, arguments)
             sent = victim.send(node, bundle_of([request] * (1000 // (len(request) + 13) or 2)))
             await asyncio.sleep(20)
             assert sum(map(len, victim.ears.heard)) - heard <= sent, f"{method} in a bundle"
@@ -106,9 +109,9 @@ def test_an_answer_from_another_address_than_asked_proves_nothing() -> None:
         here, victim = liar.contact.address, ("10.66.6.6", PORT)
         ears = Ears()
         world.net.bind(VirtualTransport(world.net, ears, victim))
-        inner = liar._protocol.transport.inner
+        end = end_of(liar)
         node._protocol.proofs.forget(liar.identity.public, here)
-        inner.address = victim  # type: ignore[attr-defined]  # what it sends seems to come from there
+        end.address = victim  # what it sends seems to come from there
         assert await node._protocol.call(liar.contact, "ping") == 0
         assert not node._protocol.proofs.holds(liar.identity.public, victim)
         sent = world.net.bytes
@@ -117,7 +120,7 @@ def test_an_answer_from_another_address_than_asked_proves_nothing() -> None:
         )
         await asyncio.sleep(5)
         assert sum(map(len, ears.heard)) <= world.net.bytes - sent
-        inner.address = here  # type: ignore[attr-defined]
+        end.address = here
 
     play(story, 2)
 
@@ -137,8 +140,9 @@ def test_strangers_are_refused_in_no_more_bytes_than_they_sent_and_may_only_join
             host.serve("join", lambda peer, body: b"welcome " + body)
             host.serve("other", lambda peer, body: b"")
             heard = Stranger(world, ("10.66.6.6", PORT))
-            for number, request in enumerate([("ping",), ("find_node", key("x")), ("store", b"")]):
-                sent = heard.request(host, number, *request)  # type: ignore[arg-type]
+            calls: list[Call] = [("ping",), ("find_node", key("x")), ("store", b"")]
+            for number, (method, *arguments) in enumerate(calls):
+                sent = heard.request(host, number, method, *arguments)
                 await asyncio.sleep(5)
                 (answer,) = heard.ears.heard
                 assert len(answer) <= sent
@@ -194,19 +198,18 @@ def test_malformed_requests_of_an_authenticated_peer_cost_one_counted_drop_each(
             stranger.send(node, plain)
             await asyncio.sleep(1)
             assert node.counters.get(expected, 0) == before + 1, plain
-        for number, call in enumerate(
-            [
-                ("find_node", b"short"),
-                ("find_node", 7),
-                ("find_node",),
-                ("fetch", bytes(20), 3),
-                ("store", b"no record"),
-                ("no such method",),
-                ("ask", "unknown", b""),
-                ("__init__",),
-            ]
-        ):
-            stranger.request(node, 100 + number, *call)  # type: ignore[arg-type]
+        calls: list[Call] = [
+            ("find_node", b"short"),
+            ("find_node", 7),
+            ("find_node",),
+            ("fetch", bytes(20), 3),
+            ("store", b"no record"),
+            ("no such method",),
+            ("ask", "unknown", b""),
+            ("__init__",),
+        ]
+        for number, (method, *arguments) in enumerate(calls):
+            stranger.request(node, 100 + number, method, *arguments)
         await asyncio.sleep(2)
         assert node.counters.get("internal", 0) == 0
         record = signed(world, peer, "place", b"still here")

@@ -19,6 +19,7 @@ from pockethive.dht.record import Record
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import Link, World
 from pockethive.dht.testing import RULES, Liar, nearest, play, signed
+from tests.dht.listening import tell_calls
 
 K = 8
 STILL = NodeSettings(upkeep=1e9)  # only reads and arrivals move records
@@ -43,17 +44,11 @@ def calls(nodes: list[Node]) -> Counter[tuple[str, bytes]]:
     """Counts from now on, by method and by the key that is called."""
     made: Counter[tuple[str, bytes]] = Counter()
 
-    def listen(node: Node) -> None:
-        call = node._protocol.call
-
-        async def counted(contact: Contact, method: str, *arguments: Any, **more: Any) -> Any:
-            made[method, contact.public] += 1
-            return await call(contact, method, *arguments, **more)
-
-        node._protocol.call = counted  # type: ignore[method-assign]
+    def called(method: str, contact: Contact) -> None:
+        made[method, contact.public] += 1
 
     for node in nodes:
-        listen(node)
+        tell_calls(node, called)
     return made
 
 

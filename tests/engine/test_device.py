@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -28,14 +29,14 @@ class Crashing(Nothing):
         return Product(value=len(self.runs))
 
 
-def settings(tmp_path: Path, **changes: object) -> DeviceSettings:
-    parts: dict[str, object] = {
+def settings(tmp_path: Path, **changes: Any) -> DeviceSettings:
+    parts: dict[str, Any] = {
         "home": tmp_path,
         "folder": tmp_path / "device",
         "skills": {"nothing": Nothing()},
         "checkers": {},
     }
-    return DeviceSettings(**{**parts, **changes})  # type: ignore[arg-type]  # checked by the class
+    return DeviceSettings(**{**parts, **changes})
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])

@@ -1,5 +1,6 @@
 """Devices that are gone before a run, for a few seconds of it, or for good: in virtual time."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_two_members_that_are_dead_when_a_run_starts_are_not_waited_for(
     with SimulatedHive(seed) as hive:
         owner, *others = hive.start([*village_seats(tmp_path), IDLE, IDLE])
         for device in others[-2:]:
-            hive.at(hive.now, lambda device=device: hive.kill(device))  # type: ignore[misc]  # mypy cannot see lambda defaults
+            hive.at(hive.now, partial(hive.kill, device))
         result = hive.run(owner, GOAL)
         assert_answered(result)
         assert result.to_json()["witnesses"] == {"K": 4, "q": 3, "f": 1}
