@@ -162,7 +162,8 @@ class PrivateHive:
             return admission.refusal(admission.FORGED)
         refused = self._founder.admit(self._identity.public, peer, asked)
         if refused:
-            _log.warning("a device was not let in: %s", admission.REFUSALS[refused])
+            level = logging.INFO if refused == admission.TAKEN else logging.WARNING  # it asks anew
+            _log.log(level, "a device was not let in: %s", admission.REFUSALS[refused])
             return admission.refusal(refused)
         self._look()
         return admission.answer(news=self._news().encode())

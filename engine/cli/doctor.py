@@ -15,6 +15,7 @@ from pockethive.core.errors import PocketHiveError
 
 _NEEDED = ("pykka", "kademlia", "orjson", "tenacity", "cryptography")
 _FOR_MODELS = ("openvino", "tokenizers", "llguidance")
+_EXTRA = "pockethive[models]"
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -74,8 +75,15 @@ def _packages(_: Case) -> str:
     return ", ".join(f"{name} {_installed(name)}" for name in _NEEDED)
 
 
-def _model_packages(_: Case) -> str:
-    return ", ".join(f"{name} {_installed(name, 'pockethive[models]')}" for name in _FOR_MODELS)
+def _model_packages(case: Case) -> str:
+    """A device without any of them goes without models, unless it has some."""
+    from importlib.util import find_spec
+
+    from pockethive.inference import list_models
+
+    if not any(map(find_spec, _FOR_MODELS)) and not list_models(case.home):
+        return f"none; tasks that need a model go elsewhere (pip install '{_EXTRA}' brings them)"
+    return ", ".join(f"{name} {_installed(name, _EXTRA)}" for name in _FOR_MODELS)
 
 
 def _installed(name: str, extra: str = "pockethive") -> str:
@@ -85,7 +93,8 @@ def _installed(name: str, extra: str = "pockethive") -> str:
         return version(name)
     except PackageNotFoundError as error:
         raise PocketHiveError(
-            f"the package {name} is missing", cure=f"pip install '{extra}'"
+            f"the package {name} is missing",
+            cure=f"pip install '{extra}', in a checkout '{extra.replace('pockethive', '.')}'",
         ) from error
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from pockethive.cli.options import add_home, home_of
+from pockethive.cli.options import add_home, counted, home_of
 from pockethive.core.errors import BadInput, Failure
 
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         about |= {"generation": listed.generation, "members": rows}
         print(json.dumps(about, ensure_ascii=False))
         return 0
-    print(f"{charter.name}, version {listed.version}: {len(rows)} devices")
+    print(f"{charter.name}, version {listed.version}: {counted(len(rows), 'device')}")
     for row in rows:
         here = " (this home)" if row["here"] else ""
         print(f"  {row['device'][:12]}  {row['name']}, {row['owner_name']}'s{here}")

@@ -77,6 +77,11 @@ def home_of(args: argparse.Namespace) -> Path:
     return home.expanduser().absolute() if home is not None else default_home()
 
 
+def counted(number: int, word: str) -> str:
+    """`1 device`, `2 devices`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def address(text: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPV6]:PORT`. Raises BadInput."""
     host, colon, port = text.rpartition(":")

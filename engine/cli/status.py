@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from pockethive.cli.options import add_home, add_json, device_folder
+from pockethive.cli.options import add_home, add_json, counted, device_folder
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,10 +36,12 @@ def _lines(status: dict[str, Any]) -> list[str]:
     return [
         f"device {status['device'][:12]}, process {status['pid']}: {state}",
         f"  up {status['uptime'] / 3_600:.1f} h, version {status['version']}, {status['contact']}",
-        f"  {status['peers']} peers, {status['members']} devices of the hive {status['hive']}",
-        f"  {records['count']} records ({records['bytes'] / 1e6:.1f} MB), {status['cells']} cells, "
-        f"{blobs['count']} blobs ({blobs['bytes'] / 1e6:.1f} of {blobs['quota'] / 1e6:.0f} MB)",
-        f"  {sent:.2f} MB sent, {received:.2f} MB received, {drops} drops",
-        f"  {jobs} jobs in hand, {status['leases']} leases, {status['memory'] / 1e6:.0f} MB of "
-        f"memory, {status['cpu']:.1f} s of processor",
+        f"  {counted(status['peers'], 'peer')}, {counted(status['members'], 'device')} of the hive "
+        f"{status['hive']}",
+        f"  {counted(records['count'], 'record')} ({records['bytes'] / 1e6:.1f} MB), "
+        f"{counted(status['cells'], 'cell')}, {counted(blobs['count'], 'blob')} "
+        f"({blobs['bytes'] / 1e6:.1f} of {blobs['quota'] / 1e6:.0f} MB)",
+        f"  {sent:.2f} MB sent, {received:.2f} MB received, {counted(drops, 'drop')}",
+        f"  {counted(jobs, 'job')} in hand, {counted(status['leases'], 'lease')}, "
+        f"{status['memory'] / 1e6:.0f} MB of memory, {status['cpu']:.1f} s of processor",
     ]

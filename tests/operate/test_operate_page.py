@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,23 @@ def test_the_testable_blocks_run_line_by_line(tmp_path: Path) -> None:
     assert '{"ok": true, "reasons": []}' in done.stdout
     assert '"event": "left"' in done.stderr
     assert "no node runs\n" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
+    (text,) = blocks("ini")
+    command = Path(sys.executable).with_name("pockethive")
+    assert "/opt/pockethive/bin/pockethive" in text
+    unit = tmp_path / "pockethive.service"
+    unit.write_text(text.replace("/opt/pockethive/bin/pockethive", str(command)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_metrics_that_alerts_watch_exist() -> None:

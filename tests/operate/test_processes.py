@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pockethive.cli import doctor
+from pockethive.cli.command_line import run_command
 from tests.operate.conftest import Processes, wait_for_line
 
 pytestmark = pytest.mark.processes
@@ -151,6 +153,26 @@ def test_doctor_names_what_is_wrong_and_the_cure(processes: Processes) -> None:
     nobody = findings(processes, f"--join={contact}", home="c")["peers"]
     assert not nobody["ok"]
     assert "no known node answered" in str(nobody["said"])
+
+
+def test_doctor_accepts_a_device_that_goes_without_models(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "_FOR_MODELS", ("pockethive_has_no_such_package",))
+    home = processes.folder / "a"
+    words = ["doctor", "--json", "--home", str(home)]
+
+    def look() -> dict[str, object]:
+        run_command(words)
+        found = {one["look"]: one for one in json.loads(capsys.readouterr().out)}
+        return dict(found["model packages"])
+
+    assert look()["ok"]
+    card = home / "models" / "tiny-int8" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")  # a model that could not be run here
+    assert not look()["ok"]
+    assert "pip install 'pockethive[models]'" in str(look()["cure"])
 
 
 def obedient(command: list[str]) -> list[str]:
