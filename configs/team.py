@@ -26,7 +26,7 @@ from pockethive.core.spec import (
 )
 from pockethive.core.task import Check, Policy, Verification
 
-QUANTIZATIONS = ("int8", "int4", "none")
+QUANTIZATIONS = ("int8", "int4")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "concurrency")
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")

@@ -216,7 +216,6 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
 
     Raises BadInput: an address or a size that does not parse.
     """
-    from pockethive.core.spec import ModelNeed
     from pockethive.device import DeviceSettings
     from pockethive.dht.contact import Contact
     from pockethive.home import NODE
@@ -226,8 +225,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
     )
     home = settings.home if args.home is None else home_of(args)
     works = settings.works and not args.no_work
-    name, _, quantization = args.model.partition(":")
-    model = ModelNeed(name=name, quantization=quantization or "int8") if name else settings.model
+    model = _model_of(args.model) if args.model else settings.model
     if model is None and file is None:
         model = _installed(args, home)
     return replace(
@@ -249,6 +247,21 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         mdns=args.mdns or settings.mdns,
         quota_bytes=settings.quota_bytes if args.quota is None else size(args.quota),
     )
+
+
+def _model_of(text: str) -> "ModelNeed":
+    """`NAME[:QUANTIZATION]`. Raises BadInput."""
+    from pockethive.core.spec import ModelNeed
+    from pockethive.inference.catalogue import QUANTIZATIONS
+
+    name, _, quantization = text.partition(":")
+    if not name or quantization not in ("", *QUANTIZATIONS):
+        raise BadInput(
+            f"{text!r} is no model",
+            where="--model",
+            cure=f"write NAME, or NAME:{' or NAME:'.join(QUANTIZATIONS)}",
+        )
+    return ModelNeed(name=name, quantization=quantization or "int8")
 
 
 def _installed(args: argparse.Namespace, home: Path) -> "ModelNeed | None":

@@ -42,11 +42,16 @@ def test_without_options_a_node_keeps_to_itself(tmp_path: Path) -> None:
         ("--threads=-4", "--threads: '-4' is no number of threads"),
         ("--threads=257", "--threads: '257' is no number of threads"),
         ("--threads=many", "--threads: 'many' is no number of threads"),
+        (
+            "--model=tiny:int7",
+            "--model: 'tiny:int7' is no model (write NAME, or NAME:int8 or NAME:",
+        ),
+        ("--model=:int8", "--model: ':int8' is no model"),
         ("--hive=", "--hive: '' is no name of a hive (use 1 to 63 of a-z, 0-9 and hyphens"),
         ("--hive=My Hive", "--hive: 'My Hive' is no name of a hive"),
     ],
 )
-def test_threads_and_hives_that_cannot_be_are_refused_before_anything_starts(
+def test_threads_models_and_hives_that_cannot_be_are_refused_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, said: str
 ) -> None:
     assert run_command(["node", option, "--home", str(tmp_path / "home")]) == 2
