@@ -47,6 +47,10 @@ class Reachability:
     address: Address | None = None
 
 
+class KeyInUse(NetworkError):
+    """Another process answers under this device's key: its home was copied."""
+
+
 class Reach:
     """Asks for dials, and dials for others. Belongs to the loop's thread."""
 
@@ -62,7 +66,7 @@ class Reach:
         """After joining through the addresses `first`: look for twins, once, and ask for dials.
 
         Raises:
-            NetworkError: this key is in use elsewhere.
+            KeyInUse: this key is in use elsewhere.
         """
         if not self._checked:
             await self.refuse_twin()
@@ -83,7 +87,7 @@ class Reach:
         return Reachability("client" if len(told) >= _AGREE else "unknown", address)
 
     async def refuse_twin(self) -> None:
-        """Raises NetworkError when neighbours say that this key answers somewhere else."""
+        """Raises KeyInUse when neighbours say that this key answers somewhere else."""
         near = self._protocol.router.find_neighbors(self._protocol.source, ASKED)
         answers = await asyncio.gather(*(self._ask_twin(peer.contact) for peer in near))
         for other in dict.fromkeys(found for found in answers if found is not None):
@@ -91,7 +95,7 @@ class Reach:
             if await self._boot_of(other) in (None, self._protocol.boot):
                 continue
             await self._withdraw()
-            raise NetworkError(
+            raise KeyInUse(
                 f"this device's key is in use at {other.host}:{other.port}",
                 cure="a home folder must not be copied: delete device.key in the copy",
             )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pockethive.core.errors import NetworkError
 from pockethive.dht.contact import Contact
+from pockethive.dht.reach import KeyInUse
 
 if TYPE_CHECKING:
     from pockethive.parts import Parts
@@ -108,9 +109,13 @@ class Arrival:
 
     async def _join(self, contacts: Sequence[Contact]) -> None:
         """Find the neighbours. Those that are named and dead may take all the time there is."""
-        limit = None if self._parts.settings.join else REMEMBERED_SECONDS
+        named = bool(self._parts.settings.join)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(None if named else REMEMBERED_SECONDS):
                 await self._parts.node.join(contacts)
-        except TimeoutError:
-            _log.info("not all neighbours were found in time")
+        except KeyInUse:
+            raise
+        except (NetworkError, TimeoutError) as error:
+            if named:
+                raise
+            _log.info("the neighbours were not found: %s", error)

@@ -1,5 +1,6 @@
 """Devices that answered are asked first after a restart; those that are gone cost little."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,28 @@ def test_one_answer_of_those_to_join_is_enough_to_be_ready(tmp_path: Path) -> No
                 here.stop()
             with pytest.raises(NetworkError, match="no known node answered"):
                 device(tmp_path / "lost", gone, patient=False).start()
+    finally:
+        there.stop()
+
+
+def test_a_copied_home_is_found_out_though_its_node_was_ready_already(tmp_path: Path) -> None:
+    there = device(tmp_path / "there")
+    there.start()
+    try:
+        first = device(tmp_path / "here", there.contact)
+        first.start()
+        first.stop()
+        shutil.copytree(tmp_path / "here", tmp_path / "copy")
+        first = device(tmp_path / "here")
+        first.start()
+        copy = device(tmp_path / "copy", patient=False)
+        copy.start()
+        try:
+            with pytest.raises(NetworkError, match="key is in use"):
+                copy.arrive().result(20)
+        finally:
+            copy.stop()
+            first.stop()
     finally:
         there.stop()
 
