@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from pockethive.core.errors import TimeLimit
+from pockethive.core.errors import ModelError, TimeLimit
 from pockethive.core.spec import ModelNeed
 from pockethive.model_source import SCRIPTED
 
+_RUNTIME = "openvino"
 USUAL = "it takes some minutes and 2 GB of disk"
 
 
@@ -54,7 +56,8 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
     """Make the bundle when it is missing; True when it was.
 
     Raises:
-        ModelError, UnknownModel: it cannot be made. TimeLimit: it could not be made in time.
+        ModelError, UnknownModel: it cannot be made, or could not be run here.
+        TimeLimit: it could not be made in time.
     """
     if need is None or need.name == SCRIPTED:
         return False
@@ -62,6 +65,11 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
 
     if find_bundle(need.name, need.quantization, home) is not None:
         return False
+    if find_spec(_RUNTIME) is None:
+        raise ModelError(
+            f"the team needs the model {need.name}, and the run time for models is not installed",
+            cure="pip install 'pockethive[models]', in a checkout '.[models]'",
+        )
     from pockethive.cli.models import progress_printer
 
     what = f"{need.name} {need.quantization}"

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pockethive.cli import model_ready
+from pockethive.core.errors import ModelError
+from pockethive.core.spec import ModelNeed
 from pockethive.inference.workshop import Workshop
 from tests.acceptance.village import Village, processes_naming
 
@@ -93,6 +96,17 @@ def test_a_time_limit_holds_for_the_model_that_has_to_be_made_first(village: Vil
     assert "the time limit of 2 s passed while the model" in last
     assert f"pockethive models get {MODEL} --quantization int8" in last
     assert processes_naming(str(village.home)) == []
+
+
+def test_no_model_is_made_where_none_could_be_run(
+    village: Village, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model_ready, "_RUNTIME", "pockethive_has_no_such_package")
+    need = ModelNeed(name=MODEL)
+    with pytest.raises(ModelError, match="the run time for models is not installed"):
+        model_ready.ensure_model(need, village.home, model_ready.Until(None), quiet=False)
+    assert capsys.readouterr().err == ""
+    assert not village.home.exists()
 
 
 @pytest.mark.parametrize(
