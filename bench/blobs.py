@@ -28,12 +28,12 @@ from cryptography import x509
 
 from bench.machine import machine
 from pockethive.dht.audience import EVERYONE
+from pockethive.dht.certificate import certificate_pem
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.dht.rules import OpenRules
 from pockethive.dht.testing import somebody
-from pockethive.dht.tls_server import certificate_pem
 
 PIECE = 2**18
 MIB = 2**20

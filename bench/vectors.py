@@ -14,11 +14,11 @@ from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.eviction import kept_places
 from pockethive.dht.identity import Identity, certify, node_id
+from pockethive.dht.merge import merge
 from pockethive.dht.reasons import Counts
 from pockethive.dht.record import MAX_BODY, Record, sign_record, sign_tombstone
 from pockethive.dht.rules import NOTE
 from pockethive.dht.seal import Sealer, montgomery
-from pockethive.dht.store import merge
 from pockethive.dht.testing import Line
 from pockethive.dht.transport import Message, SealedTransport
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pockethive.core.errors import StorageError
+
 Allow = Callable[[bytes, str], bool]
 """`(peer's public key, blob name) -> may have it`."""
 
@@ -19,6 +21,11 @@ class Audience:
 
     public: bool = False
     devices: frozenset[bytes] = frozenset()
+
+    def check(self) -> None:
+        """Raises StorageError: more devices than `MAX_DEVICES`."""
+        if len(self.devices) > MAX_DEVICES:
+            raise StorageError(f"an audience has at most {MAX_DEVICES} devices")
 
     def __contains__(self, peer: bytes) -> bool:
         return self.public or peer in self.devices

@@ -39,6 +39,12 @@ ORDER BY used, name
 """
 """`?1` is unix seconds: what nobody refers to or has used since then, least recently used first."""
 
+USED: Final = """
+SELECT coalesce(sum(size), 0)
+FROM (SELECT size FROM blobs UNION ALL SELECT size FROM partials)
+"""
+"""Bytes of all that has a name."""
+
 
 def open_index(folder: Path | None) -> Database:
     """The index in a blob store's folder, or one in memory. Raises StorageError."""

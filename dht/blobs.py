@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from pockethive.core.errors import ProtocolError, StorageError
-from pockethive.dht.audience import EVERYONE, MAX_DEVICES, NOBODY, Audience
+from pockethive.dht.audience import EVERYONE, NOBODY, Audience
 from pockethive.dht.blob_files import DiskFiles, Files, MemoryFiles, Source, copy_out, pieces_of
-from pockethive.dht.blob_index import UNUSED, open_index
+from pockethive.dht.blob_index import UNUSED, USED, open_index
 from pockethive.dht.chunks import (
     CHUNK,
     MAX_BLOB,
@@ -27,6 +28,7 @@ from pockethive.dht.chunks import (
     leaf,
     name_of,
 )
+from pockethive.dht.database import Database
 from pockethive.dht.identity import PUBLIC_SIZE
 from pockethive.dht.partial import Partial
 from pockethive.dht.references import References
@@ -67,19 +69,26 @@ class BlobStore:
     ) -> None:
         self._folder, self._quota, self._fresh, self._clock = folder, quota, fresh, clock
         self._lock = threading.Lock()
-        self._db = open_index(folder)
-        self._files: Files = MemoryFiles() if folder is None else DiskFiles(folder)
         self._open: set[str] = set()  # partials that somebody writes now
-        self._reserved = 0  # bytes of drafts
-        self._used: int = self._db.execute(
-            "SELECT (SELECT coalesce(sum(size), 0) FROM blobs)"
-            " + (SELECT coalesce(sum(size), 0) FROM partials)"
-        ).fetchone()[0]
-        self.references = References(self._db, self._lock)
+        self._used = self._reserved = 0  # bytes of what is named, and of drafts
+        if folder is not None:  # an index in memory is made when it is first used
+            self._used = self._db.execute(USED).fetchone()[0]
+        self._files: Files = MemoryFiles() if folder is None else DiskFiles(folder)
+
+    @cached_property
+    def _db(self) -> Database:
+        return open_index(self._folder)
+
+    @cached_property
+    def references(self) -> References:
+        """Who needs which blob."""
+        with self._lock:
+            return References(self._db, self._lock)
 
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            if "_db" in vars(self):
+                self._db.close()
 
     # keeping
 
@@ -113,7 +122,7 @@ class BlobStore:
 
         Holds one chunk in memory. Raises StorageError: too large, over the quota, or the disk.
         """
-        _check_audience(audience)
+        audience.check()
         title, draft = self._files.draft()
         size, leaves, small = 0, bytearray(), hashlib.sha256()
         try:
@@ -301,13 +310,13 @@ class BlobStore:
 
     def _widen(self, name: str, audience: Audience) -> bool:
         """Add to the audience of a blob that is here; whether it is."""
-        _check_audience(audience)
+        audience.check()
         row = self._row(name)
         if row is None:
             return False
         wider = audience | row.audience
         if wider != row.audience:
-            _check_audience(wider)
+            wider.check()
             query = "UPDATE blobs SET public = ?, devices = ? WHERE name = ?"
             self._write(query, (wider.public, b"".join(sorted(wider.devices)), name))
         return True
@@ -372,11 +381,6 @@ class BlobStore:
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._db.refusal(error) from error
-
-
-def _check_audience(audience: Audience) -> None:
-    if len(audience.devices) > MAX_DEVICES:
-        raise StorageError(f"an audience has at most {MAX_DEVICES} devices")
 
 
 def _check(name: str, manifest: Manifest | None, index: int, data: bytes) -> None:

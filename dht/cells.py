@@ -9,10 +9,11 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from pockethive.core.errors import StorageError
-from pockethive.dht.database import open_database
+from pockethive.dht.database import Database, open_database
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ class CellStore:
         max_cells: int = 100_000,
     ) -> None:
         self._max_cells = max_cells
+        self.born, self.count = clock(), 0
+        if path is None:
+            return
         try:
             self._open(path, clock())
         except sqlite3.Error as error:  # damage that only reading finds: examine, begin anew
@@ -48,21 +52,27 @@ class CellStore:
             self._db.close()
             self._open(path, clock())
 
-    def _open(self, path: Path | None, now: float) -> None:
+    @cached_property
+    def _db(self) -> Database:
+        """In memory the first ask makes it: most simulated nodes are nobody's witness."""
+        return open_database(None, _CELLS, _CELLS_VERSION, synchronous="FULL")
+
+    def _open(self, path: Path, now: float) -> None:
         self._db = open_database(
             path, _CELLS, _CELLS_VERSION, synchronous="FULL", save=self._forget
         )
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('born', ?)", (now,))
-        self.born: float = self._db.execute("SELECT value FROM meta").fetchone()[0]
-        self.count: int = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
+        self.born = self._db.execute("SELECT value FROM meta").fetchone()[0]
+        self.count = self._db.execute("SELECT count(*) FROM cells").fetchone()[0]
 
     @staticmethod
     def _forget(old: sqlite3.Connection | None, new: sqlite3.Connection) -> str:  # noqa: ARG004 - nothing is taken over
         return "this witness begins anew and grants nothing for the time of one longest lease"
 
     def close(self) -> None:
-        self._db.close()
+        if "_db" in vars(self):
+            self._db.close()
 
     def get(self, key: bytes) -> bytes | None:
         row = self._db.execute("SELECT value FROM cells WHERE key = ?", (key,)).fetchone()

@@ -12,10 +12,10 @@ from typing import Any, Final
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import reasons, wire
 from pockethive.dht.contact import Contact
+from pockethive.dht.merge import merge
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, split_digests
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
-from pockethive.dht.store import merge
 
 log = logging.getLogger(__name__)
 

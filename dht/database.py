@@ -106,12 +106,7 @@ def _open(path: Path | None, schema: str, version: int, synchronous: str) -> Dat
     except sqlite3.Error as error:
         raise StorageError(f"cannot open the database: {error}", where=where) from error
     try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one home do not mix
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {synchronous}")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if path is not None:
-            _examine(db, path)
+        found = 0 if path is None else _prepare(db, path, synchronous)
         if found == 0:
             db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
         elif found != version:
@@ -123,6 +118,16 @@ def _open(path: Path | None, schema: str, version: int, synchronous: str) -> Dat
         db.close()
         raise
     return db
+
+
+def _prepare(db: Database, path: Path, synchronous: str) -> int:
+    """Lock the file, choose how it is written, look for damage; the version found in it."""
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes on one home do not mix
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {synchronous}")
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    _examine(db, path)
+    return version
 
 
 def _examine(db: Database, path: Path) -> None:

@@ -42,8 +42,10 @@ class HandOver:
 
     def met(self, peer: Peer) -> None:
         """Somebody entered the routing table, at a proven address."""
-        self._fresh[peer.public] = self._loop.time()
-        if len(self._fresh) > _REMEMBERED:
+        now = self._loop.time()
+        self._fresh[peer.public] = now
+        self._fresh.move_to_end(peer.public)
+        while len(self._fresh) > _REMEMBERED or next(iter(self._fresh.values())) <= now - _FRESH:
             self._fresh.popitem(last=False)
         idle = self._storage.count == 0 or self._protocol.transport.client
         if idle or len(self._newcomers) >= _NEWCOMERS:

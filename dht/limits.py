@@ -54,9 +54,8 @@ class Buckets:
         """Take tokens if they are there."""
         held = self._held.get(name)
         if held is None:
+            self._forget(now)
             held = self._held[name] = [self._burst, now]
-            if len(self._held) > self._most:
-                self._held.popitem(last=False)
         else:
             self._held.move_to_end(name)
         tokens = min(self._burst, held[0] + (now - held[1]) * self._rate)
@@ -66,6 +65,15 @@ class Buckets:
             return False
         held[0] = tokens - cost
         return True
+
+    def _forget(self, now: float) -> None:
+        """Make room for one more; a bucket that is full again says nothing, so two of these go."""
+        for _ in range(2):
+            least = next(iter(self._held.values()), None)
+            if least is not None and (now - least[1]) * self._rate >= self._burst:
+                self._held.popitem(last=False)
+        if len(self._held) >= self._most:
+            self._held.popitem(last=False)
 
 
 class Gate:

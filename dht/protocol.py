@@ -8,6 +8,7 @@ table. A repeated request gets the first answer again; what is not idempotent do
 
 import asyncio
 import logging
+import random
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
@@ -61,6 +62,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self.router = XorRoutingTable(self, settings.k, source, self._loop.time)
         self.source = source
         self.counters = Counts()
+        self.random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
         self.handlers: dict[str, Handler] = {}
         self.waiting: dict[str, Waiting] = {}
         self.proofs = Proofs(settings.randbytes(32))

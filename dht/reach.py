@@ -11,7 +11,6 @@ Guards: nobody is made to send more than he was sent, or to any other host than 
 """
 
 import asyncio
-import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -57,7 +56,6 @@ class Reach:
     def __init__(self, protocol: HiveProtocol, identity: Identity, settings: NodeSettings) -> None:
         self.state = Reachability("client" if settings.client else "unknown")
         self._protocol, self._identity, self._settings = protocol, identity, settings
-        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - picks, keeps no secret
         self._ration = Buckets(_RATE, _BURST)
         self._checked = False
         protocol.waiting.update(dial=self._dial, dial_for=self._dial_for, twin=self._twin)
@@ -77,7 +75,7 @@ class Reach:
     async def ask(self, first: Collection[Address]) -> Reachability:
         """Let peers dial this node, others than those it joined through where there are."""
         peers = [peer.contact for peer in self._protocol.router.peers()]
-        self._random.shuffle(peers)
+        self._protocol.random.shuffle(peers)
         peers.sort(key=lambda contact: contact.address in first)
         results = await asyncio.gather(*(self._ask(contact) for contact in peers[:ASKED]))
         told = [result for result in results if result is not None]
@@ -144,7 +142,9 @@ class Reach:
         peers = self._protocol.router.peers()
         others = [p.contact for p in peers if p.public != message.public and p.contact.host != host]
         helpers = others or [p.contact for p in peers if p.public != message.public]
-        reached = await self._through(self._random.choice(helpers), target) if helpers else None
+        reached = (
+            await self._through(self._protocol.random.choice(helpers), target) if helpers else None
+        )
         if reached is None:
             reached = await self._boot_of(target) is not None
         return [int(reached), seen]

@@ -19,6 +19,7 @@ import itertools
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
@@ -44,6 +45,7 @@ _PRIME = 2**255 - 19
 _REPLAY_BITS = 2048
 _MAX_PEERS = 4096
 _SALTS_PER_PEER = 2
+_CIPHERS = 1024
 
 
 def montgomery(public: bytes) -> bytes:
@@ -59,12 +61,12 @@ def montgomery(public: bytes) -> bytes:
 
 
 class _Session:
-    """Keys and replay window of one sender's boot."""
+    """Key and replay window of one sender's boot."""
 
-    __slots__ = ("cipher", "newest", "seen")
+    __slots__ = ("key", "newest", "salt", "seen")
 
-    def __init__(self, cipher: ChaCha20Poly1305) -> None:
-        self.cipher, self.newest, self.seen = cipher, -1, 0
+    def __init__(self, salt: bytes, key: bytes) -> None:
+        self.salt, self.key, self.newest, self.seen = salt, key, -1, 0
 
     def accept(self, counter: int) -> bool:
         """Mark a counter; False when it was seen or lies behind the window (RFC 6479)."""
@@ -93,8 +95,8 @@ class Sealer:
         self._counter = itertools.count()
         self._head = bytes([_VERSION]) + self._public + self._salt
         self._agreed: OrderedDict[bytes, bytes] = OrderedDict()
-        self._outgoing: OrderedDict[bytes, ChaCha20Poly1305] = OrderedDict()
-        self._incoming: OrderedDict[bytes, OrderedDict[bytes, _Session]] = OrderedDict()
+        self._outgoing: OrderedDict[bytes, bytes] = OrderedDict()
+        self._incoming: OrderedDict[bytes, tuple[_Session, ...]] = OrderedDict()
 
     @property
     def boot(self) -> bytes:
@@ -104,13 +106,11 @@ class Sealer:
     def meet(self, public: bytes) -> None:
         """Prepare for sealing to a key. Raises BadEncoding: it is none."""
         if public not in self._outgoing:
-            cipher = self._cipher(public, self._salt, self._public + public)
-            _keep(self._outgoing, public, cipher)
+            _keep(self._outgoing, public, self._key(public, self._salt, self._public + public))
 
     def knows(self, datagram: bytes) -> bool:
         """Whether a datagram names a session that stands, so that opening it is cheap."""
-        sessions = self._incoming.get(datagram[1 : 1 + PUBLIC_SIZE])
-        return sessions is not None and datagram[BOOT] in sessions
+        return self._session(datagram[1 : 1 + PUBLIC_SIZE], datagram[BOOT]) is not None
 
     def seal(self, public: bytes, plain: bytes) -> bytes:
         """A datagram for the holder of `public`; `plain` has at most MAX_PLAIN bytes.
@@ -120,10 +120,8 @@ class Sealer:
         """
         if len(plain) > MAX_PLAIN:
             raise BadEncoding(f"{len(plain)} bytes in a datagram, at most {MAX_PLAIN} fit")
-        cipher = self._outgoing.get(public)
-        if cipher is None:
-            cipher = self._cipher(public, self._salt, self._public + public)
-            _keep(self._outgoing, public, cipher)
+        self.meet(public)
+        cipher = _cipher(self._outgoing[public])
         counter = struct.pack(">Q", next(self._counter))
         head = self._head + counter
         time = struct.pack(">Q", int(self._clock() * 1000))
@@ -143,13 +141,12 @@ class Sealer:
         salt, counter = head[1 + PUBLIC_SIZE : -8], head[-8:]
         if public == self._public:
             raise BadEncoding("a datagram under our own key", where=reasons.KEY)
-        sessions = self._incoming.get(public)
-        session = None if sessions is None else sessions.get(salt)
+        session = self._session(public, salt)
         fresh = session is None
         if session is None:
-            session = _Session(self._cipher(public, salt, public + self._public))
+            session = _Session(salt, self._key(public, salt, public + self._public))
         try:
-            plain = session.cipher.decrypt(b"\0\0\0\0" + counter, datagram[_HEAD:], head)
+            plain = _cipher(session.key).decrypt(b"\0\0\0\0" + counter, datagram[_HEAD:], head)
         except InvalidTag as error:
             raise BadSignature("a seal that does not open", where=reasons.SEAL) from error
         sent = int.from_bytes(plain[:8], "big") / 1000
@@ -158,19 +155,17 @@ class Sealer:
         if not session.accept(int.from_bytes(counter, "big")):
             raise ProtocolError("a datagram seen before", where=reasons.REPLAY)
         if fresh:
-            self._remember(public, salt, session)
+            held = self._incoming.get(public, ())
+            _keep(self._incoming, public, (*held, session)[-_SALTS_PER_PEER:])
         return public, plain[8:]
 
-    def _remember(self, public: bytes, salt: bytes, session: _Session) -> None:
-        sessions = self._incoming.get(public)
-        if sessions is None:
-            sessions = OrderedDict()
-            _keep(self._incoming, public, sessions)
-        sessions[salt] = session
-        if len(sessions) > _SALTS_PER_PEER:
-            sessions.popitem(last=False)
+    def _session(self, public: bytes, salt: bytes) -> _Session | None:
+        for session in self._incoming.get(public, ()):
+            if session.salt == salt:
+                return session
+        return None
 
-    def _cipher(self, public: bytes, salt: bytes, ends: bytes) -> ChaCha20Poly1305:
+    def _key(self, public: bytes, salt: bytes, ends: bytes) -> bytes:
         agreed = self._agreed.get(public)
         if agreed is None:
             try:
@@ -181,7 +176,13 @@ class Sealer:
                 raise BadEncoding("a key of low order", where=reasons.KEY) from error
             _keep(self._agreed, public, agreed)
         info = b"pockethive/1 seal" + ends
-        return ChaCha20Poly1305(HKDF(SHA256(), 32, salt, info).derive(agreed))
+        return HKDF(SHA256(), 32, salt, info).derive(agreed)
+
+
+@lru_cache(maxsize=_CIPHERS)
+def _cipher(key: bytes) -> ChaCha20Poly1305:
+    """One costs 2.2 KiB and 2 microseconds: kept for what is in use, not for every session."""
+    return ChaCha20Poly1305(key)
 
 
 def _keep(cache: OrderedDict[bytes, _T], key: bytes, value: _T) -> None:

@@ -7,7 +7,6 @@ only real copies; every operation ends within its budget, whatever peers do.
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +60,6 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         super().__init__(settings.k, settings.alpha, identity.node_id, storage)
         self.node = Peer(Contact(identity.public, *settings.listen))
         self._settings, self._identity = settings, identity
-        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
 
     def _create_protocol(self) -> HiveProtocol:
         settings = self._settings
@@ -70,7 +68,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         self.protocol = made
         self.reach = Reach(made, self._identity, settings)
         self.upkeep = Upkeep(self, settings, self.node.contact)
-        self.watching = Watching(self, Clocks(wall=settings.clock, random=self._random))
+        self.watching = Watching(self, Clocks(wall=settings.clock, random=made.random))
         self._repairs, self._hand_over = Repairs(made), HandOver(made)
         made.methods.news = self.watching.news
         herald = Herald(made, made.methods.watchers)
@@ -122,7 +120,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             return 0
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(JOIN_ATTEMPTS),
-            wait=lambda _: self._random.uniform(0.1, 0.5),
+            wait=lambda _: self.protocol.random.uniform(0.1, 0.5),
             retry=tenacity.retry_if_exception_type(NetworkError),
             reraise=True,
         )

@@ -11,8 +11,9 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import umsgpack
 from kademlia.storage import IStorage
@@ -29,13 +30,13 @@ from pockethive.dht.eviction import (
     victims,
 )
 from pockethive.dht.identity import NODE_ID_SIZE, node_id
+from pockethive.dht.merge import best, outranks
 from pockethive.dht.record import Record
 from pockethive.dht.rules import Rules
 from pockethive.dht.salvage import readable_records
 
 log = logging.getLogger(__name__)
 
-BODIES_PER_PLACE = 2
 CLOCK_SLACK = 60.0  # seconds that an author's clock may be ahead of ours
 
 _RECORDS_VERSION = 2
@@ -61,6 +62,7 @@ _LIVE = (
 _LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
 _RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
 _KEYS = "SELECT DISTINCT key FROM records WHERE key BETWEEN ? AND ? AND expires > ?"
+_UNTOUCHED = "SELECT data FROM records WHERE touched <= ? AND expires > ? ORDER BY touched LIMIT ?"
 _TOUCH_NAMED = "UPDATE records SET touched = ? WHERE key = ? AND instr(?, substr(digest, 1, 16))"
 _DROP = "DELETE FROM records WHERE {} RETURNING author, length(data)"
 _NAME = "key, kind, author, slot, digest"
@@ -95,6 +97,8 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         self.arrived: Callable[[Record], None] = _unheard  # told of each record that is new here
         self._fresh: list[Record] = []
         self._usage, self.count, self.bytes = Usage(), 0, 0
+        if path is None:
+            return
         try:
             self._open(path)
         except sqlite3.Error as error:  # damage that only a full reading finds: examine and save
@@ -102,8 +106,14 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
             self._db.close()
             self._open(path)
 
+    @cached_property
+    def _db(self) -> Database:
+        """In memory the first record makes it: most nodes of a large simulation never hold one."""
+        return open_database(None, _RECORDS, _RECORDS_VERSION, synchronous="NORMAL")
+
     def close(self) -> None:
-        self._db.close()
+        if "_db" in vars(self):
+            self._db.close()
 
     def admit(self, record: Record) -> None:
         """Raises ProtocolError unless this node may store the record now."""
@@ -146,34 +156,34 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 
     def live(self, key: bytes, kind: str | None = None) -> tuple[Record, ...]:
         """Unexpired records under a key (of one kind), tombstones among them, best rank first."""
-        rows = self._db.execute(_LIVE, (key, kind, self._clock()))
+        rows = self._rows(_LIVE, (key, kind, self._clock()))
         return tuple(_as_record(data) for (data,) in rows)
 
     def live_bytes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """(digest, encoded record) of the same records: what travels, without decoding it."""
-        return self._db.execute(_LIVE_BYTES, (key, self._clock())).fetchall()
+        return self._rows(_LIVE_BYTES, (key, self._clock()))
 
     def older_than(self, seconds: float, limit: int) -> list[Record]:
         """Live records that nobody stored here for so long, oldest first."""
         now = self._clock()
-        rows = self._db.execute(
-            "SELECT data FROM records WHERE touched <= ? AND expires > ? ORDER BY touched LIMIT ?",
-            (now - seconds, now, limit),
-        )
+        rows = self._rows(_UNTOUCHED, (now - seconds, now, limit))
         return [Record.decode(data) for (data,) in rows]
 
     def keys_between(self, low: bytes, high: bytes) -> list[bytes]:
         """Keys of live records from `low` to `high`, both included."""
-        return [key for (key,) in self._db.execute(_KEYS, (low, high, self._clock()))]
+        return [key for (key,) in self._rows(_KEYS, (low, high, self._clock()))]
 
     def touch_named(self, key: bytes, names: Iterable[bytes]) -> None:
         """Note that records were just offered to their holders; by the heads of their digests."""
-        with self._writing():
-            self._db.execute(_TOUCH_NAMED, (self._clock(), key, b"".join(names)))
+        if self.count:
+            with self._writing():
+                self._db.execute(_TOUCH_NAMED, (self._clock(), key, b"".join(names)))
 
     def sweep(self) -> int:
         """Delete expired records, and tombstones that bury nothing any more; how many."""
         now = self._clock()
+        if not self.count:
+            return 0
         with self._writing():
             return len(self._drop("mine IN (0, 1) AND expires <= ? AND until <= ?", (now, now)))
 
@@ -197,10 +207,12 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         return [(key, self[key]) for key in keys]
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        keys = self._db.execute(
-            "SELECT DISTINCT key FROM records WHERE expires > ?", (self._clock(),)
-        ).fetchall()
-        return iter([(key, self[key]) for (key,) in keys])
+        keys = self.keys_between(bytes(20), b"\xff" * 20)
+        return iter([(key, self[key]) for key in keys])
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
+        """What a query finds; where nothing is stored it need not be asked."""
+        return self._db.execute(query, values).fetchall() if self.count else []
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -236,11 +248,11 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         graves = [Record.decode(data) for _, expires, until, data in rows if until > expires]
         bodies = [Record.decode(data) for _, expires, until, data in rows if until == expires]
         if record.tombstone:
-            losers = [*graves, *bodies] if _outranks(record, graves) else [record]
+            losers = [*graves, *bodies] if outranks(record, graves) else [record]
         elif any(expires < until >= record.expires for _, expires, until, _ in rows):
             return False
         else:
-            kept = _best([*bodies, record])
+            kept = best([*bodies, record])
             losers = [rival for rival in (*bodies, record) if rival not in kept]
         if record in losers:
             return False
@@ -331,7 +343,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         self._usage.count(author, records, size)
         self.count, self.bytes = self._usage.records, self._usage.size
 
-    def _open(self, path: Path | None) -> None:
+    def _open(self, path: Path) -> None:
         """Open and count; measure anew what another device's store measured."""
         self._db = open_database(
             path, _RECORDS, _RECORDS_VERSION, synchronous="NORMAL", save=self._save
@@ -366,30 +378,6 @@ def _unheard(record: Record) -> None:
 def unpack(value: bytes) -> list[Record]:
     """Records behind `RecordStore.get`. Raises BadEncoding."""
     return [Record.decode(data) for data in umsgpack.unpackb(value)]
-
-
-def merge(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Join records of one key in memory, as a store would; best rank first."""
-    places: dict[tuple[str, bytes, bytes], list[Record]] = {}
-    for record in records:
-        places.setdefault(record.place, []).append(record)
-    kept = [record for rivals in places.values() for record in _best(rivals)]
-    return tuple(sorted(kept, key=lambda record: record.rank, reverse=True))
-
-
-def _best(records: list[Record]) -> list[Record]:
-    """A tombstone alone, else per body its longest-lived record, the best ranked bodies."""
-    if any(record.tombstone for record in records):
-        return [max(records, key=lambda record: record.rank)]
-    bodies: dict[bytes, Record] = {}
-    for record in records:
-        if record.body not in bodies or record.rank > bodies[record.body].rank:
-            bodies[record.body] = record
-    return sorted(bodies.values(), key=lambda record: record.rank, reverse=True)[:BODIES_PER_PLACE]
-
-
-def _outranks(record: Record, rivals: Iterable[Record]) -> bool:
-    return all(record.rank > rival.rank for rival in rivals)
 
 
 def _decoded(wires: Iterable[bytes]) -> Iterator[Record]:

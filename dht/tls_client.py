@@ -6,19 +6,15 @@ dripping server is given up.
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
 from pockethive.dht import blob_wire, reasons
 from pockethive.dht.carrier import Kind, Reply
+from pockethive.dht.certificate import certified_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity
 
@@ -87,7 +83,8 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if _peer_key(transport.get_extra_info("ssl_object")) != self._contact.public:
+        channel = transport.get_extra_info("ssl_object")
+        if certified_key(channel.getpeercert(binary_form=True)) != self._contact.public:
             self._end(self._failure("another device than the contact's answers there"))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -219,20 +216,10 @@ async def dial(identity: Identity, contact: Contact) -> Link:
 def _client_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The key is pinned by `_peer_key`: no authority and no name could say more than that.
+    # The key is pinned by `Link`: no authority and no name could say more than that.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 _CLIENT: Final = _client_context()
-
-
-def _peer_key(channel: ssl.SSLObject) -> bytes | None:
-    """The Ed25519 key in the server's certificate; TLS 1.3 has proved that he holds it."""
-    certificate = channel.getpeercert(binary_form=True)
-    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
-        key = x509.load_der_x509_certificate(certificate or b"").public_key()
-        if isinstance(key, Ed25519PublicKey):
-            return key.public_bytes_raw()
-    return None

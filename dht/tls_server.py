@@ -6,7 +6,6 @@ or as one counted drop.
 """
 
 import asyncio
-import datetime
 import logging
 import secrets
 import socket
@@ -16,15 +15,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
 from pockethive.core.errors import PocketHiveError, ProtocolError
 from pockethive.dht import blob_wire, reasons
 from pockethive.dht.carrier import Answer, Reply
+from pockethive.dht.certificate import certificate_pem
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import PUBLIC_SIZE, Identity, verify
+from pockethive.dht.wire import is_address
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +34,6 @@ _STALL: Final = 20.0  # seconds that a peer may take to take an answer
 _BACKLOG: Final = 100
 _SENDING: Final = 2**19  # bytes of an answer that wait in memory while the next one is read
 _REQUESTS: Final = 4096  # bytes of requests read ahead
-_YEARS: Final = datetime.timedelta(days=36500)
 
 
 class BlobServer:
@@ -62,12 +58,13 @@ class BlobServer:
 
     async def open(self, contact: Contact) -> None:
         """Listen at the contact's host and port. Raises OSError when it is taken."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            contact.host, contact.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        self._listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        host, port = contact.address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if not is_address(host):  # else no thread has to ask for it
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            family, host = found[0][0], str(found[0][4][0])
+        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         self._listener.setblocking(False)  # noqa: FBT003 - the socket's own name for it
         self._accepting = asyncio.create_task(self._accept(), name="pockethive-blob-server")
 
@@ -218,24 +215,3 @@ def _context(identity: Identity) -> ssl.SSLContext:
         file.write_bytes(certificate_pem(identity))
         context.load_cert_chain(file)
     return context
-
-
-def certificate_pem(identity: Identity) -> bytes:
-    """The device's key, secret, and a certificate over it that it signed itself."""
-    key = identity.tls_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return key + _certificate(identity).public_bytes(Encoding.PEM)
-
-
-def _certificate(identity: Identity) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pockethive")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # the key counts, not the dates
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(identity.tls_key().public_key())
-        .serial_number(1)
-        .not_valid_before(start)
-        .not_valid_after(start + _YEARS)
-        .sign(identity.tls_key(), None)
-    )

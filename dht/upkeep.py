@@ -7,7 +7,6 @@ they need not do it in this hour. All of it is bounded for each round and each r
 
 import asyncio
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -58,7 +57,7 @@ class Upkeep:
         self._router = server.protocol.router
         self._id: int = self._router.node.long_id
         self._loop = asyncio.get_running_loop()
-        self._random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
+        self._random = server.protocol.random
 
     async def run(self) -> None:
         """Round after round, for ever. The node runs it as a task."""

@@ -16,7 +16,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +86,8 @@ class Bundle:
     @property
     def model_class(self) -> ModelClass:
         """Name, quantization and hash, with the run time that this room uses."""
+        from importlib.metadata import version  # a megabyte; a device without models asks nothing
+
         return ModelClass(
             name=self.card.name,
             quantization=self.card.quantization,

@@ -5,7 +5,6 @@ a local folder in transformers' format. Rule guarded here: weights of a known mo
 if their hash is the one written here.
 """
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +87,8 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _unknown(name: str) -> UnknownModel:
+    import difflib  # every command reads this module, few ever come here
+
     near = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(KNOWN)}"
     return UnknownModel(

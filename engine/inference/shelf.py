@@ -3,10 +3,10 @@
 What the command line calls. Nothing here loads a run time for models.
 """
 
-import difflib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pockethive.core.errors import ModelError, UnknownModel
 from pockethive.inference.bundle import (
@@ -19,8 +19,9 @@ from pockethive.inference.bundle import (
     remove_bundle,
 )
 from pockethive.inference.catalogue import KNOWN, find_source
-from pockethive.inference.quantizer import Job, quantize
-from pockethive.inference.workshop import Tell
+
+if TYPE_CHECKING:
+    from pockethive.inference.workshop import Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +77,15 @@ def get_model(
     quantization: str,
     home: Path,
     *,
-    progress: Tell,
+    progress: "Tell",
     torch_index: str | None = None,
 ) -> Bundle:
     """The bundle of a model, every file hashed; made when it is missing or damaged.
 
     Raises UnknownModel, ModelError.
     """
+    from pockethive.inference.quantizer import Job, quantize  # only finding one needs none of it
+
     job = Job(find_source(name), home, quantization, torch_index)
     if (job.target / CARD).is_file():
         try:
@@ -101,6 +104,8 @@ def remove(name: str, home: Path, quantization: str | None = None) -> int:
         if found == name and quantization in (None, folder.name.rpartition("-")[2])
     ]
     if not chosen:
+        import difflib
+
         near = difflib.get_close_matches(name, sorted(set(folders.values())), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else "see `pockethive models list`"
         raise UnknownModel(f"no bundle of {name!r} here", where=str(home / "models"), cure=hint)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
@@ -49,9 +48,9 @@ class CountedSealer(Sealer):
 
     agreed = 0
 
-    def _cipher(self, public: bytes, salt: bytes, ends: bytes) -> ChaCha20Poly1305:
+    def _key(self, public: bytes, salt: bytes, ends: bytes) -> bytes:
         self.agreed += 1
-        return super()._cipher(public, salt, ends)
+        return super()._key(public, salt, ends)
 
 
 def count_agreements(node: Node) -> CountedSealer:

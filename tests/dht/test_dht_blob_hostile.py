@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import blob_wire, tls_client, tls_server
 from pockethive.dht.carrier import HEAD, REFUSED, Kind, Reply
+from pockethive.dht.certificate import certificate_pem
 from pockethive.dht.chunks import CHUNK, MAX_MANIFEST
 from pockethive.dht.contact import Contact
 from pockethive.dht.testing import hive, somebody
 from pockethive.dht.tls import TlsCarrier
 from pockethive.dht.tls_client import dial
-from pockethive.dht.tls_server import certificate_pem
 
 ANNA, BERT = somebody("anna"), somebody("bert")
 DATA = b"the same bytes everywhere"

@@ -49,6 +49,17 @@ def test_the_table_is_bounded_and_forgets_the_least_recently_used() -> None:
     assert len(buckets._held) == 3
 
 
+def test_a_bucket_that_is_full_again_is_forgotten_when_others_come() -> None:
+    buckets = Buckets(rate=1.0, burst=2.0)
+    for number in range(50):
+        assert buckets.take(number, 2.0, 0.0)
+    assert len(buckets._held) == 50
+    for number in range(60):  # two go for one that comes, while there are such
+        assert buckets.take(f"later {number}", 2.0, 2.0 + number / 100)
+    assert len(buckets._held) == 60
+    assert not buckets.take("later 59", 1.0, 2.6)
+
+
 def refused(gate: Gate, host: str, times: int, *, known: bool = False) -> int:
     count = 0
     for _ in range(times):

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError, StorageError
+from pockethive.dht.merge import merge
 from pockethive.dht.record import MAX_BODY, MAX_RECORD, Record, sign_record
 from pockethive.dht.rules import NOTE, KindLimit, OpenRules
-from pockethive.dht.store import RecordStore, merge, unpack
+from pockethive.dht.store import RecordStore, unpack
 from pockethive.dht.testing import NOW, RULES, key, note, somebody
 
 AUTHORS = [somebody(name) for name in ("anna", "bert", "carl")]

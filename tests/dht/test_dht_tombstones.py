@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pockethive.core.errors import ProtocolError
+from pockethive.dht.merge import merge
 from pockethive.dht.node import Node
 from pockethive.dht.record import Record, sign_tombstone
 from pockethive.dht.rules import KindLimit, OpenRules
 from pockethive.dht.simulation import World
-from pockethive.dht.store import RecordStore, merge
+from pockethive.dht.store import RecordStore
 from pockethive.dht.testing import NOW, RULES, key, note, play, signed, somebody
 
 ANNA, BERT = somebody("anna"), somebody("bert")
