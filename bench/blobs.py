@@ -5,8 +5,10 @@
 One machine, one run, the three ways in turn, every holder a process of its own. The plain way is
 asyncio's TCP with TLS 1.3, Ed25519 certificates pinned on both sides, pieces of 256 KiB, and
 SHA-256 at the receiver (what study/dht.md measured); it keeps nothing, or writes a file ("plain,
-disk"). `Node.fetch` checks and keeps every chunk, on the disk or in memory. Rates are MB (10^6
-bytes) a second.
+disk"), or keeps all pieces ("plain, memory": new memory costs its pages, 0.1 s of processor for
+256 MiB). `Node.fetch` checks and keeps every chunk, on the disk or in memory. Rates are MB (10^6
+bytes) a second; `share_of_like` compares with the plain way that keeps as much, in the same round,
+and `cpu_of_like` the receiver's processor time, which other programs disturb less.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from pockethive.dht.testing import somebody
 
 PIECE = 2**18
 MIB = 2**20
+LIKE = {"disk": "plain, disk", "memory": "plain, memory"}
 
 
 def content(size: int) -> Iterator[bytes]:
@@ -95,8 +98,10 @@ async def serve_plain(identity: Identity, size: int, folder: Path) -> None:
     await asyncio.Event().wait()
 
 
-async def fetch_plain(port: int, size: int, folder: Path, to: Path | None = None) -> None:
-    """Receive and hash the plain stream; with `to`, write it to that file."""
+async def fetch_plain(
+    port: int, size: int, folder: Path, to: Path | None = None, kept: list[bytes] | None = None
+) -> None:
+    """Receive and hash the plain stream; with `to`, write it to that file, or keep it in `kept`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -112,6 +117,8 @@ async def fetch_plain(port: int, size: int, folder: Path, to: Path | None = None
             state.update(piece)
             if file:
                 file.write(piece)
+            if kept is not None:
+                kept.append(piece)
     assert count == size
     writer.close()
     with contextlib.suppress(OSError):
@@ -177,6 +184,7 @@ async def measure(rounds: int, size: int, folder: Path) -> dict[str, list[dict[s
             warm(file, size)
             note(raw, "plain, disk", await timed(fetch_plain(port, size, folder, file)), size)
             file.unlink()
+            note(raw, "plain, memory", await timed(fetch_plain(port, size, folder, None, [])), size)
             for way, count, on_disk in ways:
                 home = folder / f"reader {number} {count}" if on_disk else None
                 if on_disk:
@@ -200,17 +208,22 @@ def note(
 
 
 def report(raw: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """Medians, and each round's rate as a share of the same round's plain rate."""
-    plain = [one["rate"] for one in raw["plain"]]
+    """Medians; each round's figures as shares of the same round's plain ones."""
     summary: dict[str, object] = {}
     for way, ones in raw.items():
-        rates = [one["rate"] for one in ones]
-        shares = [rate / base for rate, base in zip(rates, plain, strict=True)]
+        like = next((base for base in LIKE if way.endswith(base)), "plain")
         summary[way] = {
-            "median_rate": round(statistics.median(rates), 1),
-            "median_share_of_plain": round(statistics.median(shares), 3),
+            "median_rate": round(statistics.median(one["rate"] for one in ones), 1),
+            "median_share_of_plain": _share(ones, raw["plain"], "rate"),
+            "median_share_of_like": _share(ones, raw[LIKE.get(like, like)], "rate"),
+            "median_cpu_of_like": _share(ones, raw[LIKE.get(like, like)], "receiver_cpu_seconds"),
         }
     return summary
+
+
+def _share(ones: list[dict[str, float]], bases: list[dict[str, float]], figure: str) -> float:
+    shares = (one[figure] / base[figure] for one, base in zip(ones, bases, strict=True))
+    return round(statistics.median(shares), 3)
 
 
 def main() -> None:

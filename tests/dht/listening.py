@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
 from pockethive.dht.protocol import HiveProtocol
