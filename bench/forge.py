@@ -82,7 +82,8 @@ class Forge:
 
     def request(self) -> bytes:
         rng = self.rng
-        methods = ["ping", "find_node", "find_value", "fetch", "store", "ask", "dial", "dial_for"]
+        methods = ["ping", "find_node", "find_value", "fetch", "store", "deposit", "ask"]
+        methods += ["dial", "dial_for"]
         arguments = [self.value(0) for _ in range(rng.randrange(4))]
         if rng.random() < 0.4:
             arguments = rng.choice(

@@ -63,6 +63,19 @@ class _Candidate:
         return self.lost >= _MISLEADING and self.lost > 2 * self.heard
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A question for those who will be among the k nearest, in place of the searching one.
+
+    They are those at most `sure` from the target, and once nobody nearer comes up the rest of the k
+    as far as `likely`. Some may turn out not to be among them after all.
+    """
+
+    question: Question
+    sure: int
+    likely: int
+
+
 class Lookup:
     """One search for a 20-byte target. Runs once, on the node's loop.
 
@@ -71,7 +84,7 @@ class Lookup:
     nobody would learn who is dead; without it they are cancelled.
     """
 
-    def __init__(  # noqa: PLR0913 - two of them are for paths and servers only
+    def __init__(  # noqa: PLR0913 - three of them are for paths and servers only
         self,
         target: bytes,
         own: bytes,
@@ -80,7 +93,9 @@ class Lookup:
         alpha: int,
         taken: set[bytes] | None = None,
         late: Callable[[Sequence["asyncio.Task[None]"]], None] | None = None,
+        closing: Closing | None = None,
     ) -> None:
+        self._closing = closing
         self._target = int.from_bytes(target, "big")
         self._k, self._alpha, self._taken, self._late = k, alpha, taken, late
         self._known: dict[bytes, _Candidate | None] = {own: None}  # others will name this node too
@@ -150,7 +165,7 @@ class Lookup:
             self._wary = True
         spare = late * (_SPARE if self._wary else _SPARE // 2)
         parallel = spare + (self._k if self._settled else self._alpha)
-        for candidate in self._nearest(self._k + spare):
+        for place, candidate in enumerate(self._nearest(self._k + spare)):
             if len(self._out) >= parallel or len(self._probes) >= self._k * QUESTIONS_PER_K:
                 return
             if candidate.asked is None:
@@ -158,8 +173,18 @@ class Lookup:
                 if self._taken is not None:
                     self._taken.add(candidate.contact.public)
                 self._out.append(candidate)
-                probe = self._probe(candidate, question)
+                closes = self._closes(candidate, place - late)
+                probe = self._probe(candidate, closes or question)
                 self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
+
+    def _closes(self, one: _Candidate, place: int) -> Question | None:
+        """The closing question, for whom it is meant: `place` counts those who are not late."""
+        closing = self._closing
+        if closing is None:
+            return None
+        last = self._settled and place < self._k
+        within = closing.likely if last else closing.sure
+        return closing.question if one.distance <= within else None
 
     async def _probe(self, candidate: _Candidate, question: Question) -> None:
         contacts: list[Contact] | None = None

@@ -13,6 +13,7 @@ from pockethive.core.errors import BadEncoding, ProtocolError
 from pockethive.dht import reasons, wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.leases import Watchers
+from pockethive.dht.reasons import Counts
 from pockethive.dht.record import KEY_SIZE, MAX_RECORD, Record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.store import RecordStore
@@ -26,8 +27,8 @@ _FETCH_BYTES: Final = 6000  # of records in one answer to `fetch`: six datagrams
 class Methods:
     """Answers from a routing table and a record store. Belongs to the loop's thread."""
 
-    def __init__(self, router: XorRoutingTable, storage: RecordStore) -> None:
-        self._router, self._storage = router, storage
+    def __init__(self, router: XorRoutingTable, storage: RecordStore, counters: Counts) -> None:
+        self._router, self._storage, self._counters = router, storage, counters
         self.watchers = Watchers()
         self.news: Callable[[Contact, bytes, bytes], int] = _not_watching
 
@@ -47,6 +48,9 @@ class Methods:
             case "store", [data]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 return int(self._storage.add(record))
+            case "deposit", [data]:
+                record = Record.decode(wire.need(data, limit=MAX_RECORD))
+                return self._deposit(asker, record)
             case "watch", [key, int(seconds)]:
                 return self._watch(asker, wire.need(key, KEY_SIZE), seconds)
             case "news", [key, digests]:
@@ -73,6 +77,15 @@ class Methods:
         """The same, from one who keeps these records: this node need not offer them this hour."""
         self._storage.touch_named(key, names)
         return self._find_value(asker, key, frozenset(names))
+
+    def _deposit(self, asker: Contact, record: Record) -> list[object]:
+        """Whether the record is held now, and contacts nearer to its key: who refuses knows too."""
+        try:
+            held = self._storage.add(record)
+        except ProtocolError as error:
+            self._counters.note(error)
+            held = False
+        return [int(held), self._find_node(asker, record.key)]
 
     def _watch(self, asker: Contact, key: bytes, seconds: int) -> bytes:
         """Grant or end a lease on news; digests of all records held, as far as they are named."""

@@ -44,7 +44,7 @@ _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
 _IDEMPOTENT: Final = {"ping", "find_node", "find_value", "offer", "fetch", "watch", "news"}
 # What makes a node a part of the DHT
-_SHARES: Final = {"find_node", "find_value", "offer", "store", "watch"}
+_SHARES: Final = {"find_node", "find_value", "offer", "store", "deposit", "watch"}
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
@@ -71,7 +71,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self._gate = Gate(settings.limits)
         self._running: set[asyncio.Task[None]] = set()
         self._answers = Answers()
-        self._methods = Methods(self.router, storage)
+        self._methods = Methods(self.router, storage, self.counters)
 
     def __getattr__(self, name: str) -> NoReturn:
         """Switch off rpcudp's remote calls by attribute: a typing error is an error."""

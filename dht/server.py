@@ -16,13 +16,14 @@ from kademlia.node import Node as KademliaNode
 
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import wire
-from pockethive.dht.collect import Collector, store_all, stored
+from pockethive.dht.collect import Collector, store_all
 from pockethive.dht.contact import Contact
+from pockethive.dht.deposit import Deposit
 from pockethive.dht.disjoint import PATHS, together, walk_apart
 from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.handover import KEY_BITS, HandOver
 from pockethive.dht.identity import Identity, node_id
-from pockethive.dht.lookup import PATIENCE, Found, Lookup, Question
+from pockethive.dht.lookup import PATIENCE, Closing, Found, Lookup, Question
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
@@ -145,11 +146,14 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     async def locate(self, target: bytes, *, careful: bool = False) -> Found:
         """The k nodes nearest to a 20-byte target that live, this one not among them."""
 
+        return await self._lookup(target, self._searching(target), careful=careful)
+
+    def _searching(self, target: bytes) -> Question:
         async def question(contact: Contact) -> list[Contact]:
             answer = await self.protocol.call(contact, "find_node", target)
             return self.protocol.contacts(answer, contact)
 
-        return await self._lookup(target, question, careful=careful)
+        return question
 
     def known(self, public: bytes) -> Contact | None:
         """Where a device is, if it is in the routing table."""
@@ -199,21 +203,16 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         """
         if not self.storage.add(record):
             return 0
-        copies, data = 1, record.encode()
-
-        async def store(contact: Contact) -> None:
-            nonlocal copies
-            with contextlib.suppress(NetworkError):
-                held = await stored(self.protocol, contact, data)
-                copies += held  # not in one line: others count while this one waits
-
+        deposit = Deposit(self.protocol, record)
+        closing = deposit.closing(_radius(self.protocol.router, self.node, self.ksize))
         with contextlib.suppress(TimeoutError):  # what is stored by then is what there is
             async with asyncio.timeout(self._settings.budget):
-                found = await self.locate(record.key)
+                search = self._searching(record.key)
+                found = await self._lookup(record.key, search, closing=closing)
                 for contact in found.late:  # it may live and be the nearest
                     self._offer_late(contact, record)
-                await asyncio.gather(*(store(contact) for contact in found.contacts))
-        return copies
+                await deposit.complete(found.contacts)
+        return 1 + deposit.copies
 
     def _offer_late(self, contact: Contact, record: Record) -> None:
         async def store() -> None:
@@ -249,7 +248,14 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         self.watching.close()
         return self.protocol.stop()
 
-    async def _lookup(self, target: bytes, question: Question, *, careful: bool = False) -> Found:
+    async def _lookup(
+        self,
+        target: bytes,
+        question: Question,
+        *,
+        careful: bool = False,
+        closing: Closing | None = None,
+    ) -> Found:
         paths = PATHS if careful else 1
         # More than k: those behind are asked only when those before them are dead.
         near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize * PATHS)
@@ -264,6 +270,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
                 alpha=self.alpha,
                 taken=taken,
                 late=self._let_finish,
+                closing=closing,
             )
             for _ in range(paths)
         ]

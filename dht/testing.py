@@ -197,17 +197,19 @@ class Liar(Methods):
 
     def __init__(self, node: Node, how: str) -> None:
         protocol = node._protocol  # noqa: SLF001 - it takes the place of what answers there
-        super().__init__(protocol.router, protocol.storage)
+        super().__init__(protocol.router, protocol.storage, protocol.counters)
         self._how = how
         protocol._methods = self  # noqa: SLF001
 
     def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
         if method == "store":
             return 1
-        if method not in {"find_node", "find_value", "offer"}:
+        if method not in {"find_node", "find_value", "offer", "deposit"}:
             return super().answer(asker, method, arguments)
         if self._how == "silent":
             raise RuntimeError("says nothing")
+        if method == "deposit":
+            return [1, self.answer(asker, "find_node", [Record.decode(arguments[0]).key])]
         target = arguments[0]
         if self._how == "poison":
             contacts: object = super().answer(asker, "find_node", [target])

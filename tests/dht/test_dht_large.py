@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, Methods
+from pockethive.dht.reasons import Counts
 from pockethive.dht.record import MAX_BODY, MAX_RECORD, MAX_SLOT, Record, sign_record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.rules import KindLimit, OpenRules
@@ -39,7 +40,7 @@ def methods(kept: RecordStore, neighbours: int = 0) -> Methods:
     router = XorRoutingTable(None, 8, Peer(Contact(somebody("own").public, "::1", 1)), lambda: 0.0)
     for number in range(neighbours):
         router.add_contact(Peer(Contact(somebody(f"peer {number}").public, "2001:db8::1", 1)))
-    return Methods(router, kept)
+    return Methods(router, kept, Counts())
 
 
 def travelled(value: object) -> object:

@@ -255,7 +255,8 @@ def test_a_holder_that_claims_what_it_does_not_give_is_asked_no_more() -> None:
         for record in records:
             await nodes[0].put(record)
         for node in nodes[8:]:
-            node._protocol._methods = Hoarder(node._protocol.router, node._running.storage)
+            protocol = node._protocol
+            protocol._methods = Hoarder(protocol.router, protocol.storage, protocol.counters)
         before = world.net.sent
         found = await nodes[1].get(key("busy"))
         assert sorted(r.digest for r in found) == sorted(r.digest for r in records)

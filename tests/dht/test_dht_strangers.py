@@ -74,6 +74,7 @@ def test_an_unproved_address_gets_no_more_than_it_sent_and_enters_no_table() -> 
             ("find_value", key("place")),
             ("fetch", key("place"), bytes(16)),
             ("store", note(victim.identity).encode()),
+            ("deposit", note(victim.identity).encode()),
             ("ask", "big", b""),
             ("ask", "small", bytes(100)),
             ("ask", "none", b""),
@@ -204,6 +205,8 @@ def test_malformed_requests_of_an_authenticated_peer_cost_one_counted_drop_each(
             ("find_node",),
             ("fetch", bytes(20), 3),
             ("store", b"no record"),
+            ("deposit", b"no record"),
+            ("deposit",),
             ("no such method",),
             ("ask", "unknown", b""),
             ("__init__",),
@@ -241,7 +244,9 @@ def test_a_fifth_of_the_nodes_lying_slows_reads_and_does_not_spoil_them() -> Non
             await nodes[0].put(record)
         for liar in nodes[24:]:
             protocol = liar._protocol
-            protocol._methods = LyingMethods(protocol.router, liar._running.storage)
+            protocol._methods = LyingMethods(
+                protocol.router, liar._running.storage, protocol.counters
+            )
         for number, record in enumerate(records):
             reader = nodes[1 + number]
             assert await reader.get(record.key) == (record,)

@@ -97,6 +97,9 @@ class Refusing(Methods):
     def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
         if method == "store":
             raise ProtocolError("not here")
+        if method == "deposit":
+            wanted = Record.decode(arguments[0]).key
+            return [0, super().answer(asker, "find_node", [wanted])]
         return super().answer(asker, method, arguments)
 
 
@@ -104,7 +107,8 @@ def test_a_holder_that_does_not_want_a_record_is_not_pestered_with_it() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         record = signed(world, nodes[0], "place", b"body", life=5000)
         strict = closest(nodes[1:], record.key)[0]
-        strict._protocol._methods = Refusing(strict._protocol.router, strict._running.storage)
+        protocol = strict._protocol
+        protocol._methods = Refusing(protocol.router, protocol.storage, protocol.counters)
         await nodes[0].put(record)
         made = calls(nodes)
         for _ in range(50):
