@@ -59,7 +59,7 @@ class Methods:
 
     def _find_node(self, asker: Contact, target: bytes) -> bytes:
         near = self._router.find_neighbors(KademliaNode(target), exclude=Peer(asker))
-        return wire.pack_contacts([peer.contact for peer in near])
+        return b"".join([peer.packed for peer in near])
 
     def _find_value(self, asker: Contact, key: bytes, known: Container[bytes] = ()) -> list[object]:
         """Contacts, digests of all records held, and those that fit and are not known already."""

@@ -7,10 +7,12 @@ S/Kademlia's successors do); private networks are one subnet by nature and are n
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 from kademlia.node import Node as KademliaNode
 from kademlia.routing import KBucket, RoutingTable
 
+from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
 from pockethive.dht.limits import is_public, subnet
@@ -34,6 +36,11 @@ class Peer(KademliaNode):  # type: ignore[misc]  # kademlia ships no types
     @property
     def public(self) -> bytes:
         return self.contact.public
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The contact as it travels."""
+        return wire.pack_contact(self.contact)
 
 
 class Bucket(KBucket):  # type: ignore[misc]  # kademlia ships no types
@@ -139,16 +146,11 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         wanted, target = k or self.ksize, node.long_id
         found: list[Peer] = []
         for bucket in sorted(self.buckets, key=lambda bucket: _distance(bucket, target)):
-            found += sorted(
-                (
-                    peer
-                    for peer in bucket.nodes.values()
-                    if exclude is None or peer.id != exclude.id
-                ),
-                key=lambda peer: peer.long_id ^ target,
-            )
-            if len(found) >= wanted:
+            found += sorted(bucket.nodes.values(), key=lambda peer: peer.long_id ^ target)
+            if len(found) > wanted:
                 break
+        if exclude is not None:
+            found = [peer for peer in found[: wanted + 1] if peer.id != exclude.id]
         return found[:wanted]
 
     def _spread(self, node: Peer, bucket: Bucket) -> bool:

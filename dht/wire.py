@@ -12,6 +12,7 @@ Guards: everything read here is bounded and checked before use.
 import socket
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import umsgpack
@@ -41,6 +42,7 @@ MAX_BUNDLE: Final = (MAX_PLAIN - 1) // (_SIZE.size + HEAD.size)
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _LINK_LOCAL: Final = {bytes((0xFE, low)) for low in range(0x80, 0xC0)}  # fe80::/10
+_NEIGHBOURS: Final = 2048  # contacts that were read last; less than a megabyte
 _FAMILIES: Final = {4: (socket.AF_INET, 4), 6: (socket.AF_INET6, 16)}
 
 
@@ -133,12 +135,14 @@ def need_list(value: object, limit: int) -> list[Any]:
 
 def pack_contacts(contacts: Sequence[Contact]) -> bytes:
     """Contacts one after another: key 32, family 4 or 6, address, port 2."""
-    parts: list[bytes] = []
-    for contact in contacts:
-        family = 6 if ":" in contact.host else 4
-        host = socket.inet_pton(_FAMILIES[family][0], contact.host.partition("%")[0])
-        parts += (contact.public, bytes((family,)), host, contact.port.to_bytes(2, "big"))
-    return b"".join(parts)
+    return b"".join(map(pack_contact, contacts))
+
+
+def pack_contact(contact: Contact) -> bytes:
+    """One of them."""
+    family = 6 if ":" in contact.host else 4
+    host = socket.inet_pton(_FAMILIES[family][0], contact.host.partition("%")[0])
+    return b"".join((contact.public, bytes((family,)), host, contact.port.to_bytes(2, "big")))
 
 
 def unpack_contacts(data: object, limit: int, scope: str = "") -> list[Contact]:
@@ -153,17 +157,25 @@ def unpack_contacts(data: object, limit: int, scope: str = "") -> list[Contact]:
         family = raw[at + 32] if at + 32 < len(raw) else 0
         if family not in _FAMILIES or len(contacts) == limit:
             raise BadEncoding("damaged or too many contacts", where=reasons.CONTACTS)
-        kind, size = _FAMILIES[family]
-        host, end = raw[at + 33 : at + 33 + size], at + 33 + size + 2
+        end = at + 35 + _FAMILIES[family][1]
         if end > len(raw):
             raise BadEncoding("a cut contact", where=reasons.CONTACTS)
-        port = int.from_bytes(raw[end - 2 : end], "big")
-        local = host[:2] in _LINK_LOCAL and size == 16
-        if port and reachable(host) and (scope or not local):
-            text = socket.inet_ntop(kind, host) + (f"%{scope}" if local else "")
-            contacts.append(Contact(raw[at : at + 32], text, port))
+        contact = _contact(raw[at:end], scope)
+        if contact is not None:
+            contacts.append(contact)
         at = end
     return contacts
+
+
+@lru_cache(maxsize=_NEIGHBOURS)
+def _contact(raw: bytes, scope: str) -> Contact | None:
+    """A whole contact; None when nobody can send there. Neighbours name the same ones all day."""
+    kind, size = _FAMILIES[raw[32]]
+    host, port = raw[33:-2], int.from_bytes(raw[-2:], "big")
+    local = host[:2] in _LINK_LOCAL and size == 16
+    if not port or not reachable(host) or (local and not scope):
+        return None
+    return Contact(raw[:32], socket.inet_ntop(kind, host) + (f"%{scope}" if local else ""), port)
 
 
 def is_address(host: str) -> bool:
