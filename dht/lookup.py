@@ -9,7 +9,7 @@ import asyncio
 from bisect import insort
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from pockethive.core.errors import NetworkError, ProtocolError
@@ -100,7 +100,7 @@ class Lookup:
         self._k, self._alpha, self._taken, self._late = k, alpha, taken, late
         self._known: dict[bytes, _Candidate | None] = {own: None}  # others will name this node too
         self._order: list[_Candidate] = []  # nearest first
-        self._news: asyncio.Queue[tuple[_Candidate, list[Contact] | None]] = asyncio.Queue()
+        self._news: asyncio.Queue[tuple[_Candidate, list[Contact] | None] | None] = asyncio.Queue()
         self._probes: list[asyncio.Task[None]] = []
         self._out: list[_Candidate] = []
         self._settled = self._wary = False  # wary: somebody was gone
@@ -110,6 +110,7 @@ class Lookup:
         """Search from the contacts known now for at most `budget` seconds."""
         loop = asyncio.get_running_loop()
         deadline, complete = loop.time() + budget, False
+        look = self._look(deadline)  # one timer for many answers
         for contact in start:
             self._offer(contact, None)
         try:
@@ -120,20 +121,26 @@ class Lookup:
                 self._ask(question, now)
                 if not self._out:
                     break
-                try:
-                    async with asyncio.timeout(min(_PAUSE, deadline - now)):
-                        candidate, contacts = await self._news.get()
-                except TimeoutError:
-                    continue
-                self._take(candidate, contacts, loop.time())
+                news = await self._news.get()
+                if news is None:
+                    look = self._look(deadline)
+                else:
+                    self._take(*news, loop.time())
         finally:
+            look.cancel()
             await self._end_probes(complete)
         return self._found(complete)
 
+    def _look(self, deadline: float) -> asyncio.TimerHandle:
+        """Wake `run` after a pause, at the deadline if that comes first."""
+        loop = asyncio.get_running_loop()
+        return loop.call_at(min(loop.time() + _PAUSE, deadline), self._news.put_nowait, None)
+
     def _waits(self, one: _Candidate, now: float, times: float) -> bool:
         """Whether a candidate that was asked may still answer in reasonable time."""
-        longest = max(PATIENCE, times * self._taken_time / max(1, self._answers))
-        return one.asked is None or one.answered or now - one.asked < longest
+        if one.asked is None or one.answered:
+            return True
+        return now - one.asked < max(PATIENCE, times * self._taken_time / max(1, self._answers))
 
     def _complete(self, now: float) -> bool:
         """The k nearest have answered, or k others while those that are gone were nearer."""
@@ -160,8 +167,9 @@ class Lookup:
 
     def _ask(self, question: Question, now: float) -> None:
         # A late node is probably dead: meanwhile the next one after the k is asked.
-        late = sum(not self._waits(candidate, now, _LATE) for candidate in self._out)
-        if not all(self._waits(candidate, now, _GONE) for candidate in self._out):
+        # Who was asked first is late first.
+        late = sum(1 for _ in takewhile(lambda one: not self._waits(one, now, _LATE), self._out))
+        if self._out and not self._waits(self._out[0], now, _GONE):
             self._wary = True
         spare = late * (_SPARE if self._wary else _SPARE // 2)
         parallel = spare + (self._k if self._settled else self._alpha)

@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
-_IDEMPOTENT: Final = {"ping", "find_node", "find_value", "offer", "fetch", "watch", "news"}
+_READING: Final = {"ping", "find_node", "find_value", "fetch", "watch", "news"}
+_IDEMPOTENT: Final = _READING | {"offer", "deposit"}  # joins: twice is once
 # What makes a node a part of the DHT
 _SHARES: Final = {"find_node", "find_value", "offer", "store", "deposit", "watch"}
 

@@ -77,10 +77,13 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         self.buckets = [Bucket(0, 2**160 - 1, self.ksize)]
 
     def get_bucket_for(self, node: KademliaNode) -> int:
+        return self._place_of(node.long_id)
+
+    def _place_of(self, number: int) -> int:
         low, high = 0, len(self.buckets) - 1
         while low < high:
             middle = (low + high) // 2
-            if node.long_id <= self.buckets[middle].range[1]:
+            if number <= self.buckets[middle].range[1]:
                 high = middle
             else:
                 low = middle + 1
@@ -104,7 +107,8 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
 
     def known(self, identifier: bytes) -> Peer | None:
         """The contact with this node id, if it is in a bucket."""
-        found = self.buckets[self.get_bucket_for(KademliaNode(identifier))].nodes.get(identifier)
+        number = int.from_bytes(identifier, "big")
+        found = self.buckets[self._place_of(number)].nodes.get(identifier)
         return found if isinstance(found, Peer) else None
 
     def remove(self, public: bytes) -> None:

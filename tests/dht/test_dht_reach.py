@@ -72,7 +72,7 @@ def test_a_node_behind_a_nat_becomes_a_client_that_stands_in_no_table(loss: floa
             node.serve("echo", lambda peer, body: body)  # the way back stands open for a while
             assert await nodes[0].request(node.identity.public, "echo", b"back") == b"back"
 
-    play(story, 12, link=Link(loss=loss))
+    play(story, 12, seed=3, link=Link(loss=loss))
 
 
 def test_a_client_by_its_settings_is_asked_for_nothing_that_a_share_of_the_dht_is() -> None:
