@@ -61,6 +61,7 @@ _LIVE = (
 )
 _LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
 _RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
+_BESIDE = "SELECT 1 FROM records WHERE key = ? AND kind = ? LIMIT ?"
 _KEYS = "SELECT DISTINCT key FROM records WHERE key BETWEEN ? AND ? AND expires > ?"
 _UNTOUCHED = "SELECT data FROM records WHERE touched <= ? AND expires > ? ORDER BY touched LIMIT ?"
 _TOUCH_NAMED = "UPDATE records SET touched = ? WHERE key = ? AND instr(?, substr(digest, 1, 16))"
@@ -68,6 +69,11 @@ _DROP = "DELETE FROM records WHERE {} RETURNING author, length(data)"
 _NAME = "key, kind, author, slot, digest"
 _CANDIDATES = f"SELECT {_NAME}, expires, distance, length(data), mine FROM records"
 _Query = tuple[str, tuple[object, ...]]
+_SORTS: list[_Query] = [
+    (f"WHERE mine = 0 ORDER BY distance DESC, expires, {_NAME}", ()),
+    (f"WHERE mine = 0 ORDER BY expires, {_NAME}", ()),
+    (f"WHERE mine = 1 ORDER BY expires, {_NAME}", ()),
+]
 _HEADS = 64  # candidates of each sort that one round of trimming looks at
 
 
@@ -239,7 +245,9 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
 
     def _join(self, record: Record) -> bool:
         now, name = self._clock(), (record.key, *record.place)
-        rows = self._db.execute(_RIVALS, name).fetchall()
+        few = min((limit := self._rules.limit(record.kind)).max_own, limit.max_slots)
+        beside = self._db.execute(_BESIDE, (record.key, record.kind, few + 1)).fetchall()
+        rows = self._db.execute(_RIVALS, name).fetchall() if beside else []
         if any(held == record.digest and expires > now for held, expires, _, _ in rows):
             self._touch(record)
             return True
@@ -259,7 +267,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         for loser in losers:
             self._drop(f"{_PLACE} AND digest = ?", (*name, loser.digest))
         self._insert(record, now)
-        return self._bound_places(record, now)
+        return len(beside) < few or self._bound_places(record, now)
 
     def _insert(self, record: Record, touched: float) -> None:
         data, until = record.encode(), record.expires
@@ -296,19 +304,13 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         """Hold the quota, and the shares of these authors; digests of what went."""
         gone: set[bytes] = set()
         for author in authors:
-            query = (f"WHERE author = ? ORDER BY expires, {_NAME}", (author,))
             while max(excess := self._quota.excess_of(author, self._usage)) > 0:
+                query = (f"WHERE author = ? ORDER BY expires, {_NAME}", (author,))
                 if author == self._own or not (went := self._evict([query], excess)):
                     break
                 gone |= went
-        queries: list[_Query] = [
-            (f"WHERE mine = 0 ORDER BY distance DESC, expires, {_NAME}", ()),
-            (f"WHERE mine = 0 ORDER BY expires, {_NAME}", ()),
-            (f"WHERE mine = 1 ORDER BY expires, {_NAME}", ()),
-        ]
         while max(excess := self._quota.excess(self._usage)) > 0:
-            went = self._evict(queries, excess)
-            if not went:
+            if not (went := self._evict(_SORTS, excess)):
                 break
             gone |= went
         return gone
