@@ -22,17 +22,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.churn import DAY, churn
 from bench.machine import machine
-from pockethive.core.errors import NetworkError
 from pockethive.dht.node import Node
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import World
-from pockethive.dht.testing import LIES, RULES, Liar, nearest, play, signed
+from pockethive.dht.testing import LIES, Liar, nearest, play, signed
 
 Figures = dict[str, Any]
 
-MEAN_LIFE = 1200.0  # seconds
-DAY = 86400.0
 BRISK = NodeSettings(upkeep=60, republish=600)
 K = BRISK.k
 SMALL = 10  # with so few records, churn ends after two hours
@@ -209,84 +207,9 @@ async def lying(world: World, nodes: list[Node], size: Size) -> Figures:
     return figures
 
 
-async def churn(world: World, nodes: list[Node], size: Size) -> Figures:
-    """Every record that some living node holds at a repair survives it; 99 % of reads find it."""
-    town = Town(world, nodes)
-    records = []
-    for number in range(size.count):
-        writer = town.rng.choice(town.living)
-        records.append(signed(world, writer, f"place {number}", b"%d" % number, 2 * DAY))
-        await writer.put(records[-1])
-    day = DAY if size.count > SMALL else DAY / 12
-    end = world.clock() + day
-    reads = hidden = 0
-    lost: set[bytes] = set()
-    fewest = K
-    dying = asyncio.ensure_future(town.live(end))
-    while world.clock() < end:
-        await asyncio.sleep(300)
-        for record in records:
-            held = sum(node._running.storage.live(record.key) != () for node in town.living)  # noqa: SLF001
-            if not held:
-                lost.add(record.key)
-            else:
-                fewest = min(fewest, held)
-        for record in town.rng.sample(records, min(10, len(records))):
-            if record.key not in lost:
-                reads += 1
-                reader = town.rng.choice(town.living)
-                hidden += record not in await reader.get(record.key) and reader._server is not None  # noqa: SLF001
-    await dying
-    await town.end()
-    chance = (1 - 2.718281828459045 ** (-BRISK.republish / MEAN_LIFE)) ** K
-    return {
-        "deaths": town.deaths,
-        "lost": len(lost),
-        "model_lost_without_hand_over": round(chance * day / BRISK.republish * size.count, 2),
-        "fewest_holders_seen": fewest,
-        "reads": reads,
-        "held_but_not_found": hidden,
-        "kept": not lost and hidden <= 0.01 * reads,
-    }
-
-
-class Town:
-    """Nodes that die and are replaced. Each has a time of its own to live."""
-
-    def __init__(self, world: World, nodes: list[Node]) -> None:
-        self.living = list(nodes)
-        self.rng = random.Random(world.seed)
-        self.deaths = 0
-        self._world, self._first = world, nodes
-
-    async def live(self, end: float) -> None:
-        """Until unix second `end`: the next to die is drawn, dies, and a new one joins."""
-        while True:
-            await asyncio.sleep(self.rng.expovariate(len(self.living) / MEAN_LIFE))
-            if self._world.clock() >= end:
-                return
-            victim = self.living.pop(self.rng.randrange(len(self.living)))
-            await victim.stop()
-            self.deaths += 1
-            node = self._world.node(RULES, BRISK)
-            await node.start()
-            await self._join(node)
-            self.living.append(node)
-
-    async def _join(self, node: Node) -> None:
-        """Through some living nodes; one of them may have died a moment ago."""
-        while True:
-            try:
-                await node.join(other.contact for other in self.rng.sample(self.living, 3))
-            except NetworkError:
-                continue
-            return
-
-    async def end(self) -> None:
-        """Stop those who came later; who was there first is stopped by `play`."""
-        for node in self.living:
-            if node not in self._first:
-                await node.stop()
+async def churning(world: World, nodes: list[Node], size: Size) -> Figures:
+    """Every record that repair saw at a living holder survives, and every read finds it."""
+    return await churn(world, nodes, size.count, DAY if size.count > SMALL else DAY / 12)
 
 
 Scenario = Callable[[World, list[Node], Size], Awaitable[Figures]]
@@ -295,7 +218,7 @@ SCENARIOS: dict[str, tuple[Scenario, Size, NodeSettings]] = {
     "stale": (stale, Size(nodes=60, count=30), NodeSettings()),
     "expired": (expired, Size(nodes=60, count=60), NodeSettings()),
     "lying": (lying, Size(nodes=200, count=1000), NodeSettings()),
-    "churn": (churn, Size(nodes=64, count=100), BRISK),
+    "churn": (churning, Size(nodes=64, count=100), BRISK),
 }
 
 

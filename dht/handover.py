@@ -16,7 +16,8 @@ from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.collect import Collector, store_all
 from pockethive.dht.contact import Contact
 from pockethive.dht.protocol import HiveProtocol
-from pockethive.dht.routing import Peer
+from pockethive.dht.routing import Peer, XorRoutingTable
+from pockethive.dht.store import RecordStore
 
 KEY_BITS: Final = 160
 _GATHERED: Final = 1.0  # seconds in which newcomers are handled together
@@ -83,7 +84,7 @@ class HandOver:
     ) -> None:
         for public, peer in newcomers.items():
             left = _MOST_TO_ONE - sum(n for (whom, _), n in given.items() if whom == public)
-            for key in self._keys_of(peer):
+            for key in keys_shared(self._router, self._storage, peer):
                 if (public, key) in given or left <= 0:
                     continue
                 nearer = self._nearer(key)
@@ -95,13 +96,6 @@ class HandOver:
                     sent = await self._hand(peer.contact, key)
                     given[public, key] = sent
                     left -= sent
-
-    def _keys_of(self, peer: Peer) -> list[bytes]:
-        """Keys held here for which a contact is among the k nearest, as far as this node knows."""
-        others = [other.long_id for other in self._router.peers() if other is not peer]
-        low, high, near = neighbourhood(peer.long_id, [self._id, *others], self._router.ksize)
-        first, last = (end.to_bytes(KEY_BITS // 8, "big") for end in (low, high))
-        return [key for key in self._storage.keys_between(first, last) if near(key)]
 
     def _nearer(self, key: bytes) -> dict[bytes, Peer]:
         """Who is nearer to a key than this node."""
@@ -137,6 +131,14 @@ class HandOver:
             return _MOST_TO_ONE  # it is gone again
         lacking = collector.lacking([contact]).get(contact, ())
         return await store_all(self._protocol, contact, lacking)
+
+
+def keys_shared(router: XorRoutingTable, storage: RecordStore, peer: Peer) -> list[bytes]:
+    """Keys held here for which a contact is, or was, among the k nearest, as far as is known."""
+    others = [other.long_id for other in router.peers() if other.id != peer.id]
+    low, high, near = neighbourhood(peer.long_id, [router.node.long_id, *others], router.ksize)
+    first, last = (end.to_bytes(KEY_BITS // 8, "big") for end in (low, high))
+    return [key for key in storage.keys_between(first, last) if near(key)]
 
 
 def neighbourhood(

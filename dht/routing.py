@@ -32,6 +32,7 @@ class Peer(KademliaNode):  # type: ignore[misc]  # kademlia ships no types
         super().__init__(node_id(contact.public), contact.host, contact.port)
         self.contact = contact
         self.silences = 0
+        self.since = self.heard = 0.0  # loop's clock: first known here, last heard from
 
     @property
     def public(self) -> bytes:
@@ -71,6 +72,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
     ) -> None:
         self._clock = clock
         self.entered: Callable[[Peer], None] = _unheard  # told of contacts that are new in a bucket
+        self.left: Callable[[Peer], None] = _unheard  # told of contacts that were silent and went
         super().__init__(protocol, ksize, node)
 
     def flush(self) -> None:
@@ -95,13 +97,15 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
             return
         bucket = self.buckets[self.get_bucket_for(node)]
         held = bucket.nodes.get(node.id)
+        node.heard = self._clock()
+        node.since = node.heard if held is None else held.since
         if (held is None or held.ip != node.ip) and not self._spread(node, bucket):
             return
         while not bucket.add_node(node) and bucket.has_in_range(self.node):
             bucket.replacement_nodes.pop(node.id, None)
             self.split_bucket(self.get_bucket_for(node))
             bucket = self.buckets[self.get_bucket_for(node)]
-        bucket.last_updated = self._clock()
+        bucket.last_updated = node.heard
         if held is None and node.id in bucket.nodes:
             self.entered(node)
 
@@ -136,6 +140,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         held.silences += 1
         if held.silences >= SILENCES:
             self.remove_contact(held)
+            self.left(held)
             return True
         return False
 
@@ -172,6 +177,18 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         peers = (*bucket.nodes.values(), *bucket.replacement_nodes.values())
         return sum(subnet(peer.ip) == net for peer in peers if peer.id != but)
 
+    def neighbours(self) -> list[Peer]:
+        """Who can be among the k nearest to a key together with this node: k to 2k contacts.
+
+        They part from our id late: whole buckets from the nearest on, until there are k.
+        """
+        found: list[Peer] = []
+        for bucket in sorted(self.buckets, key=lambda bucket: _distance(bucket, self.node.long_id)):
+            found += bucket.nodes.values()
+            if len(found) >= self.ksize:
+                break
+        return found
+
     def peers(self) -> list[Peer]:
         return [peer for bucket in self.buckets for peer in bucket.nodes.values()]
 
@@ -181,7 +198,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
 
 
 def _unheard(peer: Peer) -> None:
-    """Nobody waits for newcomers."""
+    """Nobody waits for arrivals and departures."""
 
 
 def _distance(bucket: Bucket, target: int) -> int:

@@ -224,9 +224,14 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         """Everything live under a key that the k nearest nodes and this one hold, merged.
 
         Holders that lacked some of it are given it afterwards. `careful` walks disjoint paths.
+
+        Raises:
+            NetworkError: this node was stopped meanwhile.
         """
         collector = Collector(self.protocol, key, self.storage.live(key))
         found = await self.gather(collector, careful=careful)
+        if self.protocol.transport.inner.is_closing():
+            raise NetworkError("this node was stopped while it read")
         merged = collector.merged
         if merged and found.complete:
             if collector.had_some or self.upkeep.near(key):

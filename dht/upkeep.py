@@ -22,6 +22,7 @@ from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
 from pockethive.dht.routing import Bucket, Peer
 from pockethive.dht.settings import NodeSettings
+from pockethive.dht.vigil import SHORTEST, Vigil
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +59,19 @@ class Upkeep:
         self._id: int = self._router.node.long_id
         self._loop = asyncio.get_running_loop()
         self._random = server.protocol.random
+        self.vigil = Vigil(server.protocol, self.republish, settings.republish)
 
     async def run(self) -> None:
         """Round after round, for ever. The node runs it as a task."""
+        upkeep = self._settings.upkeep
+        due = self._loop.time() + upkeep * self._random.uniform(0.5, 1.0)
         while True:
-            await asyncio.sleep(self._settings.upkeep * self._random.uniform(0.5, 1.0))
+            await asyncio.sleep(min(SHORTEST, upkeep) * self._random.uniform(0.5, 1.0))
             try:
-                await self.tidy()
+                await self.vigil.round()
+                if self._loop.time() >= due:
+                    due = self._loop.time() + upkeep * self._random.uniform(0.5, 1.0)
+                    await self.tidy()
             except Exception:
                 log.exception("a round of upkeep failed")
 
