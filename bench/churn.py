@@ -1,6 +1,6 @@
 """Nodes that live for exponential times, each replaced by a new one: what is lost, and why.
 
-Played by `bench.faults` (scenarios `churn` and `hasty`). A ledger knows at every moment which
+Played by `bench.faults` (scenario `churn`). A ledger knows at every moment which
 living nodes hold a record, and what each repair left behind it. A record is lost when its last
 holder dies. Then either
 
