@@ -6,6 +6,7 @@ does not hand over what it claims to hold is asked no more.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -19,7 +20,12 @@ from pockethive.dht.record import Record
 
 log = logging.getLogger(__name__)
 
-_FETCH_AT_ONCE: Final = 8  # records asked of one holder at a time
+_FETCH_AT_ONCE: Final = 8  # records asked of one holder with one question
+_QUESTIONS: Final = 6  # of them to one holder at a time
+_SILENCES: Final = 3  # questions of one read that a holder may leave unanswered
+_PAGES: Final = (
+    4  # of names beyond those in the first answer: above what any rules keep under a key
+)
 _MOST: Final = 4096  # digests and answers remembered, of a key that is watched for days
 
 
@@ -42,6 +48,7 @@ class Collector:
         self.records = {name(record): record for record in known}
         self.had_some = bool(self.records)
         self.reported: dict[Contact, frozenset[bytes]] = {}
+        self._silences: Counter[Contact] = Counter()
         self._offer = b"".join(self.records)[: MAX_DIGESTS * DIGEST_SIZE] if offering else None
         self._holders: dict[Contact, frozenset[bytes]] = {}
         self._useless: set[bytes] = set()  # refused by our rules, or outranked by what we have
@@ -72,17 +79,43 @@ class Collector:
 
     async def fetch_missing(self) -> None:
         """Fetch by digest, from all holders at once, until nobody has more that is missing."""
-        while not self._protocol.transport.inner.is_closing():
-            shares: dict[Contact, list[bytes]] = {}
-            given: set[bytes] = {*self.records, *self._useless}
-            for contact, digests in self._holders.items():
-                share = sorted(digests - given)[:_FETCH_AT_ONCE]
-                given.update(share)
-                if share:
-                    shares[contact] = share
-            if not shares:
-                return
-            await asyncio.gather(*(self._fetch(c, share) for c, share in shares.items()))
+        full = [one for one, held in self._holders.items() if len(held) == MAX_DIGESTS]
+        await asyncio.gather(*(self._name_rest(contact) for contact in full))
+        asked: set[bytes] = set()
+        while any(self._missing(contact, asked) for contact in self._holders):
+            workers = [contact for contact in self._holders for _ in range(_QUESTIONS)]
+            await asyncio.gather(*(self._fetch_all(contact, asked) for contact in workers))
+
+    async def _name_rest(self, contact: Contact) -> None:
+        """Ask a holder of more than one answer names for all names."""
+        names, after = set(self._holders[contact]), b""
+        for _ in range(_PAGES):
+            try:
+                answer = await self._protocol.call(contact, "names", self.key, after, tries=3)
+                page = split_digests(answer)
+            except (NetworkError, ProtocolError) as error:
+                log.debug("a holder did not name all of its records: %s", error)
+                break
+            names.update(page)
+            if len(page) < MAX_DIGESTS or page[-1] <= after:
+                break
+            after = page[-1]
+        self._holders[contact] = self.reported[contact] = frozenset(names)
+
+    async def _fetch_all(self, contact: Contact, asked: set[bytes]) -> None:
+        """One question after another to a holder, for what nobody is being asked for."""
+        while share := self._missing(contact, asked)[:_FETCH_AT_ONCE]:
+            asked.update(share)
+            try:
+                await self._fetch(contact, share)
+            finally:
+                asked.difference_update(share)
+
+    def _missing(self, contact: Contact, asked: set[bytes]) -> list[bytes]:
+        if self._protocol.transport.inner.is_closing():
+            return []
+        held = self._holders.get(contact, frozenset())
+        return sorted(held - self.records.keys() - self._useless - asked)
 
     def lacking(self, contacts: Iterable[Contact]) -> dict[Contact, list[Record]]:
         """What each of these nodes did not report of what is merged now."""
@@ -90,7 +123,7 @@ class Collector:
         short = {}
         for contact in contacts:
             held = self.reported.get(contact)
-            if held is not None and len(held) < MAX_DIGESTS:
+            if held is not None and len(held) < MAX_DIGESTS * _PAGES:
                 missing = [record for record in merged if name(record) not in held]
                 if missing:
                     short[contact] = missing
@@ -108,12 +141,17 @@ class Collector:
 
     async def _fetch(self, contact: Contact, digests: list[bytes]) -> None:
         before = len(self.records) + len(self._useless)
+        silent = False
         try:
             answer = await self._protocol.call(contact, "fetch", self.key, b"".join(digests))
             self._accept(answer)
         except (NetworkError, ProtocolError) as error:
+            silent = isinstance(error, NetworkError)
             log.debug("a holder did not hand over records: %s", error)
-        if len(self.records) + len(self._useless) == before:
+        if len(self.records) + len(self._useless) > before:
+            return
+        self._silences[contact] += silent  # an answer of six datagrams is easily lost
+        if not silent or self._silences[contact] >= _SILENCES:
             self._holders.pop(contact, None)
 
     def _accept(self, answer: object) -> None:

@@ -4,6 +4,7 @@ Guards: every argument is checked for type and size, every answer is bounded, no
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.store import RecordStore
 
 DIGEST_SIZE: Final = 16  # bytes of a record's digest that name it in `find_value` and `fetch`
-MAX_DIGESTS: Final = 256
+MAX_DIGESTS: Final = 512  # in one answer; the others are asked for with `names`
 _FRAMING: Final = 64  # bytes of MessagePack around contacts, digests and records
 _FETCH_BYTES: Final = 6000  # of records in one answer to `fetch`: six datagrams
 
@@ -43,6 +44,8 @@ class Methods:
                 return self._find_value(asker, wire.need(key, KEY_SIZE))
             case "offer", [key, digests]:
                 return self._offer(asker, wire.need(key, KEY_SIZE), split_digests(digests))
+            case "names", [key, after]:
+                return self._names(wire.need(key, KEY_SIZE), wire.need(after, limit=DIGEST_SIZE))
             case "fetch", [key, digests]:
                 return self._fetch(wire.need(key, KEY_SIZE), wire.need(digests))
             case "store", [data]:
@@ -91,6 +94,11 @@ class Methods:
         """Grant or end a lease on news; digests of all records held, as far as they are named."""
         self.watchers.renew(key, asker, seconds, asyncio.get_running_loop().time())
         return _digests(self._storage.live_bytes(key)[:MAX_DIGESTS])
+
+    def _names(self, key: bytes, after: bytes) -> bytes:
+        """Digests of records held, in byte order, behind `after`: what comes or goes shifts none"""
+        names = sorted(digest[:DIGEST_SIZE] for digest, _ in self._storage.live_bytes(key))
+        return b"".join(names[bisect_right(names, after) :][:MAX_DIGESTS])
 
     def _fetch(self, key: bytes, digests: bytes) -> list[bytes]:
         """Records under a key by digest: as many as fit, at least one that is held."""

@@ -42,10 +42,10 @@ log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
-_READING: Final = {"ping", "find_node", "find_value", "fetch", "watch", "news"}
-_IDEMPOTENT: Final = _READING | {"offer", "deposit"}  # joins: twice is once
+_READS: Final = {"ping", "find_node", "find_value", "names", "fetch"}
+_IDEMPOTENT: Final = {*_READS, "offer", "deposit", "watch", "news"}  # joins: twice is once
 # What makes a node a part of the DHT
-_SHARES: Final = {"find_node", "find_value", "offer", "store", "deposit", "watch"}
+_SHARES: Final = {"find_node", "find_value", "offer", "names", "store", "deposit", "watch"}
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types

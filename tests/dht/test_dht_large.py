@@ -1,21 +1,24 @@
 """Records above one datagram: they are named by digest and fetched, whatever their sizes."""
 
 import contextlib
+from collections import Counter
 from contextlib import closing
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
-from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, Methods
+from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, Methods, split_digests
+from pockethive.dht.node import Node
 from pockethive.dht.reasons import Counts
 from pockethive.dht.record import MAX_BODY, MAX_RECORD, MAX_SLOT, Record, sign_record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.rules import KindLimit, OpenRules
 from pockethive.dht.simulation import World
 from pockethive.dht.store import RecordStore
-from pockethive.dht.testing import NOW, key, somebody
+from pockethive.dht.testing import NOW, key, play, signed, somebody
 
 LONGEST_KIND = "k" * 32
 ASKER = Contact(somebody("asker").public, "192.0.2.9", 9)
@@ -26,7 +29,7 @@ class Large(OpenRules):
     """Everything may be as large as the format allows."""
 
     def limit(self, kind: str) -> KindLimit:
-        return KindLimit(max_body=MAX_BODY, max_ttl=2**39, max_slots=300, max_own=300)
+        return KindLimit(max_body=MAX_BODY, max_ttl=2**39, max_slots=2000, max_own=2000)
 
 
 def record(size: int, number: int, expires: int = int(NOW) + 600) -> Record:
@@ -89,11 +92,21 @@ def test_the_largest_record_of_all_travels_in_a_store_and_in_a_fetch() -> None:
         assert read_all(holder) == {data}
 
 
-def test_a_key_with_more_records_than_an_answer_names_gives_its_best() -> None:
-    records = [record(10, n, int(NOW) + 100 + n) for n in range(MAX_DIGESTS + 20)]
+def test_a_key_with_more_records_than_an_answer_names_gives_its_best_and_then_the_rest() -> None:
+    records = [record(10, n, int(NOW) + 100 + n) for n in range(2 * MAX_DIGESTS + 20)]
     with closing(RecordStore(Large(), clock=lambda: NOW)) as kept:
         kept.join(records)
-        assert read_all(methods(kept, 8)) == {one.encode() for one in records[20:]}
+        holder = methods(kept, 8)
+        assert read_all(holder) == {one.encode() for one in records[MAX_DIGESTS + 20 :]}
+        pages: list[list[bytes]] = []
+        after = b""
+        while not pages or len(pages[-1]) == MAX_DIGESTS:
+            page = split_digests(travelled(holder.answer(ASKER, "names", [WHERE, after])))
+            pages, after = [*pages, page], page[-1]
+        named = [name for page in pages for name in page]
+        assert named == sorted({one.digest[:DIGEST_SIZE] for one in records})
+        assert [len(page) for page in pages] == [MAX_DIGESTS, MAX_DIGESTS, 20]
+        assert holder.answer(ASKER, "names", [WHERE, named[-1]]) == b""
 
 
 def test_large_records_reach_every_reader_of_a_network() -> None:
@@ -114,3 +127,37 @@ def test_large_records_reach_every_reader_of_a_network() -> None:
         world.run(story())
     finally:
         world.close()
+
+
+class Boaster(Methods):
+    """Names more records than there can be, whenever it is asked, and gives none of them."""
+
+    def __init__(self, node: Node) -> None:
+        protocol = node._protocol
+        super().__init__(protocol.router, protocol.storage)
+        protocol._methods = self
+        self.asked: Counter[str] = Counter()
+
+    def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
+        self.asked[method] += 1
+        numbers = range(self.asked.total() * MAX_DIGESTS, (self.asked.total() + 1) * MAX_DIGESTS)
+        boast = b"".join(number.to_bytes(DIGEST_SIZE, "big") for number in numbers)
+        if method == "names":
+            return boast
+        return (
+            [b"", boast, []] if method == "find_value" else super().answer(asker, method, arguments)
+        )
+
+
+def test_who_names_records_without_end_is_not_listened_to_for_long() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[1], "place", b"true")
+        assert await nodes[1].put(record) == 5
+        liars = [Boaster(node) for node in nodes[3:]]
+        begun = world.clock()
+        assert await nodes[2].get(record.key) == (record,)
+        assert world.clock() - begun < 3
+        for liar in liars:
+            assert liar.asked == {"find_value": 1, "names": 4, "fetch": 6}
+
+    play(story, 5)
