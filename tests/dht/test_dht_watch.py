@@ -96,6 +96,52 @@ def test_a_newer_body_is_news_and_an_older_one_is_not() -> None:
     play(story, 20, settings=STILL)
 
 
+def test_a_body_that_is_taken_back_is_news_at_once_for_watchers_near_and_far() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[1], "place", b"said", life=3000)
+        await nodes[1].put(record)
+        by_key = {node.identity.public: node for node in nodes}
+        near = by_key[nearest(nodes[2:], record.key, 1)[0].public]
+        far = by_key[nearest(nodes[2:], record.key, 18)[-1].public]
+        assert near._running.storage.live(record.key)
+        assert not far._running.storage.live(record.key)
+        listeners = [Listener(world, node.watch(record.key, 60)) for node in (near, far)]
+        await asyncio.sleep(5)
+        begun = world.clock()
+        assert await nodes[1].remove(record) >= 8
+        await asyncio.sleep(3)
+        for listener in listeners:
+            assert listener.bodies == [b"said", b""]
+            assert listener.heard[1][1] - begun < 2
+            await listener.ended()
+            assert len(listener.heard) == 2
+        late = Listener(world, far.watch(record.key, 10))  # the tombstone alone is there now
+        await late.ended()
+        assert late.bodies == [b""]
+
+    play(story, 20, settings=STILL)
+
+
+def test_a_tombstone_whose_news_was_lost_is_told_at_the_next_renewal() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[1], "place", b"said", life=3000)
+        await nodes[1].put(record)
+        listener = Listener(world, nodes[0].watch(record.key, 300))
+        await asyncio.sleep(5)
+        address = nodes[0].contact.address
+        world.net.cut = lambda source, target: target == address
+        await nodes[1].remove(record)
+        await asyncio.sleep(1)
+        world.net.cut = None
+        assert listener.bodies == [b"said"]
+        await asyncio.sleep(LEASE / 2)
+        assert listener.bodies == [b"said", b""]
+        await listener.stop()
+        await asyncio.sleep(2)
+
+    play(story, 20, settings=STILL)
+
+
 def test_nothing_is_missed_while_a_third_of_all_datagrams_is_lost() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         listener = Listener(world, nodes[0].watch(key("place"), 900))
