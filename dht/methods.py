@@ -38,6 +38,8 @@ class Methods:
         match method, arguments:
             case "ping", []:
                 return 0
+            case "seen", []:
+                return wire.pack_contacts([asker])
             case "find_node", [target]:
                 return self._find_node(asker, wire.need(target, KEY_SIZE))
             case "find_value", [key]:

@@ -181,8 +181,7 @@ class Node:
         known = list(contacts)
         answered = await self._running.bootstrap(known)
         if answered:
-            dial = not is_loopback(self.contact.host)
-            await self._running.reach.settle([c.address for c in known], dial=dial)
+            await self._running.reach.settle([contact.address for contact in known])
         return answered
 
     async def greet(self, contacts: Iterable[Contact]) -> int:
@@ -381,6 +380,7 @@ class Node:
         server.protocol.handlers = self._handlers
         self._server, self._exchange = server, exchange
         self._contact = self._own_contact(server)
+        server.reach.dials = not is_loopback(self._contact.host)
 
     def _exchange_of(self, blobs: BlobStore, carrier: BlobCarrier) -> Exchange:
         directory = Directory(

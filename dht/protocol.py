@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
-_READS: Final = {"ping", "find_node", "find_value", "names", "fetch"}
+_READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch"}
 _IDEMPOTENT: Final = {*_READS, "offer", "deposit", "watch", "news"}  # joins: twice is once
 # What makes a node a part of the DHT
 _SHARES: Final = {"find_node", "find_value", "offer", "names", "store", "deposit", "watch"}
@@ -66,6 +66,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self.random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
         self.handlers: dict[str, Handler] = {}
         self.waiting: dict[str, Waiting] = {}
+        self.last_asked = self._loop.time()  # when anybody asked this node for anything
         self.proofs = Proofs(settings.randbytes(32))
         self._settings, self._sealer = settings, sealer
         self._checks = settings.admit is not None or settings.puzzle_bits > 0
@@ -233,6 +234,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
 
     def _hear(self, message: Message) -> None:
         name = message.public, message.ident
+        self.last_asked = self._loop.time()
         proved = self.proofs.holds(message.public, message.address)
         if name in self._answers:
             kept = self._answers.get(name)

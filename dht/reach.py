@@ -6,11 +6,15 @@ firewall lets answers through to the places a node has spoken to. A node that no
 a client: it asks, and stands in no table. A node also asks its neighbours whether its own key
 answers at another address from another process ("twin"): then its home was copied.
 
+Routers forget port mappings, devices move: upkeep asks again every hour, and sooner when peers see
+this node at another address ("seen") or nobody asks it for anything.
+
 Guards: nobody is made to send more than he was sent, or to any other host than the one that asks
 (as libp2p's AutoNAT does it); dials are rationed by the asker's key.
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -26,12 +30,23 @@ from pockethive.dht.seal import Sealer
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.transport import Address, Message, SealedTransport, normal
 
+log = logging.getLogger(__name__)
+
 ASKED: Final = 3  # peers that are asked to dial, or about twins
 _AGREE: Final = 2  # of them must fail to dial before a node takes itself for a client
 _DIAL: Final = 2.0  # seconds for one dial
 _RESEND: Final = 0.5
 _ASK: Final = 5.0  # seconds for an answer that takes two dials, one behind the other
+_AGAIN: Final = 3600.0  # seconds until a node asks for dials again
+_QUIET: Final = 1200.0  # the same, for one that nobody asks for anything; a client always is
 _RATE, _BURST = 0.5, 6.0  # dials a second for one key
+
+
+_NEWS: Final = {
+    "public": "can dial this node: it takes its share of the DHT",
+    "client": "cannot dial this node: it only asks (is a port forwarded to it?)",
+    "unknown": "are too few to say whether this node can be dialled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,13 @@ class Reach:
         self._protocol, self._identity, self._settings = protocol, identity, settings
         self._ration = Buckets(_RATE, _BURST)
         self._checked = False
+        self.dials = False  # whether it is of any use to ask; on loopback it is not
+        self._decided = asyncio.get_running_loop().time()
+        self._first: Collection[Address] = ()
+        self._saw: dict[Contact, Address] = {}  # who told, at the last decision, what he sees
         protocol.waiting.update(dial=self._dial, dial_for=self._dial_for, twin=self._twin)
 
-    async def settle(self, first: Collection[Address], *, dial: bool) -> None:
+    async def settle(self, first: Collection[Address]) -> None:
         """After joining through the addresses `first`: look for twins, once, and ask for dials.
 
         Raises:
@@ -69,16 +88,56 @@ class Reach:
         if not self._checked:
             await self.refuse_twin()
             self._checked = True
-        if dial and self._settings.client is None:
-            self._become(await self.ask(first))
+        self._first = first
+        if self.dials and self._settings.client is None:
+            await self._decide()
+
+    async def review(self) -> bool:
+        """In upkeep: ask for dials again when it is time; whether a client became a public node."""
+        if not self.dials or self._settings.client is not None:
+            return False
+        now = asyncio.get_running_loop().time()
+        quiet = now - self._protocol.last_asked > _QUIET
+        due = now - self._decided > (_QUIET if quiet else _AGAIN)
+        if not (due or await self._moved()):
+            return False
+        before = self.state.status
+        await self._decide()
+        return before == "client" and self.state.status == "public"
+
+    async def _decide(self) -> None:
+        self._decided = asyncio.get_running_loop().time()
+        before, found = self.state.status, await self.ask(self._first)
+        if found.status == "client" and before == "public":
+            found = await self.ask(self._first)  # others may have more luck
+        if found.status == "unknown" and before != "unknown":
+            return  # too few tried to change anything
+        if found.status != before:
+            log.info("others %s", _NEWS[found.status])
+        self._become(found)
+
+    async def _moved(self) -> bool:
+        """Whether somebody who saw this node at one address sees it at another one now."""
+        for contact, before in self._saw.items():
+            try:
+                answer = await self._protocol.call(contact, "seen")
+                (seen,) = wire.unpack_contacts(answer, 1, contact.host.partition("%")[2])
+            except (NetworkError, ProtocolError, ValueError):
+                continue
+            if seen.address != before:
+                return True
+        return False
 
     async def ask(self, first: Collection[Address]) -> Reachability:
         """Let peers dial this node, others than those it joined through where there are."""
         peers = [peer.contact for peer in self._protocol.router.peers()]
         self._protocol.random.shuffle(peers)
         peers.sort(key=lambda contact: contact.address in first)
-        results = await asyncio.gather(*(self._ask(contact) for contact in peers[:ASKED]))
+        asked = peers[:ASKED]
+        results = await asyncio.gather(*(self._ask(contact) for contact in asked))
         told = [result for result in results if result is not None]
+        pairs = zip(asked, results, strict=True)
+        self._saw = {contact: result[1] for contact, result in pairs if result is not None}
         address = next((seen for _, seen in told), None)
         if any(reached for reached, _ in told):
             return Reachability("public", address)
@@ -114,6 +173,7 @@ class Reach:
 
     async def _ask(self, contact: Contact) -> tuple[bool, Address] | None:
         try:
+            await self._protocol.call(contact, "ping", tries=4)  # it dials proved addresses only
             answer = await self._protocol.call(contact, "dial", 0, timeout=_ASK, tries=4)
             reached, packed = wire.need_list(answer, 2)
             (seen,) = wire.unpack_contacts(packed, 1, contact.host.partition("%")[2])

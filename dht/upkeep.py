@@ -19,6 +19,7 @@ from pockethive.dht.collect import Collector, name, store_all
 from pockethive.dht.contact import Contact
 from pockethive.dht.lookup import Found
 from pockethive.dht.protocol import HiveProtocol
+from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
 from pockethive.dht.routing import Bucket, Peer
 from pockethive.dht.settings import NodeSettings
@@ -41,6 +42,7 @@ class Keeper(Protocol):
     """What upkeep needs of a server."""
 
     protocol: HiveProtocol
+    reach: Reach
 
     async def locate(self, target: bytes, *, careful: bool = False) -> Found:
         """The k nearest to a target."""
@@ -76,12 +78,15 @@ class Upkeep:
                 log.exception("a round of upkeep failed")
 
     async def tidy(self) -> None:
-        """One round: expired records go, quiet buckets are asked about, due records republished."""
+        """One round: expired records go, quiet buckets are asked about, due records republished,
+        and it is seen to whether others can dial this node."""
         self._storage.sweep()
         for bucket in self._router.lonely_buckets():
             await self._refresh(bucket)
         for key in self._due():
             await self.republish(key)
+        if await self._server.reach.review():
+            await self._server.locate(self._router.node.id)  # to be known to its neighbours anew
 
     async def _refresh(self, bucket: Bucket) -> None:
         """Ask the least recently heard of a quiet bucket; search it when anything has changed."""

@@ -1,6 +1,7 @@
 """Who can be dialled: behind a NAT, on the open network, and one key at two addresses."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
-from pockethive.dht.reach import Reachability
+from pockethive.dht.reach import _AGAIN, Reach, Reachability
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import PORT, Link, World
 from pockethive.dht.testing import RULES, hive, key, play, signed
@@ -19,18 +20,24 @@ from tests.dht.listening import end_of
 
 
 class Nat:
-    """Lets in only what comes from an address and port that its device has sent to."""
+    """Lets in only what comes from an address and port that its device has sent to.
+
+    `forwarded`: its owner has told it to let in everything.
+    """
 
     def __init__(self, world: World, inside: Address, memory: float = 60.0) -> None:
         self._world, self._inside, self._memory = world, inside, memory
         self._holes: dict[Address, float] = {}
+        self.forwarded = False
 
     def __call__(self, source: Address, target: Address) -> bool:
         now = self._world.clock()
         if source == self._inside:
             self._holes[target] = now
             return False
-        return target == self._inside and now - self._holes.get(source, 0.0) > self._memory
+        if target != self._inside or self.forwarded:
+            return False
+        return now - self._holes.get(source, 0.0) > self._memory
 
 
 def newcomer(world: World, **changes: Any) -> Node:
@@ -106,6 +113,85 @@ def test_too_few_peers_leave_it_open_and_the_node_public() -> None:
             assert node.contact in nodes[0].contacts()
 
     play(story, 1)
+
+
+def test_a_node_whose_port_mapping_vanishes_becomes_a_client_and_public_once_it_is_back() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        node = newcomer(world)
+        router = Nat(world, node.settings.listen)
+        router.forwarded = True
+        world.net.cut = router
+        async with node:
+            await node.join([nodes[0].contact])
+            assert node.reachability.status == "public"
+            assert any(node.contact in other.contacts() for other in nodes)
+            await asyncio.sleep(4000)  # a review changes nothing while nothing has changed
+            assert node.reachability.status == "public"
+            for forwarded, status in ((False, "client"), (True, "public"), (False, "client")):
+                router.forwarded = forwarded
+                await asyncio.sleep(_AGAIN + 2 * node.settings.upkeep)
+                assert node.reachability.status == status
+                tables = [other for other in nodes if node.contact in other.contacts()]
+                assert bool(tables) == forwarded
+                if forwarded:
+                    record = signed(world, nodes[2], "place", b"for all")
+                    assert await nodes[2].put(record) == len(nodes) + 1
+                    assert node._running.storage.live(record.key) == (record,)
+
+    play(story, 7)
+
+
+def test_a_node_that_peers_see_elsewhere_decides_again_at_the_next_upkeep() -> None:
+    """The router gave up its mapping: what the node sends now comes from another port."""
+
+    async def story(world: World, nodes: list[Node]) -> None:
+        roamer = nodes[3]
+        router = Nat(world, ("10.77.7.7", 5000))
+        world.net.cut = router
+        assert roamer.reachability.status == "public"
+        inner = roamer._protocol.transport.inner
+        world.net.unbind(inner)  # type: ignore[arg-type]
+        inner.address = ("10.77.7.7", 5000)  # type: ignore[attr-defined]
+        world.net.bind(inner)  # type: ignore[arg-type]
+        await asyncio.sleep(roamer.settings.upkeep + 60)
+        assert roamer.reachability == Reachability("client", ("10.77.7.7", 5000))
+
+    play(story, 8)
+
+
+def test_the_first_node_of_a_hive_finds_out_too_although_it_never_joined_anybody() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        first = nodes[0]
+        assert first.reachability.status == "unknown"
+        world.net.cut = Nat(world, first.settings.listen)
+        await asyncio.sleep(_AGAIN + 2 * first.settings.upkeep)
+        assert first.reachability.status == "client"
+        assert nodes[1].reachability.status == "public"
+
+    play(story, 6)
+
+
+def test_too_few_answers_change_nothing_and_one_unlucky_round_neither() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        node = nodes[5]
+        assert node.reachability.status == "public"
+        router = Nat(world, node.settings.listen)
+        world.net.cut = router
+        reach = node._running.reach
+
+        async def lucky(first: Collection[Address]) -> Reachability:
+            found = await Reach.ask(reach, first)
+            router.forwarded = True
+            return found
+
+        reach.ask = lucky  # type: ignore[method-assign]
+        await reach._decide()
+        assert node.reachability.status == "public"
+        world.net.cut = lambda source, target: node.settings.listen in (source, target)
+        await reach._decide()
+        assert node.reachability.status == "public"
+
+    play(story, 6)
 
 
 def test_dials_are_rationed_and_only_for_proved_addresses() -> None:
