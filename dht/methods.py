@@ -36,10 +36,8 @@ class Methods:
     def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
         """What the method returns. Raises ProtocolError with a reason that the asker may hear."""
         match method, arguments:
-            case "ping", []:
-                return 0
-            case "seen", []:
-                return wire.pack_contacts([asker])
+            case "ping" | "seen", []:
+                return 0 if method == "ping" else wire.pack_contacts([asker])
             case "find_node", [target]:
                 return self._find_node(asker, wire.need(target, KEY_SIZE))
             case "find_value", [key]:

@@ -271,3 +271,16 @@ def test_blobs_travel_in_memory_with_the_same_permissions() -> None:
                 await reader.fetch_from([maker.contact], name)
 
     play(story, 3)
+
+
+def test_a_read_that_the_end_of_its_node_overtakes_returns_what_had_arrived() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[0], "place", b"here")
+        await nodes[0].put(record)
+        for number, node in enumerate(nodes[1:], 1):
+            reading = asyncio.ensure_future(node.get(record.key))
+            await asyncio.sleep(number / 20)
+            await node.stop()
+            assert await reading in ((record,), ())
+
+    play(story, 20)
