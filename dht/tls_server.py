@@ -57,14 +57,17 @@ class BlobServer:
         return port
 
     async def open(self, contact: Contact) -> None:
-        """Listen at the contact's host and port. Raises OSError when it is taken."""
+        """Listen at the contact's host and port, at `::` for IPv4 too. Raises OSError: taken."""
         host, port = contact.address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if not is_address(host):  # else no thread has to ask for it
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             family, host = found[0][0], str(found[0][4][0])
-        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        both = host == "::" and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
         self._listener.setblocking(False)  # noqa: FBT003 - the socket's own name for it
         self._accepting = asyncio.create_task(self._accept(), name="pockethive-blob-server")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pockethive.dht.blobs import EVERYONE
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
 from pockethive.dht.record import sign_record
@@ -63,6 +64,22 @@ async def test_a_node_on_all_addresses_speaks_with_nodes_of_either_family() -> N
         assert await four.get(record.key) == await six.get(record.key) == (record,)
         # nobody tries to send where his socket cannot
         assert [dict(each.counters) for each in (both, four, six)] == [{}, {}, {}]
+
+
+async def test_a_node_on_all_addresses_serves_blobs_to_nodes_of_either_family() -> None:
+    async with (
+        node("both", "::", "::1") as both,
+        node("four", "127.0.0.1") as four,
+        node("six", "::1") as six,
+    ):
+        port, public = both.contact.port, both.identity.public
+        data = bytes(range(256)) * 8192  # two chunks
+        name = both.blobs.put(data, EVERYONE)
+        for other, host in ((four, "127.0.0.1"), (six, "::1")):
+            assert await other.fetch(name, [Contact(public, host, port)]) == len(data)
+            assert other.blobs.get(name) == data
+            held = other.blobs.put(host.encode(), EVERYONE)  # and the other way round
+            assert await both.fetch_from([other.contact], held) == host.encode()
 
 
 async def test_a_link_local_contact_keeps_its_link() -> None:
