@@ -1,17 +1,19 @@
 """Devices of one hive find each other on the local network by multicast DNS (RFC 6762, 6763).
 
 Guards: the device key travels in the TXT record, so what is found is a contact that must still
-prove itself; a network without multicast costs a logged sentence, not an error.
+prove itself; a link-local address is announced bare and found with the number of the link it was
+heard on, or not at all; a network without multicast costs a logged sentence, not an error.
 """
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Sequence
 from typing import Final
 
 from zeroconf import Error as ZeroconfError
-from zeroconf import InterfaceChoice, ServiceStateChange
+from zeroconf import InterfaceChoice, IPVersion, ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from pockethive.core.canonical import digest, from_text, to_text
@@ -38,13 +40,19 @@ class Announcer:
         self._zeroconf: AsyncZeroconf | None = None
 
     async def start(self) -> None:
-        """Raises NetworkError when this machine has no multicast."""
+        """Raises NetworkError: this machine has no multicast, or the contact is no address."""
         contact = self._contact
+        if not wire.is_address(contact.host):
+            raise NetworkError(
+                "only addresses can be announced on the local network",
+                where=contact.host,
+                cure="advertise an address, or join without discovery",
+            )
         label = digest("mdns", contact.public, self._hive.encode()).hex()[:32]
         info = AsyncServiceInfo(
             SERVICE,
             f"{label}.{SERVICE}",
-            parsed_addresses=[contact.host],
+            parsed_addresses=[contact.host.partition("%")[0]],  # links have other numbers elsewhere
             port=contact.port,
             properties={"key": to_text(contact.public), "hive": self._hive},
             server=f"{label}.local.",
@@ -108,8 +116,13 @@ def _contacts(info: AsyncServiceInfo, hive: str) -> list[Contact]:
         public = from_text(properties.get("key") or "", PUBLIC_SIZE)
     except BadEncoding:
         return []
-    hosts = [host for host in info.parsed_addresses() if wire.is_address(host)]
-    return [Contact(public, host, info.port) for host in hosts]
+    hosts = (host for host in info.parsed_scoped_addresses() if wire.is_address(host))
+    return [Contact(public, host, info.port) for host in hosts if "%" in host or not _local(host)]
+
+
+def _local(host: str) -> bool:
+    """Whether an address is link-local, of IPv6: without its link nobody can be reached there."""
+    return ":" in host and ipaddress.IPv6Address(host).is_link_local
 
 
 def _open(interfaces: Interfaces) -> AsyncZeroconf:
@@ -118,8 +131,10 @@ def _open(interfaces: Interfaces) -> AsyncZeroconf:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.bind((host, 0))
-        chosen = InterfaceChoice.All if interfaces is None else list(interfaces)
-        return AsyncZeroconf(interfaces=chosen)
+        if interfaces is not None:
+            return AsyncZeroconf(interfaces=list(interfaces))
+        families = IPVersion.All if socket.has_dualstack_ipv6() else IPVersion.V4Only
+        return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=families)
     except (ZeroconfError, OSError) as error:
         raise _no_multicast(error) from error
 

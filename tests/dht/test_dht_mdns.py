@@ -1,13 +1,18 @@
 """Discovery on the loopback interface by multicast DNS."""
 
 import asyncio
+import socket
 
 import pytest
+from zeroconf.asyncio import AsyncServiceInfo
 
+from pockethive.core.canonical import to_text
 from pockethive.core.errors import NetworkError
+from pockethive.dht import mdns
 from pockethive.dht.contact import Contact
 from pockethive.dht.mdns import Announcer, discover
 from pockethive.dht.testing import somebody
+from tests.dht.test_dht_addresses import link_local
 
 LOOPBACK = ["127.0.0.1"]
 CONTACT = Contact(somebody("anna").public, "127.0.0.1", 4400)
@@ -27,6 +32,53 @@ async def test_devices_of_one_hive_find_each_other_with_their_keys() -> None:
     assert found == (CONTACT,)
     assert other == ()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def announcement(*addresses: bytes, link: int | None = None) -> AsyncServiceInfo:
+    return AsyncServiceInfo(
+        mdns.SERVICE,
+        f"x.{mdns.SERVICE}",
+        addresses=list(addresses),
+        port=4400,
+        properties={"key": to_text(CONTACT.public), "hive": "home"},
+        interface_index=link,
+    )
+
+
+def test_a_link_local_address_comes_with_its_link_or_not_at_all() -> None:
+    local = socket.inet_pton(socket.AF_INET6, "fe80::9")
+    wide = socket.inet_pton(socket.AF_INET6, "2001:db8::9")
+    four = bytes((192, 0, 2, 9))
+    for link, expected in (
+        (3, {"fe80::9%3", "2001:db8::9", "192.0.2.9"}),
+        (None, {"2001:db8::9", "192.0.2.9"}),
+    ):
+        found = mdns._contacts(announcement(local, wide, four, link=link), "home")
+        assert {contact.host for contact in found} == expected
+        assert {Contact.parse(str(contact)) for contact in found} == set(found)
+
+
+async def test_a_device_on_a_link_finds_itself_there_with_the_number_of_the_link() -> None:
+    found = link_local()
+    if found is None:
+        pytest.skip("no interface has a link-local address")
+    host, link = found
+    # What a node calls its own link says nothing to others, so it is not told.
+    announcer = Announcer(Contact(CONTACT.public, f"{host}%{link}", 4400), "link")
+    try:
+        await announcer.start()
+    except NetworkError as error:
+        pytest.skip(f"no multicast here: {error}")
+    contacts = await discover("link", 2.5)
+    await announcer.stop()
+    assert {(contact.public, contact.port) for contact in contacts} <= {(CONTACT.public, 4400)}
+    for contact in contacts:  # a machine without multicast hears nothing
+        assert contact.host == f"{host}%{link}"
+
+
+async def test_a_name_is_not_announced_and_the_reason_is_said() -> None:
+    with pytest.raises(NetworkError, match=r"example\.org: only addresses"):
+        await Announcer(Contact(CONTACT.public, "example.org", 4400), "home").start()
 
 
 async def test_without_the_interface_nothing_is_found_and_the_reason_logged(
