@@ -128,10 +128,13 @@ def network_of(hive: str | None, home: Path) -> str:
 
 
 async def read_entries(
-    node: Node, entries: Entries, key: str, *, hive: str
+    node: Node, entries: Entries, key: str, *, hive: str, careful: bool = False
 ) -> tuple[SeenEntry, ...]:
-    """What the nodes nearest to `key` hold. Raises BadInput: the key is none of the known forms."""
-    records = await node.get(key_of(key, hive))
+    """What the nodes nearest to `key` hold, `careful` along paths that share no node.
+
+    Raises BadInput: the key is none of the known forms.
+    """
+    records = await node.get(key_of(key, hive), careful=careful)
     current = {(n.author, n.slot, n.at) for n in newest(records)}
     proven = _proven(entries, records)
     seen = []

@@ -117,10 +117,12 @@ class NodeService:
         return peers_of(self._device.parts.roster, self._device.parts.node.contacts())
 
     async def _get(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        key = _text(request, "key")
+        key, careful = _text(request, "key"), request.get("careful", False)
+        if not isinstance(careful, bool):
+            raise BadInput("careful is true or false")
         parts, hive = self._device.parts, self._device.parts.network
         await parts.arrival.wait()
-        seen = await read_entries(parts.node, parts.entries, key, hive=hive)
+        seen = await read_entries(parts.node, parts.entries, key, hive=hive, careful=careful)
         return [entry.to_json() for entry in seen]
 
     async def _put(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("key")
     parser.add_argument("--verify", action="store_true", help="say of each whether it is genuine")
+    parser.add_argument(
+        "--careful",
+        action="store_true",
+        help="ask along three paths that share no node: slower, harder to lie to",
+    )
     add_asking(parser)
     parser.set_defaults(run=run)
 
@@ -46,7 +51,8 @@ def _through_ours(args: argparse.Namespace) -> Sequence["SeenEntry"]:
     from pockethive.control import ask
     from pockethive.reading import SeenEntry
 
-    return [SeenEntry.of_json(one) for one in ask(device_folder(args), "get", key=args.key)]
+    found = ask(device_folder(args), "get", key=args.key, careful=args.careful)
+    return [SeenEntry.of_json(one) for one in found]
 
 
 def _through_others(args: argparse.Namespace) -> Sequence["SeenEntry"]:
@@ -59,6 +65,6 @@ def _through_others(args: argparse.Namespace) -> Sequence["SeenEntry"]:
 
     async def read() -> Sequence["SeenEntry"]:
         async with passing_node(args.join, hive, home_of(args)) as (node, entries):
-            return await read_entries(node, entries, args.key, hive=hive)
+            return await read_entries(node, entries, args.key, hive=hive, careful=args.careful)
 
     return asyncio.run(read())

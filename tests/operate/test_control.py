@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pockethive.cli.command_line import run_command
 from pockethive.control import CARD, MAX_ASKING, MAX_REQUEST, Card, ControlServer, NotRunning, parse
 from pockethive.control import ask as ask_node
 from pockethive.core.canonical import to_text
 from pockethive.core.errors import BadEncoding, BadInput, Failure
 from pockethive.device import Device, DeviceSettings
+from pockethive.dht.record import Record
+from pockethive.dht.server import HiveServer
 from pockethive.service import NodeService, ServiceSettings
 from tests.operate.conftest import Beside
 
@@ -70,12 +73,35 @@ def test_a_running_node_says_how_it_is_and_keeps_notes(beside: Beside) -> None:
     assert member["body"]["device"] == beside.device.id
 
 
+def test_whoever_asks_to_read_with_care_has_the_node_walk_disjoint_paths(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths: list[bool] = []
+    collect = HiveServer.collect
+
+    async def noted(self: HiveServer, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+        paths.append(careful)
+        return await collect(self, key, careful=careful)
+
+    monkeypatch.setattr(HiveServer, "collect", noted)
+    ask_node(beside.folder, "put", key="k", value=to_text(b"v"), seconds=60)
+    home = ["--home", str(beside.folder.parent)]
+    for options in (home, [*home, "--careful"]):
+        assert run_command(["get", "k", *options]) == 0
+    contact = f"--join={beside.device.contact}"
+    for options in ([contact], [contact, "--careful"]):
+        assert run_command(["get", "k", *options, "--home", str(beside.folder / "other")]) == 0
+    assert paths == [False, True, False, True]
+    assert capsys.readouterr().out.count("'value': 'v'") == 4
+
+
 @pytest.mark.parametrize(
     ("do", "fields", "said"),
     [
         ("dance", {}, "does not know how to 'dance'"),
         ("get", {"key": ""}, "is no key"),
         ("get", {"key": 5}, "key is text"),
+        ("get", {"key": "k", "careful": "yes"}, "careful is true or false"),
         ("put", {"key": "k", "value": "AA", "seconds": 0.5}, "whole number"),
         ("put", {"key": "members", "value": "AA", "seconds": 60}, "name of something else"),
         ("put", {"key": "k", "value": "AA", "seconds": 10**9}, "cannot live for"),
