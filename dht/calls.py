@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.core.errors import NetworkError, ProtocolError, WrongClock
 from pockethive.dht import reasons, wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.rtt import RoundTrips
+from pockethive.dht.seal import WINDOW
 from pockethive.dht.transport import Message, SealedTransport
 
 _SLOWEST: Final = 4.0  # seconds between two sendings of one request
@@ -92,6 +93,20 @@ class Calls:
         # The id went to the address that was asked. From elsewhere the answer is as good, but
         # whoever holds the key may have written any source address.
         return call.message.address == message.address
+
+    def differ(self, public: bytes, ident: int, ahead: float) -> None:
+        """An answer came that was sealed so many seconds from now: its call ends with the reason"""
+        call = self._waiting.get(ident)
+        if call is None or call.future.done() or call.message.public != public:
+            return
+        host, port = call.message.address
+        where = "behind" if ahead > 0 else "ahead of"
+        error = WrongClock(
+            f"this device's clock is {abs(ahead):.0f} s {where} the other's",
+            where=f"{host}:{port}",
+            cure=f"set the one that is wrong: beyond {WINDOW:.0f} s neither hears the other",
+        )
+        call.future.set_exception(error)
 
     def stop(self) -> None:
         """Fail all that wait."""

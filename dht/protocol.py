@@ -19,6 +19,7 @@ from pockethive.core.errors import (
     NetworkError,
     ProtocolError,
     StorageError,
+    WrongClock,
 )
 from pockethive.dht import puzzle, reasons, wire
 from pockethive.dht.answers import Answers
@@ -30,10 +31,10 @@ from pockethive.dht.methods import Methods
 from pockethive.dht.proofs import Proofs
 from pockethive.dht.reasons import Counts
 from pockethive.dht.routing import Peer, XorRoutingTable
-from pockethive.dht.seal import MAX_DATAGRAM, Sealer
+from pockethive.dht.seal import MAX_DATAGRAM, Sealer, WrongTime
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore
-from pockethive.dht.transport import Message, SealedTransport, normal
+from pockethive.dht.transport import Address, Message, SealedTransport, normal
 from pockethive.dht.work import Handler, Waiting, guarded, handled, waited
 
 __all__ = ["Handler", "HiveProtocol", "Waiting"]
@@ -41,6 +42,7 @@ __all__ = ["Handler", "HiveProtocol", "Waiting"]
 log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
+_LONG: Final = 600.0  # seconds after which no NAT lets an answer in: what comes then was dialled
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
 _READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch"}
 _IDEMPOTENT: Final = {*_READS, "offer", "deposit", "watch", "news"}  # joins: twice is once
@@ -66,7 +68,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self.random = random.Random(settings.randbytes(16))  # noqa: S311 - spreads load, no secret
         self.handlers: dict[str, Handler] = {}
         self.waiting: dict[str, Waiting] = {}
-        self.last_asked = self._loop.time()  # when anybody asked this node for anything
+        self.dialled = self._loop.time()  # when somebody asked that had long said nothing
         self.proofs = Proofs(settings.randbytes(32))
         self._settings, self._sealer = settings, sealer
         self._checks = settings.admit is not None or settings.puzzle_bits > 0
@@ -113,6 +115,9 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             messages = self.transport.receive(data, address)
             if paying and messages:
                 self._gate.messages(messages[0].public, len(messages), self._loop.time())
+        except WrongTime as error:
+            self.counters.note(error)
+            self._differ(error, address)
         except ProtocolError as error:
             self.counters.note(error)
         except Exception:  # nothing a peer sends may reach the loop
@@ -165,8 +170,9 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         """Send a packed request; the message that answers it. Raises NetworkError: silence."""
         try:
             return await self._calls.exchange(contact, payload, timeout, tries)
-        except NetworkError:
-            self.counters[reasons.TIMEOUT] += 1
+        except NetworkError as error:
+            if not isinstance(error, WrongClock):
+                self.counters[reasons.TIMEOUT] += 1
             if self.router.silent(Peer(contact)):
                 self.proofs.forget(contact.public, contact.address)
             raise
@@ -232,9 +238,27 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self.counters[reasons.INTERNAL] += 1
             log.debug("a message from %s failed inside", message.address, exc_info=True)
 
+    def _differ(self, error: WrongTime, address: Address) -> None:
+        """Tell who asks that our clock says another time, in no more bytes; hear who tells us."""
+        try:
+            for item in wire.unbundle(error.plain):
+                if len(item) < wire.HEAD.size:
+                    return
+                kind, ident, index, _ = wire.HEAD.unpack_from(item)
+                refusal = wire.pack_refusal(reasons.CLOCK)
+                kind &= ~wire.CLIENT
+                if kind in (wire.REPLY, wire.CHALLENGE):
+                    self._calls.differ(error.public, ident, error.ahead)
+                elif kind != wire.REQUEST:
+                    continue
+                elif index == 0 and len(refusal) <= len(item) - wire.HEAD.size:
+                    asked = Message(error.public, address, kind, ident, b"")
+                    self._send(asked, wire.REPLY, refusal)
+        except ProtocolError as fault:
+            log.debug("a datagram of another time was not even that: %s", fault)
+
     def _hear(self, message: Message) -> None:
         name = message.public, message.ident
-        self.last_asked = self._loop.time()
         proved = self.proofs.holds(message.public, message.address)
         if name in self._answers:
             kept = self._answers.get(name)
@@ -347,6 +371,9 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self.proofs.add(message.public, message.address)
             self._enter(message)
         else:
+            if self._loop.time() - known.heard > _LONG:
+                self.dialled = self._loop.time()
+            known.heard = self._loop.time()
             self.router.add_contact(known)
 
     def _enter(self, message: Message) -> None:
@@ -362,5 +389,5 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         if message.client:
             self.router.remove(message.public)
             return
-        known.silences = 0
+        known.silences, known.heard = 0, self._loop.time()
         self.router.add_contact(known)

@@ -6,8 +6,10 @@ firewall lets answers through to the places a node has spoken to. A node that no
 a client: it asks, and stands in no table. A node also asks its neighbours whether its own key
 answers at another address from another process ("twin"): then its home was copied.
 
-Routers forget port mappings, devices move: upkeep asks again every hour, and sooner when peers see
-this node at another address ("seen") or nobody asks it for anything.
+Routers forget port mappings, devices move. A request of a peer that had been silent for longer than
+any NAT waits for answers shows that a node is dialled still, and costs nothing. Upkeep asks for a
+dial once that has not happened for an hour, and sooner when a peer sees this node elsewhere
+("seen").
 
 Guards: nobody is made to send more than he was sent, or to any other host than the one that asks
 (as libp2p's AutoNAT does it); dials are rationed by the asker's key.
@@ -37,8 +39,8 @@ _AGREE: Final = 2  # of them must fail to dial before a node takes itself for a 
 _DIAL: Final = 2.0  # seconds for one dial
 _RESEND: Final = 0.5
 _ASK: Final = 5.0  # seconds for an answer that takes two dials, one behind the other
-_AGAIN: Final = 3600.0  # seconds until a node asks for dials again
-_QUIET: Final = 1200.0  # the same, for one that nobody asks for anything; a client always is
+_AGAIN: Final = 3600.0  # seconds without being dialled after which a node asks for a dial
+_QUIET: Final = 1200.0  # the same, for asking a peer at which address it sees this node
 _RATE, _BURST = 0.5, 6.0  # dials a second for one key
 
 
@@ -74,7 +76,7 @@ class Reach:
         self._ration = Buckets(_RATE, _BURST)
         self._checked = False
         self.dials = False  # whether it is of any use to ask; on loopback it is not
-        self._decided = asyncio.get_running_loop().time()
+        self._decided = self._looked = asyncio.get_running_loop().time()
         self._first: Collection[Address] = ()
         self._saw: dict[Contact, Address] = {}  # who told, at the last decision, what he sees
         protocol.waiting.update(dial=self._dial, dial_for=self._dial_for, twin=self._twin)
@@ -93,21 +95,29 @@ class Reach:
             await self._decide()
 
     async def review(self) -> bool:
-        """In upkeep: ask for dials again when it is time; whether a client became a public node."""
+        """In upkeep: see whether others still can, or cannot dial; if a client became public."""
         if not self.dials or self._settings.client is not None:
             return False
-        now = asyncio.get_running_loop().time()
-        quiet = now - self._protocol.last_asked > _QUIET
-        due = now - self._decided > (_QUIET if quiet else _AGAIN)
-        if not (due or await self._moved()):
-            return False
-        before = self.state.status
-        await self._decide()
+        before, now = self.state.status, asyncio.get_running_loop().time()
+        known = self._decided if before == "client" else max(self._decided, self._protocol.dialled)
+        if now - known > _AGAIN:
+            await self._decide(routine=True)
+        elif now - max(known, self._looked) > _QUIET:
+            self._looked = now
+            if await self._moved():
+                await self._decide()
         return before == "client" and self.state.status == "public"
 
-    async def _decide(self) -> None:
+    async def _decide(self, *, routine: bool = False) -> None:
+        """Ask for dials; `routine`: one is enough where it says what was known before."""
         self._decided = asyncio.get_running_loop().time()
-        before, found = self.state.status, await self.ask(self._first)
+        before, found = self.state.status, Reachability()
+        if routine and before != "unknown":
+            found = await self.ask(self._first, 1)
+            if found.status == "unknown" and before == "client":
+                return  # the one that was asked could not dial either
+        if found.status != "public":
+            found = await self.ask(self._first)
         if found.status == "client" and before == "public":
             found = await self.ask(self._first)  # others may have more luck
         if found.status == "unknown" and before != "unknown":
@@ -124,16 +134,15 @@ class Reach:
                 (seen,) = wire.unpack_contacts(answer, 1, contact.host.partition("%")[2])
             except (NetworkError, ProtocolError, ValueError):
                 continue
-            if seen.address != before:
-                return True
+            return seen.address != before
         return False
 
-    async def ask(self, first: Collection[Address]) -> Reachability:
+    async def ask(self, first: Collection[Address], count: int = ASKED) -> Reachability:
         """Let peers dial this node, others than those it joined through where there are."""
         peers = [peer.contact for peer in self._protocol.router.peers()]
         self._protocol.random.shuffle(peers)
         peers.sort(key=lambda contact: contact.address in first)
-        asked = peers[:ASKED]
+        asked = peers[:count]
         results = await asyncio.gather(*(self._ask(contact) for contact in asked))
         told = [result for result in results if result is not None]
         pairs = zip(asked, results, strict=True)

@@ -60,6 +60,17 @@ def montgomery(public: bytes) -> bytes:
     return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(32, "little")
 
 
+class WrongTime(ProtocolError):
+    """Sealed under its sender's key when this device's clock says another time.
+
+    `ahead`: seconds by which the sender's clock is ahead of ours, or the datagram is that old.
+    """
+
+    def __init__(self, public: bytes, plain: bytes, ahead: float) -> None:
+        super().__init__("sealed too long ago, or a clock is wrong", where=reasons.CLOCK)
+        self.public, self.plain, self.ahead = public, plain, ahead
+
+
 class _Session:
     """Key and replay window of one sender's boot."""
 
@@ -151,7 +162,7 @@ class Sealer:
             raise BadSignature("a seal that does not open", where=reasons.SEAL) from error
         sent = int.from_bytes(plain[:8], "big") / 1000
         if abs(sent - self._clock()) > WINDOW:
-            raise ProtocolError("sealed too long ago, or a clock is wrong", where=reasons.CLOCK)
+            raise WrongTime(public, plain[8:], sent - self._clock())
         if not session.accept(int.from_bytes(counter, "big")):
             raise ProtocolError("a datagram seen before", where=reasons.REPLAY)
         if fresh:

@@ -14,7 +14,7 @@ import tenacity
 from kademlia.network import Server
 from kademlia.node import Node as KademliaNode
 
-from pockethive.core.errors import NetworkError, ProtocolError
+from pockethive.core.errors import NetworkError, ProtocolError, WrongClock
 from pockethive.dht import wire
 from pockethive.dht.collect import Collector, store_all
 from pockethive.dht.contact import Contact
@@ -354,6 +354,9 @@ def _nobody(
     unknown = [error for error in silent if isinstance(error, NoSuchHost)]
     if len(unknown) == len(contacts):
         return unknown[0]
+    for error in silent:
+        if isinstance(error, WrongClock):
+            return error
     return NetworkError(
         "no known node answered",
         where=", ".join(f"{c.host}:{c.port}" for c in contacts[:4]),

@@ -16,6 +16,7 @@ from pockethive.core.errors import (
     Failure,
     NetworkError,
     ProtocolError,
+    WrongClock,
 )
 from pockethive.dht import admission
 from pockethive.dht.admission import METHOD, Application, AskNonce
@@ -72,7 +73,11 @@ async def join_hive(home: Path, link: str, device_name: str | None) -> Joined:
     """
     invitation = read_link(link)
     if invitation.expires <= time.time():
-        raise BadInvitation(admission.REFUSALS[admission.EXPIRED], cure=_CURE)
+        raise BadInvitation(
+            f"{admission.REFUSALS[admission.EXPIRED]}, if this device's clock is right: it says "
+            f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
+            cure=_CURE,
+        )
     _check_home(home, invitation)
     lock = FolderLock(home / NODE)
     if not lock.take():
@@ -153,7 +158,10 @@ async def _first_answer(
         try:
             return await _ask(node, contact, invitation, application)
         except NetworkError as error:
-            silent = error
+            if not isinstance(silent, WrongClock):
+                silent = error
+    if isinstance(silent, WrongClock):
+        raise silent
     raise NetworkError(
         "no device of the invitation answers",
         where=", ".join(f"{c.host}:{c.port}" for c in invitation.contacts),

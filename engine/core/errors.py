@@ -11,6 +11,7 @@
     │   ├── ModelError           a model that cannot be loaded, made or run
     │   │   └── ContextOverflow  a prompt longer than the model can read
     │   ├── NetworkError         peers, ports and sockets
+    │   │   └── WrongClock       two devices that disagree about the time
     │   ├── StorageError         the home folder, SQLite, blobs
     │   ├── SkillFailure         a skill that ended without an output
     │   └── ActorFailure         an agent that could not start or did not answer
@@ -105,6 +106,10 @@ class ContextOverflow(ModelError):
 
 class NetworkError(Failure):
     """Peers, ports and sockets."""
+
+
+class WrongClock(NetworkError):
+    """Two devices that disagree about the time: neither hears the other."""
 
 
 class StorageError(Failure):

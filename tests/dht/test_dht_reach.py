@@ -10,7 +10,7 @@ import pytest
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
-from pockethive.dht.reach import _AGAIN, Reach, Reachability
+from pockethive.dht.reach import _AGAIN, _QUIET, Reach, Reachability
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import PORT, Link, World
 from pockethive.dht.testing import RULES, hive, key, play, signed
@@ -153,7 +153,7 @@ def test_a_node_that_peers_see_elsewhere_decides_again_at_the_next_upkeep() -> N
         world.net.unbind(inner)  # type: ignore[arg-type]
         inner.address = ("10.77.7.7", 5000)  # type: ignore[attr-defined]
         world.net.bind(inner)  # type: ignore[arg-type]
-        await asyncio.sleep(roamer.settings.upkeep + 60)
+        await asyncio.sleep(_QUIET + 2 * roamer.settings.upkeep)
         assert roamer.reachability == Reachability("client", ("10.77.7.7", 5000))
 
     play(story, 8)
@@ -179,8 +179,8 @@ def test_too_few_answers_change_nothing_and_one_unlucky_round_neither() -> None:
         world.net.cut = router
         reach = node._running.reach
 
-        async def lucky(first: Collection[Address]) -> Reachability:
-            found = await Reach.ask(reach, first)
+        async def lucky(first: Collection[Address], count: int = 3) -> Reachability:
+            found = await Reach.ask(reach, first, count)
             router.forwarded = True
             return found
 
