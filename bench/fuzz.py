@@ -4,9 +4,11 @@
 
 Datagrams go to a real protocol on a transport that delivers nothing: noise, damaged and replayed
 ones, and what somebody with a key of his own can seal (mutated messages, bundles, fragments,
-contacts, records, proofs, answers to open requests). Records, contacts and lists of contacts are
-read on their own too. Prints inputs a second and the counts of each code. Fails when an exception
-gets out of a reader or reaches the loop, when a fault of our own is counted, or when memory grows.
+contacts, records, proofs, answers to open requests). Records, contacts, lists of contacts and what
+a private hive reads (`fuzz_hive.py`) are read on their own too; beside them blob connections run
+over TLS (`fuzz_blobs.py`). Prints inputs a second and the counts of each code. Fails when an
+exception gets out of a reader or reaches the loop, when a fault of our own is counted, or when
+memory grows.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.forge import Forge
+from bench.fuzz_blobs import BlobFuzzer
+from bench.fuzz_hive import HiveFuzzer
 from bench.machine import resident
 from pockethive.core.errors import BadInvitation, ProtocolError
 from pockethive.dht.contact import Contact
@@ -27,7 +31,8 @@ from pockethive.dht.testing import Receiver, somebody
 ROUND = 500  # inputs between two rounds of the loop
 WARM = 0.2  # of the inputs fill caches before memory counts
 GROWTH = 24.0  # MB
-WEIGHTS = (60, 15, 13, 12)  # of 100 inputs: datagrams, records, contacts, lists of them
+STEADY = 200_000  # inputs after whose first part every cache is full
+WEIGHTS = (50, 10, 8, 8, 24)  # of 100 inputs: datagrams, records, contacts, lists of them, hives
 
 
 class Alarm(logging.Handler):
@@ -50,7 +55,8 @@ class Fuzzer:
         self.forge = Forge(seed, self.ear.public, lambda: self.ear.now)
         self.rng = self.forge.rng
         self.verdicts: Counter[str] = Counter()
-        self.readers = [self.datagram, self.record, self.contact, self.contacts]
+        self.hive = HiveFuzzer(self.forge, self.read)
+        self.readers = [self.datagram, self.record, self.contact, self.contacts, self.hive.one]
 
     def turn(self) -> None:
         """Somebody new attacks, from an address proved or not; time goes on."""
@@ -85,7 +91,12 @@ class Fuzzer:
         source = Contact(self.forge.sender, "fe80::9%3", 1)
         self.read("contacts", ProtocolError, lambda: self.ear.protocol.contacts(data, source))
 
-    def read(self, name: str, allowed: type[Exception], reading: Callable[[], object]) -> None:
+    def read(
+        self,
+        name: str,
+        allowed: type[Exception] | tuple[type[Exception], ...],
+        reading: Callable[[], object],
+    ) -> None:
         try:
             reading()
         except allowed:
@@ -103,15 +114,18 @@ async def fuzz(inputs: int, seed: int) -> int:
     asked = Contact(somebody("asked").public, "127.0.0.9", 9)
     open_call = asyncio.create_task(fuzzer.ear.protocol.call(asked, "ping", timeout=9e9, tries=1))
     began, warm = time.process_time(), 0.0
-    for number in range(inputs):
-        fuzzer.one()
-        if number % ROUND == 0:
-            fuzzer.ear.line.sent.clear()
-            fuzzer.turn()
-            await asyncio.sleep(0)
-        if number == int(WARM * inputs):
-            warm = resident()
-    spent, growth = time.process_time() - began, resident() - warm
+    async with BlobFuzzer(fuzzer.rng, fuzzer.forge.mutated) as blobs:
+        for number in range(inputs):
+            fuzzer.one()
+            if number % ROUND == 0:
+                fuzzer.ear.line.sent.clear()
+                fuzzer.turn()
+                await blobs.round()
+            if number == int(WARM * inputs):
+                warm = resident()
+        spent, growth = time.process_time() - began, resident() - warm
+        drops = Counter(blobs.holder.counters) + Counter(blobs.reader.counters)
+        drops += blobs.carrier.counters
     open_call.cancel()
     await asyncio.gather(open_call, return_exceptions=True)
     for task in fuzzer.ear.protocol.stop():
@@ -120,9 +134,18 @@ async def fuzz(inputs: int, seed: int) -> int:
     print(f"{inputs} inputs, seed {seed}: {inputs / spent:,.0f} a CPU second, {spent:.0f} s")
     print("dropped or refused:", dict(counts.most_common()))
     print("read on their own:", dict(fuzzer.verdicts.most_common()))
+    frames = sum(blobs.seen.values())
+    print(
+        f"and {frames} on blob connections:",
+        dict(blobs.seen.most_common()),
+        "dropped:",
+        dict(drops),
+    )
     print(f"memory after the first {WARM:.0%}: {warm:.1f} MB, grown by {growth:.1f} MB")
-    faults = [*failures, *alarm.heard, *(["internal"] if counts["internal"] else [])]
-    faults += [f"memory grew by {growth:.1f} MB"] if growth > GROWTH else []
+    internal = counts["internal"] + drops["internal"]
+    faults = [*failures, *alarm.heard, *blobs.faults, *(["internal"] if internal else [])]
+    steady = inputs >= STEADY
+    faults += [f"memory grew by {growth:.1f} MB"] if steady and growth > GROWTH else []
     print("faults:", faults[:5] or "none")
     return 1 if faults else 0
 

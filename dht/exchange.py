@@ -15,7 +15,7 @@ from pockethive.core.errors import Failure, NetworkError, PocketHiveError, Stora
 from pockethive.dht.audience import NOBODY, Allow, Audience
 from pockethive.dht.blobs import BlobStore
 from pockethive.dht.carrier import HEAD, REFUSED, Kind, Reply
-from pockethive.dht.chunks import check_name
+from pockethive.dht.chunks import check_name, count_of
 from pockethive.dht.contact import Contact
 from pockethive.dht.fetching import Fetcher
 from pockethive.dht.identity import Identity
@@ -57,6 +57,8 @@ class Exchange:
         if not self.store.has(name) or not allow(peer, name):
             return REFUSED
         try:
+            if index != HEAD and index >= count_of(self.store.size(name)):
+                return REFUSED
             if index != HEAD:
                 return Reply(Kind.CHUNK, self.store.read_chunk(name, index))
             manifest = self.store.manifest(name)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import blob_wire, tls_client, tls_server
+from pockethive.dht.blobs import EVERYONE
 from pockethive.dht.carrier import HEAD, REFUSED, Kind, Reply
 from pockethive.dht.certificate import certificate_pem
 from pockethive.dht.chunks import CHUNK, MAX_MANIFEST
@@ -318,3 +319,14 @@ async def test_more_connections_than_are_served_wait_for_their_turn(
         assert (await link.ask(NAME, HEAD)).data == DATA
         link.close()
         second.close()
+
+
+async def test_asking_for_chunks_that_a_blob_has_not_fills_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with hive(None) as (node,):
+        name = node.blobs.put(DATA, EVERYONE)
+        for index in (1, 2**31, HEAD - 1):
+            assert node._exchanging.answer(BERT.public, name, index) == REFUSED
+        assert node._exchanging.answer(BERT.public, name, 0) == Reply(Kind.CHUNK, DATA)
+    assert caplog.text == ""
