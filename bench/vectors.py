@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.vectors_hive import hive_vectors
 from pockethive.core.canonical import digest, encode
 from pockethive.dht import wire
 from pockethive.dht.contact import Contact
@@ -77,6 +78,7 @@ def vectors() -> dict[str, Any]:
             "client": BERT.public.hex(),
             "signature": BERT.sign(digest("blob-client", SALT * 2, ANNA.public, BERT.public)).hex(),
         },
+        **hive_vectors(),
     }
 
 

@@ -5,6 +5,8 @@ Whatever it needed and the page did not say was added to the page.
 
 import base64
 import hashlib
+import hmac
+import json
 import re
 import struct
 from typing import Any
@@ -143,3 +145,103 @@ def record(fields: dict[str, Any]) -> tuple[bytes, bytes]:
     """The digest that is signed, and the encoding once `signature` is there too."""
     unsigned = {name: value for name, value in fields.items() if name != "signature"}
     return digest("record", canonical(unsigned).encode()), canonical(fields).encode()
+
+
+# private hives
+
+
+def hkdf(secret: bytes, info: bytes) -> bytes:
+    return HKDF(SHA256(), 32, None, info).derive(secret)
+
+
+def encoded(fields: dict[str, Any]) -> bytes:
+    """A canonical object; bytes in it become text."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return text(value)
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    return canonical({name: plain(value) for name, value in fields.items()}).encode()
+
+
+def charter(key: bytes, name: str) -> tuple[bytes, bytes, str, bytes]:
+    """Its bytes and id, the hive's name on the wire, the key of its list."""
+    assert re.fullmatch("[a-z0-9][a-z0-9-]{0,62}", name)
+    identifier = digest("hive", key, name.encode())
+    list_key = digest("hive list", identifier)[:20]
+    return encoded({"key": key, "name": name, "v": 1}), identifier, identifier[:16].hex(), list_key
+
+
+def member_list(version: int, generation: int, rows: list[list[Any]]) -> list[tuple[bytes, bytes]]:
+    """(slot, body) of the head and of the pages; a row's third item is the device."""
+    rows = sorted(rows, key=lambda row: bytes(row[2]))
+    pages = [encoded({"members": rows[at : at + 8], "v": 1}) for at in range(0, len(rows), 8)]
+    names = [digest("member page", page) for page in pages]
+    head = encoded({"generation": generation, "pages": names, "v": 1, "version": version})
+    return [(b"head", head), *((b"%02x" % number, page) for number, page in enumerate(pages))]
+
+
+def key_cipher(agreed: bytes, hive: bytes, generation: int, ends: bytes) -> ChaCha20Poly1305:
+    info = b"pockethive/1 hive key" + hive + struct.pack(">I", generation) + ends
+    return ChaCha20Poly1305(hkdf(agreed, info))
+
+
+def sealed_key(key: bytes, device: bytes, hive: bytes, generation: int, secret: bytes) -> bytes:
+    """`secret` is the ephemeral key's."""
+    ephemeral = X25519PrivateKey.from_private_bytes(secret)
+    public = ephemeral.public_key().public_bytes_raw()
+    agreed = ephemeral.exchange(X25519PublicKey.from_public_bytes(moved(device)))
+    cipher = key_cipher(agreed, hive, generation, public + device)
+    return public + cipher.encrypt(bytes(12), key, None)
+
+
+def opened_key(own: Device, sealed: bytes, hive: bytes, generation: int) -> bytes:
+    secret, public = X25519PrivateKey.from_private_bytes(own.secret), sealed[:32]
+    agreed = secret.exchange(X25519PublicKey.from_public_bytes(public))
+    cipher = key_cipher(agreed, hive, generation, public + own.public)
+    return cipher.decrypt(bytes(12), sealed[32:], None)
+
+
+def body_context(generation: int, kind: str, *place: bytes) -> bytes:
+    """The associated data of a body; `place` is record key, author and slot."""
+    head = b"\x01" + struct.pack(">I", generation)
+    return head + digest("body context", kind.encode(), *place)
+
+
+def sealed_body(key: bytes, context: bytes, plain: bytes) -> bytes:
+    nonce_key = hkdf(key, b"pockethive/1 body nonce")
+    nonce = digest("body nonce", nonce_key, context, plain)[:12]
+    cipher = ChaCha20Poly1305(hkdf(key, b"pockethive/1 body"))
+    return context[:5] + nonce + cipher.encrypt(nonce, plain, context)
+
+
+def opened_body(key: bytes, context: bytes, sealed: bytes) -> bytes:
+    cipher = ChaCha20Poly1305(hkdf(key, b"pockethive/1 body"))
+    return cipher.decrypt(sealed[5:17], sealed[17:], context)
+
+
+LINK = "pockethive://join/"
+
+
+def link(fields: dict[str, Any], sign: Any) -> str:
+    """`sign` makes the hive's signature over a message."""
+    signature = sign(digest("invitation", encoded(fields)))
+    return LINK + text(encoded({**fields, "signature": signature}))
+
+
+def read_link(written: str) -> tuple[dict[str, Any], bytes, bytes]:
+    """The fields but for the signature, what is signed, the signature."""
+    letters = written.removeprefix(LINK)
+    fields = json.loads(unbased(letters))
+    signature = unbased(fields.pop("signature"))
+    return fields, digest("invitation", canonical(fields).encode()), signature
+
+
+def unbased(letters: str) -> bytes:
+    return base64.urlsafe_b64decode(letters + "=" * (-len(letters) % 4))
+
+
+def join_proof(verifier: bytes, *said: bytes) -> bytes:
+    """`said`: id, admitter, device, nonce, owner, owner name, device name, certificate."""
+    return hmac.digest(verifier, digest("join proof", *said), "sha256")
