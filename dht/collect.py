@@ -49,6 +49,7 @@ class Collector:
         self.had_some = bool(self.records)
         self.reported: dict[Contact, frozenset[bytes]] = {}
         self._silences: Counter[Contact] = Counter()
+        self._cut: set[Contact] = set()  # who has not named everything that it holds
         self._offer = b"".join(self.records)[: MAX_DIGESTS * DIGEST_SIZE] if offering else None
         self._holders: dict[Contact, frozenset[bytes]] = {}
         self._useless: set[bytes] = set()  # refused by our rules, or outranked by what we have
@@ -76,11 +77,12 @@ class Collector:
         """Note what a node says that it holds. Raises BadEncoding."""
         names = split_digests(digests)
         self._holders[contact] = self.reported[contact] = frozenset(names)
+        (self._cut.add if len(names) == MAX_DIGESTS else self._cut.discard)(contact)
 
     async def fetch_missing(self) -> None:
         """Fetch by digest, from all holders at once, until nobody has more that is missing."""
-        full = [one for one, held in self._holders.items() if len(held) == MAX_DIGESTS]
-        await asyncio.gather(*(self._name_rest(contact) for contact in full))
+        cut = [contact for contact in self._holders if contact in self._cut]
+        await asyncio.gather(*(self._name_rest(contact) for contact in cut))
         asked: set[bytes] = set()
         while any(self._missing(contact, asked) for contact in self._holders):
             workers = [contact for contact in self._holders for _ in range(_QUESTIONS)]
@@ -97,7 +99,10 @@ class Collector:
                 log.debug("a holder did not name all of its records: %s", error)
                 break
             names.update(page)
-            if len(page) < MAX_DIGESTS or page[-1] <= after:
+            if len(page) < MAX_DIGESTS:
+                self._cut.discard(contact)
+                break
+            if page[-1] <= after:
                 break
             after = page[-1]
         self._holders[contact] = self.reported[contact] = frozenset(names)
@@ -123,7 +128,7 @@ class Collector:
         short = {}
         for contact in contacts:
             held = self.reported.get(contact)
-            if held is not None and len(held) < MAX_DIGESTS * _PAGES:
+            if held is not None and contact not in self._cut:
                 missing = [record for record in merged if name(record) not in held]
                 if missing:
                     short[contact] = missing
@@ -138,6 +143,7 @@ class Collector:
         self.records = kept
         self._seen.clear()
         self._holders.clear()
+        self._silences.clear()
 
     async def _fetch(self, contact: Contact, digests: list[bytes]) -> None:
         before = len(self.records) + len(self._useless)

@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pockethive.core.errors import ProtocolError
 from pockethive.dht import wire
+from pockethive.dht.collect import Collector
 from pockethive.dht.contact import Contact
 from pockethive.dht.methods import DIGEST_SIZE, MAX_DIGESTS, Methods, split_digests
 from pockethive.dht.node import Node
@@ -161,3 +163,45 @@ def test_who_names_records_without_end_is_not_listened_to_for_long() -> None:
             assert liar.asked == {"find_value": 1, "names": 4, "fetch": 6}
 
     play(story, 5)
+
+
+class Shy(Methods):
+    """Names as many records as fit into one answer, and no others."""
+
+    def __init__(self, node: Node) -> None:
+        protocol = node._protocol
+        super().__init__(protocol.router, protocol.storage)
+        protocol._methods = self
+
+    def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:
+        if method == "names":
+            raise ProtocolError("no such method here", where="method")
+        return super().answer(asker, method, arguments)
+
+
+def test_who_did_not_name_all_that_it_holds_is_not_given_the_rest_again() -> None:
+    world = World(4)
+
+    async def story() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            nodes = [await stack.enter_async_context(world.node(Large(), None)) for _ in range(4)]
+            for node in nodes[1:]:
+                await node.join([nodes[0].contact])
+            reader, empty, whole, shy = nodes
+            now = int(world.clock())
+            records = [record(10, n, now + 600 + n) for n in range(MAX_DIGESTS + 20)]
+            for holder in (whole, shy):
+                assert holder._running.storage.join(records) == len(records)
+            Shy(shy)
+            collector = Collector(reader._protocol, WHERE)
+            found = await reader._running.gather(collector)
+            assert set(collector.merged) == set(records)
+            lacking = collector.lacking(found.contacts)
+            assert {contact: len(short) for contact, short in lacking.items()} == {
+                empty.contact: len(records)
+            }
+
+    try:
+        world.run(story())
+    finally:
+        world.close()
