@@ -28,7 +28,7 @@ def killed_nodes() -> None:
 
 
 def fuzz() -> None:
-    """A million hostile inputs: no exception reaches the loop."""
+    """A million hostile inputs and 100,000 on blob connections: no exception but those declared."""
     print(run(sys.executable, "-m", "bench.fuzz"))
 
 
