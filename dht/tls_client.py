@@ -8,6 +8,7 @@ dripping server is given up.
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,7 +102,9 @@ class Link(asyncio.BufferedProtocol):
         try:
             self._complete()
         except ProtocolError as error:
-            self._end(error)
+            # Not at once: with the last bytes may have come the end, which asyncio's TLS is just
+            # about to see to, and it takes an aborted connection there for a fault of its own.
+            self._end(error, self._loop.call_soon)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(self._failure(str(exc or "the other end closed it"), exc))
@@ -157,14 +160,18 @@ class Link(asyncio.BufferedProtocol):
         else:
             self._timer = self._loop.call_later(due - now, self._check)
 
-    def _end(self, error: PocketHiveError) -> None:
+    def _end(
+        self,
+        error: PocketHiveError,
+        when: Callable[[Callable[[], None]], object] = lambda abort: abort(),
+    ) -> None:
         if self.ended:
             return
         self.ended = True
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
-            self._transport.abort()
+            when(self._transport.abort)
         if not self.ready.done():
             self.ready.set_exception(error)
             return

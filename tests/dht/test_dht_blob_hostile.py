@@ -209,6 +209,29 @@ async def test_a_frame_out_of_bounds_is_counted_once_and_the_next_holder_asked(
         assert node.counters["blob-frame"] == 1
 
 
+async def test_a_bad_frame_that_comes_with_the_end_of_the_connection_reaches_no_loop(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Behind good ones: asyncio's TLS then reads the bad one while it sees to the end."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greeted(writer, reader)
+        await reader.readexactly(4 * blob_wire.REQUEST.size)
+        writer.write(2 * struct.pack(">BI", Kind.REFUSED, 0) + struct.pack(">BI", 9, 0))
+
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with hostile_server(script, tmp_path_factory) as hostile:
+        link = await dial(BERT, hostile)
+        asked = (link.ask(NAME, HEAD) for _ in range(4))
+        first, second, third, fourth = await asyncio.gather(*asked, return_exceptions=True)
+        assert first == second == REFUSED
+        assert isinstance(third, ProtocolError)
+        assert isinstance(fourth, NetworkError)
+        await until(lambda: link._transport is not None and link._transport.is_closing())
+    assert failures == []
+
+
 async def test_an_answer_that_nobody_asked_for_ends_the_connection(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
