@@ -23,9 +23,7 @@ log = logging.getLogger(__name__)
 _FETCH_AT_ONCE: Final = 8  # records asked of one holder with one question
 _QUESTIONS: Final = 6  # of them to one holder at a time
 _SILENCES: Final = 3  # questions of one read that a holder may leave unanswered
-_PAGES: Final = (
-    4  # of names beyond those in the first answer: above what any rules keep under a key
-)
+_PAGES: Final = 4  # of names that are read: more than any rules keep under a key
 _MOST: Final = 4096  # digests and answers remembered, of a key that is watched for days
 
 
