@@ -19,13 +19,13 @@ from pockethive.core.errors import NetworkError, ProtocolError, StorageError
 from pockethive.dht import blob_wire
 from pockethive.dht.audience import EVERYONE
 from pockethive.dht.carrier import HEAD, Kind, Reply
+from pockethive.dht.certificate import certificate_pem
 from pockethive.dht.chunks import CHUNK, LEAF_SIZE, MAX_MANIFEST
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
 from pockethive.dht.testing import somebody
 from pockethive.dht.tls import TlsCarrier
 from pockethive.dht.tls_client import _CLIENT
-from pockethive.dht.tls_server import certificate_pem
 
 REQUESTS = 40  # of one connection to the server
 ASKS = 16  # of one connection to the forger

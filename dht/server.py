@@ -233,8 +233,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         if self.protocol.transport.inner.is_closing():
             raise NetworkError("this node was stopped while it read")
         merged = collector.merged
-        stopped = self.protocol.transport.inner.is_closing()  # meanwhile: the store is closed too
-        if merged and found.complete and not stopped:
+        if merged and found.complete:
             if collector.had_some or self.upkeep.near(key):
                 self.storage.join(merged)
             self._repairs.repair(collector.lacking(found.contacts))

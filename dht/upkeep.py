@@ -8,7 +8,7 @@ they need not do it in this hour. All of it is bounded for each round and each r
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
@@ -124,7 +124,15 @@ class Upkeep:
         self._storage.join(r for r in collector.merged if r.digest not in mine)
         for contact, records in collector.lacking(found.contacts).items():
             await store_all(self._protocol, contact, records)
+        for contact in found.late:  # it was not waited for, and may live and be the nearest
+            self._give(contact, collector.merged)
         self._storage.touch_named(key, collector.records)
+
+    def _give(self, contact: Contact, records: Sequence[Record]) -> None:
+        async def give() -> None:
+            await store_all(self._protocol, contact, records)
+
+        self._protocol.spawn(give, "pockethive-late")
 
     def _due(self) -> list[bytes]:
         """Keys with records that nobody offered here lately, and that it is our turn to offer."""

@@ -136,7 +136,7 @@ class Boaster(Methods):
 
     def __init__(self, node: Node) -> None:
         protocol = node._protocol
-        super().__init__(protocol.router, protocol.storage)
+        super().__init__(protocol.router, protocol.storage, protocol.counters)
         protocol._methods = self
         self.asked: Counter[str] = Counter()
 
@@ -170,7 +170,7 @@ class Shy(Methods):
 
     def __init__(self, node: Node) -> None:
         protocol = node._protocol
-        super().__init__(protocol.router, protocol.storage)
+        super().__init__(protocol.router, protocol.storage, protocol.counters)
         protocol._methods = self
 
     def answer(self, asker: Contact, method: str, arguments: list[Any]) -> object:

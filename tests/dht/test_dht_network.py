@@ -38,10 +38,11 @@ def test_a_lookup_ends_with_exactly_the_k_nearest() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         for number in range(30):
             asker, target = nodes[number], key(f"target {number}")
-            others = [node for node in nodes if node is not asker]
             found = await asker._running.locate(target)
-            assert list(found.contacts) == nearest(others, target, 8)
+            awaited = [n for n in nodes if n is not asker and n.contact not in found.late]
+            assert list(found.contacts) == nearest(awaited, target, 8)
             assert found.complete
+            assert len(found.late) <= 1
 
     play(story, 40)
 
@@ -273,7 +274,7 @@ def test_blobs_travel_in_memory_with_the_same_permissions() -> None:
     play(story, 3)
 
 
-def test_a_read_that_the_end_of_its_node_overtakes_returns_what_had_arrived() -> None:
+def test_a_read_that_the_end_of_its_node_overtakes_says_so() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         record = signed(world, nodes[0], "place", b"here")
         await nodes[0].put(record)
@@ -281,6 +282,9 @@ def test_a_read_that_the_end_of_its_node_overtakes_returns_what_had_arrived() ->
             reading = asyncio.ensure_future(node.get(record.key))
             await asyncio.sleep(number / 20)
             await node.stop()
-            assert await reading in ((record,), ())
+            try:
+                assert await reading == (record,)
+            except NetworkError as error:
+                assert "was stopped" in error.what  # noqa: PT017 - both ends are right
 
     play(story, 20)
