@@ -12,14 +12,14 @@ from pockethive.actors.memory import Memory
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.entry import Commit, Kind, Member
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
-from pockethive.core.fold import proven, signed_by
+from pockethive.core.fold import proven
 from pockethive.core.lease import (
-    Ack,
-    Grant,
+    EpochRead,
+    Refusal,
     WitnessAnswer,
     WitnessRequest,
     ack_bytes,
-    grant_bytes,
+    signed_part,
 )
 from pockethive.core.lease_codec import (
     decode_answer,
@@ -27,6 +27,7 @@ from pockethive.core.lease_codec import (
     encode_answer,
     encode_request,
 )
+from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
 from pockethive.dht import member_list
@@ -57,6 +58,7 @@ _LIMITS = {
     Kind.OUTPUT: _limit(32, 8),
     Kind.VERDICT: _limit(64, 8),
     Kind.COMMIT: _limit(8, 1),
+    Kind.SEAL: _limit(16, 8),
     Kind.CLOSE: _limit(4, 1),
     Kind.MEMBER: _limit(512, 1, _DAY),
 }
@@ -103,11 +105,8 @@ class Asks:
         if own is not None:
             return own
         answer = decode_answer(reply)
-        if isinstance(answer, Grant):
-            message = grant_bytes(answer)
-        elif isinstance(answer, Ack):
-            message = _ack_bytes(answer)
-        else:
+        message = signed_part(answer)
+        if message is None or isinstance(answer, EpochRead | Refusal):
             return answer
         if not verify(from_text(witness, 32), message, from_text(answer.signature, 64)):
             raise BadSignature(f"witness {witness[:8]} did not sign its answer")
@@ -208,11 +207,10 @@ class HiveRules:
         return Decision(cell=cell, reply=self.asks.answered(self._signed(answer), peer))
 
     def _signed(self, answer: WitnessAnswer) -> WitnessAnswer:
-        if isinstance(answer, Grant):
-            return replace(answer, signature=to_text(self._identity.sign(grant_bytes(answer))))
-        if isinstance(answer, Ack):
-            return replace(answer, signature=to_text(self._identity.sign(_ack_bytes(answer))))
-        return answer
+        message = signed_part(answer)
+        if message is None or isinstance(answer, EpochRead | Refusal):
+            return answer
+        return replace(answer, signature=to_text(self._identity.sign(message)))
 
 
 def _acks_hold(commit: Commit) -> bool:
@@ -222,7 +220,3 @@ def _acks_hold(commit: Commit) -> bool:
     return 0 < len(devices) == len(commit.acks) and all(
         signed_by(device, said, signature, verify) for device, signature in commit.acks
     )
-
-
-def _ack_bytes(ack: Ack) -> bytes:
-    return ack_bytes(ack.task, ack.generation, ack.epoch, ack.output)

@@ -13,7 +13,6 @@ from pockethive.core.entry import Entry
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import (
     Accepted,
-    Ack,
     AskLease,
     EpochRead,
     FreeLease,
@@ -23,6 +22,7 @@ from pockethive.core.lease import (
     Refusal,
     Refused,
     WitnessRequest,
+    Yes,
 )
 from pockethive.core.polling import Poll, jitter, usable_until
 from pockethive.core.task import DeviceId, Task
@@ -153,6 +153,8 @@ class Acquisition:
             return ()
         if not poll.lost:
             return ()
+        if any(refusal.reason is Refused.SEALED for refusal in poll.refusals):
+            return self.free()  # the owner offers it anew, with witnesses that are there
         alone, self._alone = self._alone, False
         if alone and any(r.reason is Refused.STALE for r in poll.refusals):
             return self._ask_next(poll.highest_epoch(), now)
@@ -160,7 +162,7 @@ class Acquisition:
         freed = self.free()
         return freed + self._back_off(now, float(max(waits, default=0)))
 
-    def _fits(self, answer: EpochRead | Grant | Ack) -> bool:
+    def _fits(self, answer: Yes) -> bool:
         """Whether a yes is one to what was asked last."""
         if self.phase is Phase.READING:
             return isinstance(answer, EpochRead) and answer.task == self.task.id

@@ -42,7 +42,8 @@ class Cell:
     """One acceptor's state. `epoch` is the ballot that it promised last, to `holder`.
 
     `span` is the running lease or hold; None when it was given back. `held` is the hash of the
-    output that turned it into a hold. `task` tells what a commit has to prove.
+    output that turned it into a hold. `task` tells what a commit has to prove. `sealed` is the
+    successor that ended this generation here; empty while it goes on.
     """
 
     task: Task
@@ -51,6 +52,7 @@ class Cell:
     held: str | None = None
     slots: tuple[Span, ...] = ()
     accepted: Accepted | None = None
+    sealed: str = ""
 
     @property
     def holder(self) -> DeviceId | None:
@@ -70,6 +72,7 @@ def encode_cell(cell: Cell) -> bytes:
             "held": cell.held or "",
             "slots": [_span(slot) for slot in cell.slots],
             "accepted": None if accepted is None else [accepted.epoch, accepted.output],
+            "sealed": cell.sealed,
         }
     )
     if len(data) > MAX_CELL:
@@ -89,6 +92,7 @@ def decode_cell(data: bytes) -> Cell:
         held=fields.sha("held", empty=True) or None,
         slots=tuple(_take_span(item) for item in fields.items("slots", _MAX_SLOTS)),
         accepted=None if accepted is None else _take_accepted(accepted),
+        sealed=fields.sha("sealed", empty=True),
     )
     fields.done()
     return cell

@@ -6,9 +6,9 @@ Guards: an epoch is believed for the signatures of the task's own witnesses, who
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pockethive.core.fold import signed_by
 from pockethive.core.lease import Accepted, Grant, grant_bytes
 from pockethive.core.ports import VerifySignature
+from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task
 
 

@@ -18,6 +18,7 @@ class Kind(Enum):
     OUTPUT = "output"
     VERDICT = "verdict"
     COMMIT = "commit"
+    SEAL = "seal"
     CLOSE = "close"
     MEMBER = "member"
 
@@ -67,6 +68,26 @@ class Commit:
     acks: tuple[tuple[DeviceId, str], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealVote:
+    """What one witness said when it sealed: its highest epoch, and (epoch, hash) if it accepted."""
+
+    witness: DeviceId
+    epoch: int
+    accepted: tuple[int, str] | None
+    signature: str  # over `lease.seal_bytes`, base64url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """Proof that a generation of witnesses has ended, and who goes on (`sealing.successor`)."""
+
+    task: TaskId
+    generation: int
+    successor: str
+    votes: tuple[SealVote, ...]
+
+
 class CloseReason(Enum):
     """Why an owner closed a task without an output."""
 
@@ -100,7 +121,7 @@ class Member:
     works: bool  # False: stores and witnesses only
 
 
-Body = Task | Claim | Output | Verdict | Commit | Close | Member
+Body = Task | Claim | Output | Verdict | Commit | Sealing | Close | Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from pockethive.core.entry import (
     Kind,
     Member,
     Output,
+    Sealing,
+    SealVote,
     Verdict,
 )
 from pockethive.core.errors import BadEncoding, GraphError
@@ -48,6 +50,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.OUTPUT: 1_600,
     Kind.VERDICT: 800,
     Kind.COMMIT: 1_300,
+    Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
     Kind.MEMBER: 1_200,
 }
@@ -93,6 +96,8 @@ def slot(body: Body) -> bytes:
     match body:
         case Task():
             return b"generation %d" % body.committee.generation
+        case Sealing():
+            return b"seal %d" % body.generation
         case Output() | Verdict():
             return b"%d " % body.epoch + body.output[:32].encode()
         case _:
@@ -101,7 +106,7 @@ def slot(body: Body) -> bytes:
 
 def kind_of(body: Body) -> Kind:
     """The kind of entry that a body makes."""
-    return Kind(type(body).__name__.lower())
+    return Kind.SEAL if isinstance(body, Sealing) else Kind(type(body).__name__.lower())
 
 
 def inputs_fit(names: Iterable[str]) -> bool:
@@ -130,6 +135,7 @@ def _encode_task(task: Task) -> dict[str, Any]:
         "quorum": committee.quorum,
         "generation": committee.generation,
         "base": committee.epoch_base,
+        "bound": committee.bound,
         "owner": task.owner,
         "owner_key": task.owner_key,
         "began": task.began,
@@ -193,6 +199,7 @@ def _decode_committee(fields: Fields) -> Committee:
             quorum=fields.whole("quorum", 1, MAX_WITNESSES),
             generation=fields.whole("generation", 1),
             epoch_base=fields.whole("base"),
+            bound=fields.sha("bound", empty=True),
         )
     except GraphError as error:
         raise BadEncoding(f"task: {error}") from error
@@ -280,6 +287,44 @@ def _decode_commit(fields: Fields) -> Commit:
     )
 
 
+def _encode_sealing(sealing: Sealing) -> dict[str, Any]:
+    return {
+        "task": sealing.task,
+        "generation": sealing.generation,
+        "successor": sealing.successor,
+        "votes": [
+            [vote.witness, vote.epoch, vote.accepted and list(vote.accepted), vote.signature]
+            for vote in sealing.votes
+        ],
+    }
+
+
+def _decode_sealing(fields: Fields) -> Sealing:
+    return Sealing(
+        task=fields.task("task"),
+        generation=fields.whole("generation", 1),
+        successor=fields.sha("successor"),
+        votes=tuple(_decode_seal_vote(item) for item in fields.items("votes", MAX_WITNESSES)),
+    )
+
+
+def _decode_seal_vote(item: object) -> SealVote:
+    if not isinstance(item, list) or len(item) != 4:
+        raise BadEncoding("seal: a vote that has not four parts")
+    names = ("witness", "epoch", "accepted", "signature")
+    fields = Fields(dict(zip(names, item, strict=True)), "seal")
+    value = fields.take("accepted")
+    if value is not None and (not isinstance(value, list) or len(value) != 2):
+        raise BadEncoding("seal: an accepted value that is no pair")
+    inner = Fields({} if value is None else {"epoch": value[0], "output": value[1]}, "seal")
+    return SealVote(
+        witness=fields.device("witness"),
+        epoch=fields.whole("epoch"),
+        accepted=None if value is None else (inner.whole("epoch"), inner.sha("output")),
+        signature=fields.key("signature", 64),
+    )
+
+
 def _encode_close(close: Close) -> dict[str, Any]:
     return {"task": close.task, "reason": close.reason.value, "detail": close.detail}
 
@@ -328,6 +373,7 @@ _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.OUTPUT: _encode_output,
     Kind.VERDICT: _encode_verdict,
     Kind.COMMIT: _encode_commit,
+    Kind.SEAL: _encode_sealing,
     Kind.CLOSE: _encode_close,
     Kind.MEMBER: _encode_member,
 }
@@ -337,6 +383,7 @@ _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.OUTPUT: _decode_output,
     Kind.VERDICT: _decode_verdict,
     Kind.COMMIT: _decode_commit,
+    Kind.SEAL: _decode_sealing,
     Kind.CLOSE: _decode_close,
     Kind.MEMBER: _decode_member,
 }

@@ -7,13 +7,13 @@ or entries of strangers in it. A commit is believed because of its acks, not bec
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pockethive.core.canonical import from_text
-from pockethive.core.entry import Claim, Close, Commit, Entry, Kind, Output, Verdict
+from pockethive.core.entry import Claim, Close, Commit, Entry, Kind, Output, Sealing, Verdict
 from pockethive.core.entry_codec import slot
-from pockethive.core.errors import BadEncoding
 from pockethive.core.lease import ack_bytes
 from pockethive.core.lifecycle import CLOSES, Move, Status, step
 from pockethive.core.ports import VerifySignature
+from pockethive.core.sealing import sealed_by_quorum, successor
+from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import accepting, judgements
 
@@ -50,15 +50,15 @@ def fold(
     """
     by_digest = {entry.digest: entry for entry in entries}
     everything = [by_digest[digest] for digest in sorted(by_digest)]
-    signed = _task_entry(everything, wanted)
-    if signed is None:
+    generations = _generations(everything, wanted, verify)
+    if not generations:
         return None
-    task = signed.body
-    assert isinstance(task, Task)
+    signed = generations[-1]
+    task, tasks = _task(signed), [_task(entry) for entry in generations]
     about = [e for e in everything if getattr(e.body, "task", None) == task.id]
     outputs = tuple(e for e in about if _is_output(e, task))
     verdicts = tuple(e for e in about if isinstance(e.body, Verdict) and _fits(e, task, outputs))
-    commit = next((e for e in about if proven(e, task, verify)), None)
+    commit = next((e for e in about if any(proven(e, each, verify) for each in tasks)), None)
     close = next((e for e in about if e.kind is Kind.CLOSE and e.author == task.owner), None)
     made = _made(commit, outputs)
     epoch, sha = _value(commit, made)
@@ -96,28 +96,52 @@ def proven(entry: Entry, task: Task, verify: VerifySignature) -> bool:
     return len(signers) >= task.committee.quorum
 
 
-def signed_by(device: DeviceId, message: bytes, signature: str, verify: VerifySignature) -> bool:
-    """Whether `signature` (base64url) over `message` is `device`'s."""
-    try:
-        return verify(from_text(device, 32), message, from_text(signature, 64))
-    except BadEncoding:
-        return False
-
-
 def _is_task(entry: Entry, task: Task) -> bool:
     return isinstance(entry.body, Task) and entry.body.id == task.id and entry.author == task.owner
 
 
-def _task_entry(everything: list[Entry], wanted: TaskId | None) -> Entry | None:
-    """The owner's entry of the latest generation; ties go to the smallest id and digest."""
+def _generations(
+    everything: list[Entry], wanted: TaskId | None, verify: VerifySignature
+) -> list[Entry]:
+    """The signed task in its generations, as far as seals lead from one to the next.
+
+    The first is the earliest that is here; ties go to the smallest id and digest.
+    """
     found = [
-        (entry.body.id, -entry.body.committee.generation, entry.digest, entry)
+        (entry.body.id, entry.body.committee.generation, entry.digest, entry)
         for entry in everything
         if isinstance(entry.body, Task)
         and entry.author == entry.body.owner
         and wanted in (None, entry.body.id)
     ]
-    return min(found, key=lambda item: item[:3])[3] if found else None
+    found.sort(key=lambda item: item[:3])
+    chain = [found[0][3]] if found else []
+    while chain:
+        task = _task(chain[-1])
+        heirs = {
+            entry.body.successor
+            for entry in everything
+            if isinstance(entry.body, Sealing) and sealed_by_quorum(task, entry.body, verify)
+        }
+        later = [entry for *_, entry in found if _succeeds(_task(entry), task, heirs)]
+        if not later:
+            break
+        chain.append(later[0])
+    return chain
+
+
+def _succeeds(later: Task, task: Task, heirs: set[str]) -> bool:
+    """Whether `later` is the generation after `task`, with the committee that the seals name."""
+    return (
+        later.committee.generation == task.committee.generation + 1
+        and (later.id, later.owner_key) == (task.id, task.owner_key)
+        and successor(later.committee) in heirs
+    )
+
+
+def _task(entry: Entry) -> Task:
+    assert isinstance(entry.body, Task)
+    return entry.body
 
 
 def _is_output(entry: Entry, task: Task) -> bool:

@@ -72,7 +72,21 @@ class AskCommit:
     evidence: tuple[Entry, ...]
 
 
-WitnessRequest = ReadEpoch | AskLease | FreeLease | Propose | AskSlot | AskCommit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Ask a witness to end `generation` for good, in favour of the committee `successor` names.
+
+    Only the owner's device that signed the task may. `entry` is that task, for a witness that
+    lacks it; `successor` is `sealing.successor` of the next committee.
+    """
+
+    task: TaskId
+    generation: int
+    successor: str
+    entry: Entry
+
+
+WitnessRequest = ReadEpoch | AskLease | FreeLease | Propose | AskSlot | AskCommit | Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,7 @@ class Refused(Enum):
     UNPROVEN = "unproven"  # output or verdicts do not satisfy the task's policy
     WARMING = "warming"  # it lost its memory and waits for one longest lease
     FULL = "full"  # no verify slot is left
+    SEALED = "sealed"  # another committee has taken over, or is about to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +159,26 @@ class Ack:
     signature: str = ""
 
 
-WitnessAnswer = EpochRead | Grant | Refusal | Ack
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """The generation has ended at this witness: its highest epoch and what it had accepted.
+
+    `wait_seconds`: how long its lease or hold can still run. `signature` is over `seal_bytes`.
+    """
+
+    task: TaskId
+    generation: int
+    successor: str
+    epoch: int
+    accepted: Accepted | None
+    wait_seconds: int
+    signature: str = ""
+
+
+Yes = EpochRead | Grant | Ack | Sealed
+"""The answers that agree."""
+
+WitnessAnswer = Yes | Refusal
 
 
 def ack_bytes(task: TaskId, generation: int, epoch: int, output: str) -> bytes:
@@ -152,10 +186,37 @@ def ack_bytes(task: TaskId, generation: int, epoch: int, output: str) -> bytes:
     return digest("ack", task.encode(), b"%d" % generation, b"%d" % epoch, output.encode())
 
 
+def signed_part(answer: WitnessAnswer) -> bytes | None:
+    """What an answer's signature covers; None for those that need none."""
+    match answer:
+        case Grant():
+            return grant_bytes(answer)
+        case Ack():
+            return ack_bytes(answer.task, answer.generation, answer.epoch, answer.output)
+        case Sealed():
+            return seal_bytes(answer)
+        case _:
+            return None
+
+
+def seal_bytes(sealed: Sealed) -> bytes:
+    """What the signature of a seal covers, 32 bytes. The wait is advice and stays out."""
+    return digest(
+        "seal",
+        sealed.task.encode(),
+        b"%d" % sealed.generation,
+        sealed.successor.encode(),
+        b"%d" % sealed.epoch,
+        _value(sealed.accepted),
+    )
+
+
+def _value(accepted: Accepted | None) -> bytes:
+    return b"" if accepted is None else b"%d %s" % (accepted.epoch, accepted.output.encode())
+
+
 def grant_bytes(grant: Grant) -> bytes:
     """What the signature of a grant covers, 32 bytes: everything but the signature."""
-    accepted = grant.accepted
-    value = b"" if accepted is None else b"%d %s" % (accepted.epoch, accepted.output.encode())
     return digest(
         "grant",
         grant.task.encode(),
@@ -163,6 +224,6 @@ def grant_bytes(grant: Grant) -> bytes:
         b"%d" % grant.epoch,
         grant.holder.encode(),
         b"%d" % grant.seconds,
-        value,
+        _value(grant.accepted),
         b"slot" if grant.slot else b"lease",
     )

@@ -25,6 +25,8 @@ from pockethive.core.lease import (
     ReadEpoch,
     Refusal,
     Refused,
+    Seal,
+    Sealed,
     WitnessAnswer,
     WitnessRequest,
 )
@@ -81,6 +83,13 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 output=fields.sha("output"),
                 evidence=tuple(open_entry(from_text(wire)) for wire in wires),
             )
+        case "seal":
+            request = Seal(
+                task=task,
+                generation=fields.whole("generation", 1),
+                successor=fields.sha("successor"),
+                entry=take_entry(fields, "entry", open_entry),
+            )
         case _:
             raise BadEncoding(f"witness request: nobody knows {ask!r}")
     fields.done()
@@ -127,6 +136,16 @@ def decode_answer(data: bytes) -> WitnessAnswer:
                 output=fields.sha("output"),
                 signature=_signature(fields),
             )
+        case "sealed":
+            answer = Sealed(
+                task=task,
+                generation=fields.whole("generation", 1),
+                successor=fields.sha("successor"),
+                epoch=epoch,
+                accepted=_take_accepted(fields),
+                wait_seconds=fields.whole("wait", 0, MAX_LEASE_SECONDS),
+                signature=_signature(fields),
+            )
         case _:
             raise BadEncoding(f"witness answer: nobody knows {kind!r}")
     fields.done()
@@ -166,6 +185,9 @@ def _request(request: WitnessRequest) -> dict[str, Any]:
             wires = [to_text(entry.wire) for entry in evidence]
             parts = {"task": task, "epoch": epoch, "output": output}
             return {"ask": "commit", **parts, "evidence": wires}
+        case Seal(task=task, generation=generation, successor=successor, entry=entry):
+            parts = {"task": task, "generation": generation, "successor": successor}
+            return {"ask": "seal", **parts, "entry": to_text(entry.wire)}
 
 
 def _answer(answer: WitnessAnswer) -> dict[str, Any]:
@@ -190,6 +212,16 @@ def _answer(answer: WitnessAnswer) -> dict[str, Any]:
         case Ack():
             parts = {"generation": answer.generation, "output": answer.output}
             return {"answer": "ack", **common, **parts, "signature": answer.signature}
+        case Sealed():
+            return {
+                "answer": "sealed",
+                **common,
+                "generation": answer.generation,
+                "successor": answer.successor,
+                "accepted": _accepted(answer.accepted),
+                "wait": answer.wait_seconds,
+                "signature": answer.signature,
+            }
 
 
 def _accepted(accepted: Accepted | None) -> list[object] | None:

@@ -25,6 +25,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
+from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
 from pockethive.core.ledger_work import WorkDesk
@@ -59,6 +60,7 @@ class Ledger:
         self._opener = OpeningDesk(settings, desk)
         self._work = WorkDesk(desk, self._watch)
         self._verdicts = VerdictDesk(self._work, verify)
+        self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Take one event; return what is to be done.
@@ -148,8 +150,9 @@ class Ledger:
             return
         run, state = known
         state.publishing = None
-        if entry.kind is Kind.TASK:
-            state.entry = entry
+        if entry.kind in (Kind.TASK, Kind.SEAL):
+            state.entry = state.entry or entry
+            yield from self._seals.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
         state.end = entry
@@ -187,6 +190,7 @@ class Ledger:
         match progress.state:
             case "claimed":
                 yield from self._work.claimed(run, state, sender, progress, now)
+                yield from self._verdicts.at_hand(run, state, now)
             case "failed":
                 yield from self._work.failed(run, state, sender, progress, now)
             case "accepted":
@@ -200,8 +204,9 @@ class Ledger:
         known = self._by_task.get(TaskId(poll_key(event.ask)))
         if known is not None and known[1].open:
             run, state = known
+            self._seals.answered(state, event)
             yield from self._verdicts.answered(state, event, now)
-            run.touched(state, now)
+            yield from self._tend(run, state, now)
 
     def _pinged(self, event: PingAnswered, now: float) -> Effects:
         if event.alive:
@@ -258,6 +263,7 @@ class Ledger:
         found: set[DeviceId] = set()
         for run in self._runs.values():
             for state in map(run.at, run.busy):
+                found.update(state.task.committee.witnesses)
                 if state.status in (Status.CLAIMED, Status.PROPOSED):
                     found.update(filter(None, (state.holder,)), state.verifiers())
                 elif state.task.place is not None:
@@ -289,13 +295,18 @@ class Ledger:
 
     def _further(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Bring a task that stands on its way."""
+        if state.sealing is not None:
+            yield from self._seals.tend(run, state, now)
+            return
         if state.status is not Status.PROPOSED and self._work.awaits(state):
             yield from self._work.missing(run, state, now)
             if state.patience is not None or not state.open:
                 return
         if state.status is Status.WAITING:
             yield from self._work.unlock(run, state, now)
-        if state.status is Status.READY:
+        if self._seals.wanted(state):
+            yield from self._seals.begin(state, self._members, now)
+        elif state.status is Status.READY:
             yield from self._work.offer(run, state, self._members, now)
         elif state.status is Status.CLAIMED:
             yield from self._work.overdue(run, state, now)

@@ -11,6 +11,7 @@ from pockethive.core.fields import clip
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.lifecycle import CLOSES, Move, Status
 from pockethive.core.message import Ended
+from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Happening
 from pockethive.core.spec import Limits
@@ -23,10 +24,16 @@ _REASONS = {move: reason for reason, move in CLOSES.items()}
 
 
 class Desk:
-    """Shared by the ledger's parts. Stateless but for who it is."""
+    """Shared by the ledger's parts. Stateless but for who it is and a count of questions."""
 
     def __init__(self, device: DeviceId, limits: Limits, verify: VerifySignature) -> None:
         self.device, self.limits, self._verify = device, limits, verify
+        self._polls = 0
+
+    def poll(self, state: TaskState, now: float) -> Poll:
+        """A new question to all witnesses of a task."""
+        self._polls += 1
+        return Poll(state.id, self._polls, state.task.committee, now)
 
     def certify(self, state: TaskState, device: DeviceId, epoch: int, grants: Certificate) -> None:
         """See that a device holds or held a lease. Raises ProtocolError; changes nothing."""

@@ -7,16 +7,36 @@ from math import inf
 from pockethive.core.effects import Publish
 from pockethive.core.entry import Entry, Output, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
+from pockethive.core.lease import Sealed
 from pockethive.core.ledger_agenda import Agenda
 from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.report import TaskReport
-from pockethive.core.task import DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
+from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting
 
 MAX_STORY = 64
 FIRST_WAVE = 3
 SILENT_LEASES = 1.5  # a holder says that it works with every renewal, three times a lease
+
+
+@dataclass(slots=True, kw_only=True)
+class SealRound:
+    """A generation that is being ended in favour of `heir`. Times are by the lease clock.
+
+    `seals`: those had so far, by witness, over all rounds. `ask_at`: when the silent are asked
+    again; `linger`: until when more seals are awaited than would do. `left`: once decided, what
+    the next generation is; it is published, and offered from `offer_at` on.
+    """
+
+    heir: Committee
+    poll: Poll
+    rounds: int
+    ask_at: float
+    seals: dict[DeviceId, Sealed] = field(default_factory=dict)
+    linger: float | None = None
+    next_task: Task | None = None
+    offer_at: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +78,9 @@ class TaskState:
     publish_at: float = 0.0
     publishing: Publish | None = None  # sent again until it stands
     end: Entry | None = None  # the commit or close as it stands in the DHT
+    sealing: SealRound | None = None
+    split: bool = False  # its witnesses hold values that no quorum can agree on
+    heritage: list[Entry] = field(default_factory=list)  # earlier generations and their seals
     reason: str = ""
     reported: bool = False
 
@@ -115,7 +138,7 @@ class TaskState:
         committed = self.status is Status.COMMITTED
         output = self.output if committed else None
         accepted = () if output is None else accepting(self.task, output, self.verdicts.values())
-        receipts = (self.entry, output, *self.verdicts.values(), self.end)
+        receipts = (*self.heritage, self.entry, output, *self.verdicts.values(), self.end)
         return TaskReport(
             name=self.task.name,
             id=self.id,
@@ -169,7 +192,9 @@ class RunState:
     def _wake_at(self, state: TaskState, now: float) -> float:
         """When time alone may make something due; rather too early than too late."""
         times = [] if state.publishing is None else [state.publish_at]
-        if state.entry is not None and state.open:
+        if state.sealing is not None:
+            times.append(min(state.sealing.ask_at, state.sealing.linger or inf))
+        elif state.entry is not None and state.open:
             if state.patience is not None:
                 times.append(state.patience)
             if state.status is Status.WAITING:

@@ -3,21 +3,22 @@
 Guards: as in `ledger_work`, what is refused leaves a task as it was.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
-from pockethive.core.fold import signed_by
-from pockethive.core.lease import Ack, AskCommit, EpochRead, Grant, Refused, ack_bytes
+from pockethive.core.lease import Ack, AskCommit, Refused, Yes, ack_bytes
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
-from pockethive.core.lifecycle import Move
+from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Made, Progress, VerifyOffer
 from pockethive.core.people import verifiers
 from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
+from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId
 from pockethive.core.verification import accepting, needed, rejected, satisfied
 
@@ -34,7 +35,6 @@ class VerdictDesk:
 
     def __init__(self, work: WorkDesk, verify: VerifySignature) -> None:
         self._work, self._desk, self._verify = work, work.desk, verify
-        self._polls = 0
 
     def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
         """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
@@ -107,7 +107,7 @@ class VerdictDesk:
             for entry in state.outputs.values()
             if isinstance(entry.body, Output)
             and entry.body.output == progress.reason
-            and satisfied(state.task, entry, state.verdicts.values())
+            and self._provable(state, entry)
         ]
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
@@ -118,6 +118,29 @@ class VerdictDesk:
         state.output = proven[0]
         state.move(Move.PROPOSE, now, f"finished at epoch {progress.epoch} by {device[:8]}")
         yield from self._ask_commit(state, progress.epoch, now)
+
+    def at_hand(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """A device holds the lease of a task that was made and verified before: commit that.
+
+        It happens when the witnesses could not, and others took their place.
+        """
+        if state.status is not Status.CLAIMED:
+            return
+        proven = [e for e in state.outputs.values() if self._provable(state, e)]
+        if not proven:
+            return
+        state.output = max(proven, key=lambda entry: entry.digest)
+        state.move(Move.PROPOSE, now, "it had been verified before: to be committed")
+        yield self._desk.happened(run, state, "made", state.output.author, "verified before")
+        yield from self._ask_commit(state, state.epoch, now)
+
+    def _provable(self, state: TaskState, entry: Entry) -> bool:
+        bound = state.task.committee.bound
+        return (
+            isinstance(entry.body, Output)
+            and bound in ("", entry.body.output)
+            and satisfied(state.task, entry, state.verdicts.values())
+        )
 
     def tend(
         self, run: RunState, state: TaskState, members: Sequence[Member], now: float
@@ -215,17 +238,16 @@ class VerdictDesk:
     def _ask_commit(self, state: TaskState, epoch: int, now: float) -> Effects:
         output = state.output
         assert output is not None
-        self._polls += 1
         state.commit_epoch, state.commit_at = epoch, now + COMMIT_AGAIN_SECONDS
         state.commit_attempts += 1
-        state.commit_poll = Poll(state.id, self._polls, state.task.committee, now)
+        state.commit_poll = self._desk.poll(state, now)
         proof = accepting(state.task, output, state.verdicts.values())[: needed(state.task)]
         request = AskCommit(
             task=state.id, epoch=epoch, output=state.made.output, evidence=(output, *proof)
         )
         yield from state.commit_poll.questions(request)
 
-    def _good(self, state: TaskState, witness: DeviceId, ack: EpochRead | Grant | Ack) -> bool:
+    def _good(self, state: TaskState, witness: DeviceId, ack: Yes) -> bool:
         task = state.task
         if not isinstance(ack, Ack):
             return False
@@ -255,6 +277,11 @@ class VerdictDesk:
             for refusal in poll.refusals
             if refusal.reason is Refused.COMMITTED and refusal.accepted is not None
         ]
+        others = Counter(sha for _, sha in values)
+        spare = len(state.task.committee.witnesses) - state.task.committee.quorum
+        if poll.yes > spare and max(others.values(), default=0) > spare:
+            state.split = True
+            return
         for epoch, sha in sorted(values, reverse=True):
             for entry in state.outputs.values():
                 made = entry.body

@@ -12,14 +12,16 @@ from pockethive.core.lease import (
     EpochRead,
     Grant,
     Refusal,
+    Sealed,
     WitnessAnswer,
     WitnessRequest,
+    Yes,
 )
 from pockethive.core.task import Committee, DeviceId
 
 _SEPARATOR = "#"
 
-Believe = Callable[[EpochRead | Grant | Ack], bool]
+Believe = Callable[[Yes], bool]
 """Whether a yes is an answer to what was asked."""
 
 
@@ -67,7 +69,7 @@ class Poll:
         if not known or event.witness in self.answers:
             return False
         answer = event.answer
-        if isinstance(answer, EpochRead | Grant | Ack) and not believe(answer):
+        if isinstance(answer, Yes) and not believe(answer):
             answer = None
         self.answers[event.witness] = answer
         return True
@@ -75,7 +77,7 @@ class Poll:
     @property
     def yes(self) -> int:
         """How many agreed."""
-        return sum(isinstance(a, Grant | Ack | EpochRead) for a in self.answers.values())
+        return sum(isinstance(a, Yes) for a in self.answers.values())
 
     @property
     def won(self) -> bool:
@@ -103,6 +105,16 @@ class Poll:
     def acks(self) -> tuple[tuple[DeviceId, Ack], ...]:
         """The acks so far, by witness."""
         return tuple(sorted((w, a) for w, a in self.answers.items() if isinstance(a, Ack)))
+
+    @property
+    def seals(self) -> tuple[tuple[DeviceId, Sealed], ...]:
+        """The seals so far, by witness."""
+        return tuple(sorted((w, a) for w, a in self.answers.items() if isinstance(a, Sealed)))
+
+    @property
+    def complete(self) -> bool:
+        """Every witness answered, or is known not to."""
+        return len(self.answers) == len(self._committee.witnesses)
 
     def highest_epoch(self) -> int:
         """The (f+1)-th highest epoch told: at least one honest witness knows it."""

@@ -126,8 +126,14 @@ class Scout:
             or offer.task != task.id
         ):
             return
-        if sender != task.owner or task.id in self._jobs:
+        if sender != task.owner:
             return
+        known = self._jobs.get(task.id)
+        if known is not None:
+            if task.committee.generation <= known.task.committee.generation:
+                return
+            yield from self._stop(known)  # its lease ended with its witnesses
+            yield from self._drop(known, now)
         if len(self._jobs) < MAX_JOBS:
             yield from self._take(offer, now)
         elif task.id in self._later or len(self._later) < MAX_LATER:

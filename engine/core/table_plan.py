@@ -1,13 +1,14 @@
 """What is played at the table of `pockethive.core.testing`: devices, faults, durations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from pockethive.core.canonical import to_text
 from pockethive.core.effects import Effect
 from pockethive.core.entry import Member
 from pockethive.core.events import Event
+from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
 
@@ -76,3 +77,11 @@ def plan_members(plan: TablePlan) -> tuple[Member, ...]:
 def right_output(task: str, lie: str = "") -> str:
     """The hash of what an agent at the table makes of a task."""
     return sha256(f"output of {task}{lie}".encode()).hexdigest()
+
+
+def sign_answer(answer: WitnessAnswer, witness: DeviceId, sign: Sign) -> WitnessAnswer:
+    """An answer as its witness sends it."""
+    message = signed_part(answer)
+    if message is None or isinstance(answer, EpochRead | Refusal):
+        return answer
+    return replace(answer, signature=to_text(sign(witness, message)))

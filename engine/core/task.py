@@ -100,12 +100,17 @@ class PlannedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committee:
-    """The witnesses (Paxos acceptors) of one generation of a task."""
+    """The witnesses (Paxos acceptors) of one generation of a task.
+
+    `bound`: the hash of the only output that they may accept, because an earlier generation may
+    have committed it; empty where there is none. Epochs begin above `epoch_base`.
+    """
 
     witnesses: tuple[DeviceId, ...]
     quorum: int
     generation: int = 1
     epoch_base: int = 0
+    bound: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.witnesses)) != len(self.witnesses) or not self.witnesses:

@@ -7,7 +7,6 @@ gives one play, so a failure is repeated by its seed. Bytes pass through the rea
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from hashlib import sha256
 
 from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
@@ -46,7 +45,7 @@ from pockethive.core.events import (
     WitnessAnswered,
 )
 from pockethive.core.graph import TaskGraph
-from pockethive.core.lease import Ack, Grant, WitnessAnswer, ack_bytes, grant_bytes
+from pockethive.core.lease import WitnessAnswer
 from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
 from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.message import Message, Offer, Progress
@@ -55,7 +54,14 @@ from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
 from pockethive.core.scout import Scout, ScoutSettings
-from pockethive.core.table_plan import Line, Sign, TablePlan, plan_members, right_output
+from pockethive.core.table_plan import (
+    Line,
+    Sign,
+    TablePlan,
+    plan_members,
+    right_output,
+    sign_answer,
+)
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
 from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.core.witness import Witness, WitnessAsked
@@ -323,14 +329,7 @@ class Table:
         cell, answer = Witness(witness).decide(self._cells.get(key), asked, WALL + self.now)
         if cell is not None:
             self._cells[key] = cell
-        signed = answer
-        if isinstance(answer, Grant):
-            signature = to_text(self._sign(witness, grant_bytes(answer)))
-            signed = replace(answer, signature=signature)
-        elif isinstance(answer, Ack):
-            said = ack_bytes(answer.task, answer.generation, answer.epoch, answer.output)
-            signed = replace(answer, signature=to_text(self._sign(witness, said)))
-        return decode_answer(encode_answer(signed))
+        return decode_answer(encode_answer(sign_answer(answer, witness, self._sign)))
 
     def _boast(self, device: DeviceId, message: Message) -> None:
         """Answer an offer by a claim to a lease that nobody granted."""

@@ -25,7 +25,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.fields import clip
 from pockethive.core.labels import Label
-from pockethive.core.lease import Ack, AskSlot, EpochRead, FreeLease, Grant
+from pockethive.core.lease import AskSlot, FreeLease, Grant, Yes
 from pockethive.core.message import Ended, Made, Progress, VerifyOffer
 from pockethive.core.polling import Poll, poll_key
 from pockethive.core.ports import VerifySignature
@@ -137,7 +137,7 @@ class Verifier:
             return
         known = self._jobs.get(task.id)
         if known is not None:
-            if made.epoch <= known.made.epoch:
+            if made.epoch <= known.made.epoch:  # epochs rise from generation to generation
                 return
             yield from self._drop(known)
         if len(self._jobs) >= MAX_JOBS:
@@ -217,7 +217,7 @@ class Verifier:
             else:
                 yield from self._decline(job, "no verify slot was to be had")
 
-    def _is_slot(self, job: _Job, answer: EpochRead | Grant | Ack) -> bool:
+    def _is_slot(self, job: _Job, answer: Yes) -> bool:
         wanted = (job.task.id, job.made.epoch, self._settings.device, True)
         return isinstance(answer, Grant) and wanted == (
             answer.task,

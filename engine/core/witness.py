@@ -24,6 +24,8 @@ from pockethive.core.lease import (
     ReadEpoch,
     Refusal,
     Refused,
+    Seal,
+    Sealed,
     WitnessAnswer,
     WitnessRequest,
 )
@@ -77,13 +79,24 @@ class _Decision:
         self._now, self._booted = int(now * 1_000), int(asked.booted * 1_000)
 
     def decide(self, cell: Cell | None) -> Decided:
-        request = self._asked.request
-        if isinstance(request, AskLease):
-            return self._lease(cell, request)
-        if cell is None:
-            if isinstance(request, ReadEpoch):
-                return None, EpochRead(task=request.task, epoch=0, accepted=None)
-            return None, _refusal(None, request.task, Refused.UNKNOWN)
+        match self._asked.request:
+            case AskLease() as request:
+                return self._lease(cell, request)
+            case Seal() as request:
+                return self._seal(cell, request)
+            case ReadEpoch(task=task) if cell is None:
+                return None, EpochRead(task=task, epoch=0, accepted=None)
+            case request if cell is None:
+                return None, _refusal(None, request.task, Refused.UNKNOWN)
+            case request if cell.sealed and not isinstance(request, ReadEpoch):
+                return cell, _refusal(cell, request.task, Refused.SEALED)
+            case request:
+                return self._further(cell, request)
+
+    def _further(
+        self, cell: Cell, request: ReadEpoch | FreeLease | Propose | AskSlot | AskCommit
+    ) -> Decided:
+        """What concerns a generation that goes on here."""
         match request:
             case ReadEpoch():
                 return cell, _epoch(cell)
@@ -103,7 +116,7 @@ class _Decision:
             return cell, _refusal(cell, ask.task, refused, left)
         task = ask.entry.body
         assert isinstance(task, Task)
-        known = cell or Cell(task=task, epoch=task.committee.epoch_base)
+        known = cell if cell is not None and cell.task == task else _begin(task, cell)
         peer, left = self._asked.peer, self._left(known.span)
         if ask.epoch == known.epoch and known.holder == peer:  # renewed, or asked twice
             return self._grant(replace(known, span=self._span(task, ask.seconds)))
@@ -125,8 +138,11 @@ class _Decision:
             return Refused.UNPROVEN
         if self._device not in task.committee.witnesses:
             return Refused.UNKNOWN
-        if cell is not None and cell.task != task:  # one generation, one committee
-            return Refused.UNPROVEN
+        if cell is not None and cell.task != task and not _succeeds(task, cell):
+            older = task.committee.generation < cell.task.committee.generation
+            return Refused.SEALED if older else Refused.UNPROVEN
+        if cell is not None and cell.task == task and cell.sealed:
+            return Refused.SEALED
         if task.place not in (None, self._asked.peer):
             return Refused.UNPROVEN
         if cell is None and self._forgetful(task):
@@ -145,6 +161,34 @@ class _Decision:
     def _warm_seconds(self, ask: AskLease) -> float:
         assert isinstance(ask.entry.body, Task)
         return self._asked.born + ask.entry.body.lease_seconds - self._now / 1_000
+
+    def _seal(self, cell: Cell | None, ask: Seal) -> Decided:
+        """End a generation. The successor that was named first stays; the answer tells which."""
+        task = ask.entry.body
+        if not isinstance(task, Task) or task.id != ask.task or ask.entry.author != task.owner:
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
+        if self._asked.peer != task.owner or task.committee.generation != ask.generation:
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
+        # One that forgot what it accepted cannot say that it accepted nothing.
+        if self._device not in task.committee.witnesses or (
+            cell is None and task.began + 1 <= self._asked.born
+        ):
+            return cell, _refusal(cell, ask.task, Refused.UNKNOWN)
+        if cell is not None and cell.task != task and not _succeeds(task, cell):
+            return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
+        known = cell if cell is not None and cell.task == task else _begin(task, cell)
+        ended = replace(known, sealed=known.sealed or ask.successor, slots=())
+        return ended, self._sealed(ended)
+
+    def _sealed(self, cell: Cell) -> Sealed:
+        return Sealed(
+            task=cell.task.id,
+            generation=cell.task.committee.generation,
+            successor=cell.sealed,
+            epoch=cell.epoch,
+            accepted=cell.accepted,
+            wait_seconds=_whole(self._left(cell.span)),
+        )
 
     def _free(self, cell: Cell, ask: FreeLease) -> Decided:
         peer = self._asked.peer
@@ -189,7 +233,8 @@ class _Decision:
         accepted = cell.accepted
         if accepted is not None and accepted.output != ask.output:
             return cell, _refusal(cell, ask.task, Refused.COMMITTED)
-        if accepted is not None and accepted.epoch == ask.epoch:
+        # What was carried over from an earlier generation stands at the base: it needs proof.
+        if accepted is not None and accepted.epoch == ask.epoch > cell.task.committee.epoch_base:
             return cell, _ack(cell, accepted)
         if ask.epoch < cell.epoch:
             return cell, _refusal(cell, ask.task, Refused.STALE, self._left(cell.span))
@@ -239,6 +284,29 @@ class _Decision:
         return 0.0 if span is None else span.left(self._now, self._booted)
 
 
+def _begin(task: Task, old: Cell | None) -> Cell:
+    """The cell of a generation that begins here: epochs go on, a carried value is accepted."""
+    committee = task.committee
+    return Cell(
+        task=task,
+        epoch=max(committee.epoch_base, 0 if old is None else old.epoch),
+        accepted=Accepted(committee.epoch_base, committee.bound) if committee.bound else None,
+    )
+
+
+def _succeeds(task: Task, cell: Cell) -> bool:
+    """Whether `task` is a later generation of what the cell is about, by the same person."""
+    return (
+        task.committee.generation > cell.task.committee.generation
+        and (task.id, task.owner_key) == (cell.task.id, cell.task.owner_key)
+        and task.owner == cell.task.owner
+    )
+
+
+def _whole(seconds: float) -> int:
+    return min(MAX_LEASE_SECONDS, int(seconds) + (seconds > int(seconds)))
+
+
 def _made(entry: Entry, task: Task, worker: DeviceId) -> Output | None:
     body = entry.body
     if isinstance(body, Output) and body.task == task.id and entry.author == worker:
@@ -268,6 +336,6 @@ def _refusal(cell: Cell | None, task: TaskId, why: Refused, left: float = 0.0) -
         task=task,
         reason=why,
         epoch=0 if cell is None else cell.epoch,
-        wait_seconds=min(MAX_LEASE_SECONDS, int(left) + (left > int(left))),
+        wait_seconds=_whole(left),
         accepted=None if cell is None else cell.accepted,
     )

@@ -106,7 +106,7 @@ def test_acks_of_strangers_of_another_value_or_twice_the_same_prove_nothing() ->
 
 def test_a_commit_of_an_older_generation_proves_nothing() -> None:
     renewed = replace(TASK, committee=Committee(witnesses=DEVICES[:4], quorum=3, generation=2))
-    view = fold((SIGNED, entry(OWNER, renewed), MADE, commit()), verify)
+    view = fold((entry(OWNER, renewed), MADE, commit()), verify)
     assert view is not None
     assert view.task.committee.generation == 2
     assert view.commit is None

@@ -51,7 +51,8 @@ def check(played: Table, outcome: Outcome) -> None:
             assert report.worker not in report.holders[1:], where
             assert len(report.holders) >= 2, where
             kinds = Counter(receipt.kind for receipt in report.receipts)
-            assert kinds[Kind.TASK] == kinds[Kind.OUTPUT] == kinds[Kind.COMMIT] == 1, where
+            assert kinds[Kind.OUTPUT] == kinds[Kind.COMMIT] == 1, where
+            assert kinds[Kind.TASK] == kinds[Kind.SEAL] + 1, where
     assert (
         len(outcome.tasks)
         + sum(r not in {t.name for t in outcome.tasks} for r, _ in outcome.missing)

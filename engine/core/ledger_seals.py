@@ -1,0 +1,159 @@
+"""The ledger replaces witnesses: it seals a task's generation and goes on with those that live.
+
+Guards: nothing is offered under new witnesses before a quorum of the old ones has sealed, both
+entries stand, and no old lease can run. While seals can still be had, no task is lost for want of
+witnesses.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pockethive.core.effects import Effect
+from pockethive.core.entry import Entry, Kind, Member
+from pockethive.core.events import WitnessAnswered
+from pockethive.core.lease import Seal, Sealed, Yes, seal_bytes
+from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_state import RunState, SealRound, TaskState
+from pockethive.core.lifecycle import Move, Status
+from pockethive.core.ports import VerifySignature
+from pockethive.core.rendezvous import choose_committee
+from pockethive.core.sealing import Succession, sealing, succession, successor
+from pockethive.core.signed import signed_by
+from pockethive.core.watch import Watch
+
+AGAIN_SECONDS = 2.0  # after a round in which too few witnesses sealed
+LINGER_SECONDS = 2.0  # how long more seals are awaited when a few of them name a value
+ROUNDS = 5
+
+Effects = Iterator[Effect]
+
+
+class SealDesk:
+    """Changes the states it is given and nothing else."""
+
+    def __init__(self, desk: Desk, watch: Watch, owner_key: str, verify: VerifySignature) -> None:
+        self._desk, self._watch = desk, watch
+        self._owner_key, self._verify = owner_key, verify
+
+    def wanted(self, state: TaskState) -> bool:
+        """Whether the witnesses are split, or one more that is lost would stop this task.
+
+        What is being worked on is left alone while a quorum lives: it would have to be done anew.
+        """
+        if state.split and state.open:
+            return True
+        witnesses = state.task.committee.witnesses
+        live = sum(witness not in self._watch.lost for witness in witnesses)
+        few = live < len(witnesses) and live <= state.task.committee.quorum
+        return few and state.status is Status.READY
+
+    def begin(self, state: TaskState, members: Sequence[Member], now: float) -> Effects:
+        """Ask the witnesses to make way for a committee of devices that live."""
+        present = [member for member in members if member.device not in self._watch.lost]
+        heir = choose_committee(present, self._desk.device, self._owner_key)
+        lost = sum(w in self._watch.lost for w in state.task.committee.witnesses)
+        why = "they disagree" if state.split else f"{lost} do not answer"
+        state.tell(now, f"replacing its witnesses: {why}")
+        state.sealing = SealRound(
+            heir=heir, poll=self._desk.poll(state, now), rounds=1, ask_at=now + AGAIN_SECONDS
+        )
+        yield from self._questions(state, state.sealing)
+
+    def tend(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """See whether the seals suffice; ask the silent again, but not for ever."""
+        going = state.sealing
+        assert going is not None
+        if going.next_task is not None:
+            return
+        left = self._left(state, going, now)
+        if left is not None:
+            yield from self._decided(run, state, going, left, now)
+        elif now >= going.ask_at and going.rounds < ROUNDS:
+            going.rounds += 1
+            going.poll, going.ask_at = self._desk.poll(state, now), now + AGAIN_SECONDS
+            yield from self._questions(state, going)
+        elif now >= going.ask_at:
+            state.sealing = None
+            need, of = state.task.committee.quorum, len(state.task.committee.witnesses)
+            reason = (
+                f"its witnesses are gone: {len(going.seals)} of {of} answered, {need} are needed"
+            )
+            yield from self._desk.close(run, state, Move.LOSE, reason, now)
+
+    def answered(self, state: TaskState, event: WitnessAnswered) -> None:
+        """A witness's answer to the request for a seal."""
+        going = state.sealing
+        if going is None or not going.poll.take(event, lambda yes: self._good(state, event, yes)):
+            return
+        if isinstance(event.answer, Sealed):
+            going.seals[event.witness] = event.answer
+
+    def stored(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
+        """An entry of the next generation stands: first the seals, then the task."""
+        going = state.sealing
+        if going is None or going.next_task is None or state.entry is None:
+            return
+        if entry.kind is Kind.SEAL:
+            state.heritage += (state.entry, entry)
+            yield from self._desk.publish(state, Kind.TASK, going.next_task, now)
+            return
+        state.entry, task = entry, going.next_task
+        if state.status is not Status.READY:
+            state.may(Move.RETRY)
+            state.move(Move.RETRY, now, "its lease ended with its witnesses")
+        state.task, state.sealing, state.split = task, None, False
+        state.holder = state.output = state.commit_poll = state.patience = None
+        state.asked, state.checking, state.declined = {}, set(), set()
+        state.commit_attempts = 0
+        state.offer_at = max(now, going.offer_at)
+        count, generation = len(task.committee.witnesses), task.committee.generation
+        told = (
+            f"generation {generation}: {count} witnesses, epochs from {task.committee.epoch_base}"
+        )
+        state.tell(now, told)
+        yield self._desk.happened(run, state, "resealed", None, told)
+
+    def _left(self, state: TaskState, going: SealRound, now: float) -> Succession | None:
+        """What the old generation leaves, once that is certain enough."""
+        committee = state.task.committee
+        left = succession(committee, going.seals.values(), state.task.lease_seconds)
+        if left is None or not left.bound or len(going.seals) == len(committee.witnesses):
+            return left
+        # A liar may have invented the value; a few more seals would show it.
+        going.linger = now + LINGER_SECONDS if going.linger is None else going.linger
+        return left if now >= going.linger else None
+
+    def _decided(
+        self, run: RunState, state: TaskState, going: SealRound, left: Succession, now: float
+    ) -> Effects:
+        committee = replace(
+            going.heir,
+            generation=state.task.committee.generation + 1,
+            epoch_base=left.base,
+            bound=left.bound,
+        )
+        going.next_task = replace(state.task, committee=committee)
+        going.offer_at, going.ask_at, going.linger = now + left.wait, float("inf"), None
+        body = sealing(sorted(going.seals.items()))
+        yield self._desk.happened(run, state, "sealed", None, f"{len(body.votes)} witnesses sealed")
+        yield from self._desk.publish(state, Kind.SEAL, body, now)
+
+    def _questions(self, state: TaskState, going: SealRound) -> Effects:
+        assert state.entry is not None
+        request = Seal(
+            task=state.id,
+            generation=state.task.committee.generation,
+            successor=successor(going.heir),
+            entry=state.entry,
+        )
+        silent = set(state.task.committee.witnesses) - going.seals.keys()
+        yield from (each for each in going.poll.questions(request) if each.witness in silent)
+
+    def _good(self, state: TaskState, event: WitnessAnswered, yes: Yes) -> bool:
+        going, task = state.sealing, state.task
+        if going is None or not isinstance(yes, Sealed):
+            return False
+        wanted = (task.id, task.committee.generation, successor(going.heir))
+        if (yes.task, yes.generation, yes.successor) != wanted:
+            return False
+        return signed_by(event.witness, seal_bytes(yes), yes.signature, self._verify)
