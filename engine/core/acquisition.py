@@ -118,16 +118,20 @@ class Acquisition:
         seconds = self.task.lease_seconds
         if self.output is not None:
             return Propose(task=self.task.id, epoch=self.epoch, seconds=seconds, output=self.output)
-        return AskLease(task=self.task.id, epoch=self.epoch, seconds=seconds, entry=self._entry)
+        return self._lease(renews=True)
 
-    def _join(self, witness: DeviceId) -> AskWitness:
-        """A witness that missed the lease can still grant it; the next renewal counts it."""
-        request = AskLease(
+    def _lease(self, *, renews: bool) -> AskLease:
+        return AskLease(
             task=self.task.id,
             epoch=self.epoch,
             seconds=self.task.lease_seconds,
             entry=self._entry,
+            renews=renews,
         )
+
+    def _join(self, witness: DeviceId) -> AskWitness:
+        """A witness that missed the lease can still grant it; the next renewal counts it."""
+        request = self._lease(renews=True)
         return AskWitness(ask=f"{self.task.id}#0", witness=witness, request=request)
 
     def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
@@ -142,7 +146,7 @@ class Acquisition:
         """
         self.epoch = max(told, self.task.committee.epoch_base, self.epoch) + 1
         self.phase = Phase.ASKING
-        return self._ask(self._renewal(), now)
+        return self._ask(self._lease(renews=False), now)
 
     def _asked(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
         if poll.won:

@@ -26,12 +26,17 @@ class ReadEpoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskLease:
-    """Ask for the lease at `epoch`. `entry` is the signed task, for a witness that lacks it."""
+    """Ask for the lease at `epoch`. `entry` is the signed task, for a witness that lacks it.
+
+    `renews`: the asker holds it already. Who does not say so gets no epoch twice: a device that
+    restarted has forgotten what it did at the one it held.
+    """
 
     task: TaskId
     epoch: int
     seconds: int
     entry: Entry
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

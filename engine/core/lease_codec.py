@@ -58,6 +58,7 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 epoch=fields.whole("epoch"),
                 seconds=_seconds(fields),
                 entry=take_entry(fields, "entry", open_entry),
+                renews=fields.flag("renews"),
             )
         case "free":
             request = FreeLease(task=task, epoch=fields.whole("epoch"))
@@ -169,9 +170,9 @@ def _request(request: WitnessRequest) -> dict[str, Any]:
     match request:
         case ReadEpoch(task=task):
             return {"ask": "read", "task": task}
-        case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry):
-            wire = to_text(entry.wire)
-            return {"ask": "lease", "task": task, "epoch": epoch, "seconds": seconds, "entry": wire}
+        case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry, renews=renews):
+            parts = {"task": task, "epoch": epoch, "seconds": seconds, "renews": renews}
+            return {"ask": "lease", **parts, "entry": to_text(entry.wire)}
         case FreeLease(task=task, epoch=epoch):
             return {"ask": "free", "task": task, "epoch": epoch}
         case Propose(task=task, epoch=epoch, seconds=seconds, output=entry):

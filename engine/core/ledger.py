@@ -243,6 +243,9 @@ class Ledger:
         yield from self._tend_all(now)
         yield from self._watch.pings(self._debtors(), now)
         for run in list(self._runs.values()):
+            for state in run.retired:
+                if state.publishing is not None and now >= state.publish_at:
+                    yield from self._work.desk.publish_again(state, now)
             if run.unfinished:
                 continue
             run.ended_at = now if run.ended_at is None else run.ended_at
@@ -255,7 +258,7 @@ class Ledger:
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
         self._walls.pop(run.id, None)
-        for state in run.tasks.values():
+        for state in (*run.tasks.values(), *run.retired):
             del self._by_task[state.id]
 
     def _debtors(self) -> set[DeviceId]:
@@ -297,6 +300,8 @@ class Ledger:
         """Bring a task that stands on its way."""
         if state.sealing is not None:
             yield from self._seals.tend(run, state, now)
+            if state.hopeless:
+                yield from self._plan_anew(run, state, now)
             return
         if state.status is not Status.PROPOSED and self._work.awaits(state):
             yield from self._work.missing(run, state, now)
@@ -312,6 +317,19 @@ class Ledger:
             yield from self._work.overdue(run, state, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)
+
+    def _plan_anew(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """Nothing can end this task any more: the same work becomes another one."""
+        if state.planned.turn >= self._work.desk.limits.attempts:
+            yield from self._work.desk.close(run, state, Move.LOSE, state.hopeless, now)
+            return
+        yield from self._work.desk.retire(state, Move.LOSE, state.hopeless, now)
+        present = [m for m in self._members if m.device not in self._watch.lost]
+        made, effects = self._opener.again(run, state, present, now)
+        self._by_task[made.id] = (run, made)
+        yield self._work.desk.happened(run, made, "replanned", None, state.hopeless)
+        yield from effects
+        run.touched(made, now)
 
 
 def _task_of(sender: DeviceId, entry: Entry) -> TaskId | None:

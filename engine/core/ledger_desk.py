@@ -61,13 +61,18 @@ class Desk:
     ) -> Effects:
         """End a task without an output, and report it at once."""
         why = _REASONS[move]
-        state.move(move, now, f"closed as {why.value}: {reason}")
-        state.reason = reason
+        yield from self.retire(state, move, reason, now)
         what = "lost" if why is CloseReason.LOST else "closed"
         yield self.happened(run, state, what, state.holder, reason)
+        yield self._report(run, state)
+
+    def retire(self, state: TaskState, move: Move, reason: str, now: float) -> Effects:
+        """End a task without an output; whether that is told is another matter."""
+        why = _REASONS[move]
+        state.move(move, now, f"closed as {why.value}: {reason}")
+        state.reason = reason
         body = Close(task=state.id, reason=why, detail=clip(reason))
         yield from self.publish(state, Kind.CLOSE, body, now)
-        yield self._report(run, state)
 
     def ended(self, run: RunState, state: TaskState) -> Effects:
         """The commit or close stands: tell everybody who was asked something."""

@@ -5,7 +5,7 @@ nobody waits for others who is alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from pockethive.core.effects import CancelTimer, Effect, KeepBlob, Ping, SetTimer
@@ -100,6 +100,25 @@ class OpeningDesk:
             effects.append(KeepBlob(data=planned.spec(), label=planned.label.value))
             effects.extend(self._desk.publish(state, Kind.TASK, task, now))
         return RunState(id=event.run, graph=event.graph, began=now, tasks=states), tuple(effects)
+
+    def again(
+        self, run: RunState, state: TaskState, members: Iterable[Member], now: float
+    ) -> tuple[TaskState, tuple[Effect, ...]]:
+        """The same work as a new task with witnesses among `members`, to be published."""
+        own, old = self._settings, state.task
+        planned = replace(state.planned, turn=state.planned.turn + 1)
+        committee = choose_committee(members, own.device, own.owner_key)
+        task = replace(
+            self._task(old.run, planned, committee, 0.0), began=old.began, expires=old.expires
+        )
+        made = TaskState(planned=planned, task=task, place=state.place, began=state.began)
+        made.story, made.claims, made.failures = list(state.story), state.claims, state.failures
+        made.blamed = list(state.blamed)
+        made.tell(now, f"planned anew, for the {planned.turn}. time")
+        kept = KeepBlob(data=planned.spec(), label=planned.label.value)
+        run.tasks[planned.name] = made
+        run.retired.append(state)
+        return made, (kept, *self._desk.publish(made, Kind.TASK, task, now))
 
     def _task(self, run: RunId, planned: PlannedTask, committee: Committee, wall: float) -> Task:
         settings = self._settings

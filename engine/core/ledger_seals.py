@@ -36,16 +36,16 @@ class SealDesk:
         self._owner_key, self._verify = owner_key, verify
 
     def wanted(self, state: TaskState) -> bool:
-        """Whether the witnesses are split, or one more that is lost would stop this task.
+        """Whether the witnesses are split, too few, or one more that is lost would make them so.
 
         What is being worked on is left alone while a quorum lives: it would have to be done anew.
         """
-        if state.split and state.open:
-            return True
-        witnesses = state.task.committee.witnesses
-        live = sum(witness not in self._watch.lost for witness in witnesses)
-        few = live < len(witnesses) and live <= state.task.committee.quorum
-        return few and state.status is Status.READY
+        if not state.open or state.status is Status.WAITING:
+            return False
+        committee = state.task.committee
+        live = sum(witness not in self._watch.lost for witness in committee.witnesses)
+        near = live < len(committee.witnesses) and live <= committee.quorum
+        return state.split or live < committee.quorum or (near and state.status is Status.READY)
 
     def begin(self, state: TaskState, members: Sequence[Member], now: float) -> Effects:
         """Ask the witnesses to make way for a committee of devices that live."""
@@ -60,7 +60,10 @@ class SealDesk:
         yield from self._questions(state, state.sealing)
 
     def tend(self, run: RunState, state: TaskState, now: float) -> Effects:
-        """See whether the seals suffice; ask the silent again, but not for ever."""
+        """See whether the seals suffice; ask the silent again, but not for ever.
+
+        In the end the task is `hopeless`: what it was to do has to be planned anew.
+        """
         going = state.sealing
         assert going is not None
         if going.next_task is not None:
@@ -75,10 +78,7 @@ class SealDesk:
         elif now >= going.ask_at:
             state.sealing = None
             need, of = state.task.committee.quorum, len(state.task.committee.witnesses)
-            reason = (
-                f"its witnesses are gone: {len(going.seals)} of {of} answered, {need} are needed"
-            )
-            yield from self._desk.close(run, state, Move.LOSE, reason, now)
+            state.hopeless = f"only {len(going.seals)} of {of} witnesses sealed it, {need} must"
 
     def answered(self, state: TaskState, event: WitnessAnswered) -> None:
         """A witness's answer to the request for a seal."""

@@ -79,6 +79,7 @@ class TaskState:
     publishing: Publish | None = None  # sent again until it stands
     end: Entry | None = None  # the commit or close as it stands in the DHT
     sealing: SealRound | None = None
+    hopeless: str = ""  # why its witnesses can never end it: it is planned anew
     split: bool = False  # its witnesses hold values that no quorum can agree on
     heritage: list[Entry] = field(default_factory=list)  # earlier generations and their seals
     reason: str = ""
@@ -170,6 +171,7 @@ class RunState:
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     ended_at: float | None = None
+    retired: list[TaskState] = field(default_factory=list)  # planned anew; their closes must stand
 
     def __post_init__(self) -> None:
         self.agenda = Agenda(self.graph)
@@ -181,6 +183,8 @@ class RunState:
 
     def touched(self, state: TaskState, now: float) -> None:
         """A task was looked at or changed: see when next, and who waits for what it has become."""
+        if self.tasks[state.task.name] is not state:
+            return  # another one has taken its place
         place, outcome = state.place, _outcome(state)
         self.agenda.wake(place, self._wake_at(state, now))
         if outcome is not self.arrived.get(place, Outcome.OPEN):

@@ -87,10 +87,14 @@ class PlannedTask:
     label: Label = Label.HIVE
     verification: Verification
     needs_model: bool = False
+    turn: int = 1  # how often it was planned; another turn is another task id
 
     def spec(self) -> bytes:
         """The spec blob: everything a worker must know beyond the signed task."""
-        return encode({"v": 1, "role": self.role, "skill": self.skill, "params": dict(self.params)})
+        params, turn = dict(self.params), self.turn
+        return encode(
+            {"v": 1, "role": self.role, "skill": self.skill, "params": params, "turn": turn}
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ class _Decision:
         assert isinstance(task, Task)
         known = cell if cell is not None and cell.task == task else _begin(task, cell)
         peer, left = self._asked.peer, self._left(known.span)
-        if ask.epoch == known.epoch and known.holder == peer:  # renewed, or asked twice
+        if ask.renews and ask.epoch == known.epoch and known.holder == peer:
             return self._grant(replace(known, span=self._span(task, ask.seconds)))
         if ask.epoch <= known.epoch:
             return cell, _refusal(known, ask.task, Refused.STALE, left)

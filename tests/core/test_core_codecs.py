@@ -19,6 +19,8 @@ from pockethive.core.entry import (
     Kind,
     Member,
     Output,
+    Sealing,
+    SealVote,
     Verdict,
 )
 from pockethive.core.entry_codec import (
@@ -45,6 +47,8 @@ from pockethive.core.lease import (
     ReadEpoch,
     Refusal,
     Refused,
+    Seal,
+    Sealed,
     WitnessAnswer,
     WitnessRequest,
     ack_bytes,
@@ -107,6 +111,15 @@ BODIES: tuple[Body, ...] = (
         reason="nicht wörtlich",
     ),
     Commit(task=TASK.id, generation=1, epoch=1, output=sha("o"), acks=acks(TASK, 1, sha("o"), 3)),
+    Sealing(
+        task=TASK.id,
+        generation=1,
+        successor=sha("heir"),
+        votes=(
+            SealVote(witness=DEVICES[0], epoch=3, accepted=(2, sha("x")), signature=SIGNATURE),
+            SealVote(witness=DEVICES[1], epoch=0, accepted=None, signature=SIGNATURE),
+        ),
+    ),
     Close(task=TASK.id, reason=CloseReason.LOST, detail="gone"),
     Member(
         device=DEVICES[1],
@@ -131,6 +144,7 @@ REQUESTS: tuple[WitnessRequest, ...] = (
     Propose(task=TASK.id, epoch=1, seconds=15, output=MADE),
     AskSlot(task=TASK.id, epoch=1, output=sha("right"), seconds=15),
     AskCommit(task=TASK.id, epoch=1, output=sha("right"), evidence=(MADE, SAID)),
+    Seal(task=TASK.id, generation=1, successor=sha("heir"), entry=SIGNED),
 )
 ANSWERS: tuple[WitnessAnswer, ...] = (
     EpochRead(task=TASK.id, epoch=4, accepted=None),
@@ -147,6 +161,15 @@ ANSWERS: tuple[WitnessAnswer, ...] = (
     ),
     Refusal(task=TASK.id, reason=Refused.BUSY, epoch=4, wait_seconds=3, accepted=None),
     Ack(task=TASK.id, generation=1, epoch=4, output=sha("x"), signature=SIGNATURE),
+    Sealed(
+        task=TASK.id,
+        generation=2,
+        successor=sha("heir"),
+        epoch=7,
+        accepted=Accepted(6, sha("x")),
+        wait_seconds=12,
+        signature=SIGNATURE,
+    ),
 )
 SOURCES = (("search-1", make_id(RUN, "search-1", sha("1"))),)
 MESSAGES: tuple[Message, ...] = (

@@ -55,9 +55,13 @@ class Desk:
         assert self.cell is None or len(self.cell) <= MAX_CELL
         return answer
 
-    def lease(self, peer: DeviceId, epoch: int, signed: Entry = SIGNED) -> WitnessAnswer:
+    def lease(
+        self, peer: DeviceId, epoch: int, signed: Entry = SIGNED, *, renews: bool = False
+    ) -> WitnessAnswer:
         assert isinstance(signed.body, Task)
-        return self.ask(peer, AskLease(task=signed.body.id, epoch=epoch, seconds=15, entry=signed))
+        task = signed.body.id
+        ask = AskLease(task=task, epoch=epoch, seconds=15, entry=signed, renews=renews)
+        return self.ask(peer, ask)
 
     def propose(self, made: Entry = MADE, epoch: int = 1) -> WitnessAnswer:
         return self.ask(made.author, Propose(task=TASK.id, epoch=epoch, seconds=15, output=made))
@@ -84,7 +88,8 @@ def test_a_lease_is_granted_once_and_renewed_by_its_holder_alone() -> None:
     desk = Desk()
     assert isinstance(desk.lease(WORKER, 1), Grant)
     desk.now += 14
-    assert isinstance(desk.lease(WORKER, 1), Grant)
+    assert isinstance(desk.lease(WORKER, 1, renews=True), Grant)
+    assert why(desk.lease(OTHER, 1, renews=True)) is Refused.STALE
     desk.now += 14
     refused = desk.lease(OTHER, 2)
     assert why(refused) is Refused.BUSY
@@ -94,6 +99,13 @@ def test_a_lease_is_granted_once_and_renewed_by_its_holder_alone() -> None:
     desk.now += 1.001
     assert isinstance(desk.lease(OTHER, 2), Grant)
     assert why(desk.lease(WORKER, 1)) is Refused.STALE
+
+
+def test_a_holder_that_restarted_gets_a_new_epoch_at_once_and_never_its_old_one_again() -> None:
+    desk = Desk()
+    assert isinstance(desk.lease(WORKER, 1), Grant)
+    assert why(desk.lease(WORKER, 1)) is Refused.STALE
+    assert isinstance(desk.lease(WORKER, 2), Grant)
 
 
 def test_an_epoch_may_not_jump_far() -> None:

@@ -1,0 +1,1 @@
+"""Seeded histories of contested tasks, and a checker that knows the true time."""

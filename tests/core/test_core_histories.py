@@ -1,0 +1,40 @@
+"""Contested tasks in bad company: a few histories, and every mutant is caught by one of its own.
+
+`python -m bench.histories` plays them by the hundred.
+"""
+
+import pytest
+
+from bench.histories.contest import Contest, Rules
+from bench.histories.mutants import MUTANTS
+
+# For each mutant, a history that it breaks; `bench.histories --only NAME` finds others.
+CAUGHT = {
+    "no drift margin": 2,
+    "forgetful witness": 1,
+    "quorum too small": 0,
+    "commit without epoch check": 0,
+    "replacement without seal": 0,
+    "replacement without waiting": 0,
+    "nothing carried over": 2,
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leases_never_overlap_and_one_output_is_committed_whatever_happens(seed: int) -> None:
+    history = Contest(seed, Rules()).play()
+    assert not history.faults, f"python -m bench.histories --seed {seed} --count 1 --mutants 0"
+    assert len(history.leases) > 10
+    assert history.replaced
+
+
+def test_one_seed_is_one_history() -> None:
+    first, second = (Contest(7, Rules()).play() for _ in range(2))
+    assert list(map(str, first.leases)) == list(map(str, second.leases))
+    assert first.commits == second.commits
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_protocol_without_one_of_its_rules_is_caught(name: str) -> None:
+    with MUTANTS[name]() as rules:
+        assert Contest(CAUGHT[name], rules).play().faults
