@@ -22,7 +22,6 @@ from pockethive.core.signed import signed_by
 from pockethive.core.watch import Watch
 
 AGAIN_SECONDS = 2.0  # after a round in which too few witnesses sealed
-LINGER_SECONDS = 2.0  # how long more seals are awaited when a few of them name a value
 ROUNDS = 5
 
 Effects = Iterator[Effect]
@@ -114,14 +113,15 @@ class SealDesk:
         yield self._desk.happened(run, state, "resealed", None, told)
 
     def _left(self, state: TaskState, going: SealRound, now: float) -> Succession | None:
-        """What the old generation leaves, once that is certain enough."""
-        committee = state.task.committee
-        left = succession(committee, going.seals.values(), state.task.lease_seconds)
-        if left is None or not left.bound or len(going.seals) == len(committee.witnesses):
+        """What the old generation leaves, once that is certain enough.
+
+        A few liars may have invented the value; a few more seals would show it. One that nobody
+        can prove would bind the next generation for ever: without it, or not at all.
+        """
+        left = succession(state.task.committee, going.seals.values(), state.task.lease_seconds)
+        if left is None or not left.bound or state.proven(left.bound):
             return left
-        # A liar may have invented the value; a few more seals would show it.
-        going.linger = now + LINGER_SECONDS if going.linger is None else going.linger
-        return left if now >= going.linger else None
+        return None
 
     def _decided(
         self, run: RunState, state: TaskState, going: SealRound, left: Succession, now: float
@@ -133,7 +133,7 @@ class SealDesk:
             bound=left.bound,
         )
         going.next_task = replace(state.task, committee=committee)
-        going.offer_at, going.ask_at, going.linger = now + left.wait, float("inf"), None
+        going.offer_at, going.ask_at = now + left.wait, float("inf")
         body = sealing(sorted(going.seals.items()))
         yield self._desk.happened(run, state, "sealed", None, f"{len(body.votes)} witnesses sealed")
         yield from self._desk.publish(state, Kind.SEAL, body, now)

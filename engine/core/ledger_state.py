@@ -13,7 +13,7 @@ from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.report import TaskReport
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
-from pockethive.core.verification import accepting
+from pockethive.core.verification import accepting, satisfied
 
 MAX_STORY = 64
 FIRST_WAVE = 3
@@ -25,8 +25,7 @@ class SealRound:
     """A generation that is being ended in favour of `heir`. Times are by the lease clock.
 
     `seals`: those had so far, by witness, over all rounds. `ask_at`: when the silent are asked
-    again; `linger`: until when more seals are awaited than would do. `left`: once decided, what
-    the next generation is; it is published, and offered from `offer_at` on.
+    again. `next_task`: once decided; it is published, and offered from `offer_at` on.
     """
 
     heir: Committee
@@ -34,7 +33,6 @@ class SealRound:
     rounds: int
     ask_at: float
     seals: dict[DeviceId, Sealed] = field(default_factory=dict)
-    linger: float | None = None
     next_task: Task | None = None
     offer_at: float = 0.0
 
@@ -134,6 +132,17 @@ class TaskState:
             and (entry.body.epoch, entry.body.output) == (made.epoch, made.output)
         )
 
+    def proven(self, output: str = "") -> list[Entry]:
+        """Outputs that enough verifiers accepted, and that the witnesses may still take."""
+        return [
+            entry
+            for entry in self.outputs.values()
+            if isinstance(entry.body, Output)
+            and output in ("", entry.body.output)
+            and self.task.committee.bound in ("", entry.body.output)
+            and satisfied(self.task, entry, self.verdicts.values())
+        ]
+
     def report(self) -> TaskReport:
         """The task's end for the coordinator, with its receipts."""
         committed = self.status is Status.COMMITTED
@@ -197,7 +206,7 @@ class RunState:
         """When time alone may make something due; rather too early than too late."""
         times = [] if state.publishing is None else [state.publish_at]
         if state.sealing is not None:
-            times.append(min(state.sealing.ask_at, state.sealing.linger or inf))
+            times.append(state.sealing.ask_at)
         elif state.entry is not None and state.open:
             if state.patience is not None:
                 times.append(state.patience)

@@ -102,13 +102,7 @@ class VerdictDesk:
         if progress.reason not in shown:
             raise ProtocolError(f"{device[:8]} shows no accepted value", where=state.id)
         self._desk.certify(state, device, progress.epoch, progress.grants)
-        proven = [
-            entry
-            for entry in state.outputs.values()
-            if isinstance(entry.body, Output)
-            and entry.body.output == progress.reason
-            and self._provable(state, entry)
-        ]
+        proven = state.proven(progress.reason)
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
@@ -126,21 +120,13 @@ class VerdictDesk:
         """
         if state.status is not Status.CLAIMED:
             return
-        proven = [e for e in state.outputs.values() if self._provable(state, e)]
+        proven = state.proven()
         if not proven:
             return
         state.output = max(proven, key=lambda entry: entry.digest)
         state.move(Move.PROPOSE, now, "it had been verified before: to be committed")
         yield self._desk.happened(run, state, "made", state.output.author, "verified before")
         yield from self._ask_commit(state, state.epoch, now)
-
-    def _provable(self, state: TaskState, entry: Entry) -> bool:
-        bound = state.task.committee.bound
-        return (
-            isinstance(entry.body, Output)
-            and bound in ("", entry.body.output)
-            and satisfied(state.task, entry, state.verdicts.values())
-        )
 
     def tend(
         self, run: RunState, state: TaskState, members: Sequence[Member], now: float
