@@ -67,7 +67,7 @@ class SealDesk:
         assert going is not None
         if going.next_task is not None:
             return
-        left = self._left(state, going, now)
+        left = self._left(state, going)
         if left is not None:
             yield from self._decided(run, state, going, left, now)
         elif now >= going.ask_at and going.rounds < ROUNDS:
@@ -112,7 +112,7 @@ class SealDesk:
         state.tell(now, told)
         yield self._desk.happened(run, state, "resealed", None, told)
 
-    def _left(self, state: TaskState, going: SealRound, now: float) -> Succession | None:
+    def _left(self, state: TaskState, going: SealRound) -> Succession | None:
         """What the old generation leaves, once that is certain enough.
 
         A few liars may have invented the value; a few more seals would show it. One that nobody
