@@ -7,6 +7,7 @@ MB of every idle node. Guards: whoever reads another's certificate reads it with
 
 import base64
 import contextlib
+import warnings
 from typing import Final
 
 from pockethive.dht.identity import Identity
@@ -38,8 +39,11 @@ def certified_key(certificate: bytes | None) -> bytes | None:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.utils import CryptographyDeprecationWarning
 
-    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+    refused = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+    with contextlib.suppress(*refused), warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # of odd serial numbers
         key = x509.load_der_x509_certificate(certificate or b"").public_key()
         if isinstance(key, Ed25519PublicKey):
             return key.public_bytes_raw()
