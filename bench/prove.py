@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from bench.machine import machine
-from bench.proofs import dht, goals
+from bench.proofs import claims, dht, goals
 
 PROOFS: dict[str, Callable[[], None]] = {
     proof.__name__: proof
@@ -36,6 +36,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         dht.soak,
         dht.revoked,
         dht.operating,
+        claims.histories,
         goals.fresh_clone,
     )
 }
