@@ -6,5 +6,5 @@ from bench.proofs.running import run
 
 
 def histories() -> None:
-    """200 seeded histories of contested tasks: no overlap, no double commit; seven mutants caught."""
+    """200 histories of contested tasks: no overlap, no double commit; seven mutants caught."""
     print(run(sys.executable, "-m", "bench.histories"))
