@@ -29,6 +29,7 @@ from pockethive.core.effects import (
     Effect,
     FinishRun,
     KeepBlob,
+    KeepStanding,
     Ping,
     PlanGoal,
     Publish,
@@ -106,6 +107,7 @@ class Surroundings:
     planned: Callable[[RunId, Plan], None]
     finished: Callable[[Outcome], None]
     told: Callable[[Happening], None]
+    stood: Callable[[KeepStanding], None]  # keeps what was seen of a device
     clock: Callable[[], float]  # lease clock, seconds
 
 
@@ -159,6 +161,8 @@ class NodeHands:
                     self._around.finished(outcome)
                 case KeepBlob(data=data, label=label):
                     self._around.shelf.keep(data, Label(label))
+                case KeepStanding():
+                    self._around.stood(effect)
                 case StopSkill(task=task, epoch=epoch):
                     self._around.crew.stop(task, epoch)
                 case _:

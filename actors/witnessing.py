@@ -57,6 +57,7 @@ _LIMITS = {
     Kind.CLAIM: _limit(16, 1, _DAY, 400),
     Kind.OUTPUT: _limit(32, 8),
     Kind.VERDICT: _limit(64, 8),
+    Kind.WAIVER: _limit(16, 8, body=480),
     Kind.COMMIT: _limit(8, 1),
     Kind.SEAL: _limit(16, 8),
     Kind.CLOSE: _limit(4, 1),
@@ -172,10 +173,14 @@ class HiveRules:
             raise ProtocolError("an advertisement by no member", where="stranger")
 
     def fits(self, record: Record, held: Held) -> None:
-        """A commit of a task that is here needs a quorum of that task's witnesses."""
-        if record.kind != Kind.COMMIT.value:
+        """Of a task that is here: a commit needs a quorum of its witnesses, a waiver its owner."""
+        if record.kind not in (Kind.COMMIT.value, Kind.WAIVER.value):
             return
         entry, tasks = self._entries.opened(record), self._tasks(held)
+        if record.kind == Kind.WAIVER.value:
+            if tasks and all(entry.author != task.owner for task in tasks):
+                raise BadSignature("a waiver by somebody who does not own the task")
+            return
         assert isinstance(entry.body, Commit)
         known = [task for task in tasks if task.committee.generation == entry.body.generation]
         if known and not any(proven(entry, task, verify) for task in known):

@@ -28,7 +28,7 @@ from pockethive.core.task import Check, Policy, Verification
 
 QUANTIZATIONS = ("int8", "int4")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
-_ROLE_KEYS = ("skill", "description", "verify", "verdicts", "concurrency")
+_ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency")
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
@@ -108,10 +108,22 @@ class TeamCompiler:
             verification=Verification(
                 checks=self._checks(entries.get("verify")),
                 verdicts=read.whole(entries.get("verdicts"), "verdicts", (1, 7), 1),
+                adaptive=self._adaptive(entries, what),
             ),
             needs_model=info is not None and info.needs_model,
             concurrency=read.whole(entries.get("concurrency"), "concurrency", (1, 64), 1),
         )
+
+    def _adaptive(self, entries: Mapping[str, Tree], what: str) -> bool:
+        tree = entries.get("adaptive")
+        adaptive = self.reader.yes_no(tree, "adaptive", default=False)
+        if adaptive and tree is not None and "verify" not in entries:
+            self.reader.fault(
+                tree.where,
+                f"{what} is `adaptive`, but has no `verify` by which a device could earn credit",
+                "add `verify`, or leave `adaptive` out",
+            )
+        return adaptive
 
     def _checks(self, tree: Tree | None) -> tuple[Check, ...]:
         read = self.reader
@@ -130,7 +142,14 @@ class TeamCompiler:
         methods = (step for method in team.planner.methods for step in method.steps)
         steps = (*team.planner.steps, *methods)
         wide = {step.role for step in steps if step.label is not Label.DEVICE}
+        named = {step.role for step in steps}
         for role in team.roles:
+            if role.verification.adaptive and role.name in named - wide:
+                self.reader.fault(
+                    trees[role.name].entries["adaptive"].where,
+                    f"role {role.name!r} is `adaptive`, but all its outputs stay on their device",
+                    "leave `adaptive` out: nobody verifies what is labelled `device`",
+                )
             if role.name in wide and not role.verification.checks:
                 self.reader.fault(
                     trees[role.name].where,

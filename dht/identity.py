@@ -80,6 +80,10 @@ class Identity:
         scalar[31] = scalar[31] & 127 | 64
         return bytes(scalar)
 
+    def secret(self, purpose: str) -> bytes:
+        """32 secret bytes for a purpose, always the same, from which the key cannot be told."""
+        return digest("secret of a key", purpose.encode(), self._seed)
+
     def sign(self, message: bytes) -> bytes:
         """64 bytes. Sign only domain-tagged digests (`core.canonical.digest`)."""
         return self._private.sign(message)

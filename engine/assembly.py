@@ -17,8 +17,10 @@ from pockethive.core.errors import ActorFailure, NetworkError, StorageError
 from pockethive.core.events import Event
 from pockethive.core.ports import ModelClass
 from pockethive.core.spec import Team
+from pockethive.credits import FILE as CREDITS
+from pockethive.credits import Credits
 from pockethive.dht.contact import Contact
-from pockethive.dht.identity import Identity
+from pockethive.dht.identity import Identity, OwnerKey
 from pockethive.dht.settings import NodeSettings
 from pockethive.founding import Founder
 from pockethive.hive import PrivateHive
@@ -61,6 +63,7 @@ class Assembly(Parts):
         self._announcer: Announcer | None = None
         self._remembering: asyncio.Task[None] | None = None
         self._store = hive_of(settings.home) if settings.private else None
+        self._credits = None if team is None else Credits(settings.home / CREDITS)
         self._interpreter: Ref | None = None
         self._source = (
             model_source(settings.model, settings.home, settings.threads)
@@ -82,6 +85,8 @@ class Assembly(Parts):
             index=settings.folder / "documents.sqlite",
             staff=self.supervisor,
             hive=hive_for(settings.home, identity, self._store) if self._store else None,
+            credits=self._credits,
+            secret=b"" if team is None else spot_check_secret(settings.home, identity),
         )
         super().__init__(settings, team, ground, listener)
         self._peers = PeerFile(settings.home / PEERS, self.network)
@@ -134,6 +139,8 @@ class Assembly(Parts):
             self.documents.close()
         if self._store is not None:
             self._store.close()
+        if self._credits is not None:
+            self._credits.close()
 
     def _model_in_use(self) -> ModelProxy | None:
         return self._model
@@ -214,6 +221,13 @@ class Assembly(Parts):
             self._broken(error)
         else:
             self.crew.gone(name, error)
+
+
+def spot_check_secret(home: Path, device: Identity) -> bytes:
+    """What spot checks are drawn from: of the owner's key, or of the device's where that key is on
+    another machine. Raises StorageError."""
+    keeper = OwnerKey.load_or_create(home) if (home / OwnerKey.FILE).exists() else device
+    return keeper.secret("spot checks")
 
 
 def hive_for(home: Path, identity: Identity, store: HiveStore) -> PrivateHive:

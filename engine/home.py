@@ -4,6 +4,7 @@
     <home>/owner.json         the owner's name; in a linked home also the key, which is elsewhere
     <home>/hive.sqlite        the private hive this home belongs to: list, keys, open invitations
     <home>/hive.key           the hive's key, where the hive was founded
+    <home>/credits.sqlite     what was seen of devices that worked for this person
     <home>/peers.json         devices that answered, to meet the hive through after a restart
     <home>/models, tools      model bundles and the environment that makes them
     <home>/node               the device of `pockethive node`

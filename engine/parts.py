@@ -9,7 +9,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,8 +30,9 @@ from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
 from pockethive.arrival import Arrival
+from pockethive.core.effects import KeepStanding
 from pockethive.core.entry import Member
-from pockethive.core.events import Event, MembersChanged
+from pockethive.core.events import CreditsRead, Event, MembersChanged
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout, ScoutSettings
@@ -46,6 +47,7 @@ from pockethive.home import Ownership
 from pockethive.planners.context import Plan
 
 if TYPE_CHECKING:
+    from pockethive.credits import Credits
     from pockethive.device import DeviceSettings
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ class Ground:
         lease_clock: seconds that never jump. index: where the index of its documents is kept.
         staff: who starts its agents and brings them their letters.
         journal: sees every step of the machines. hive: the private one it belongs to, if any.
+        credits: what the owner has seen of devices; None: neither read nor kept.
+        secret: the owner's, for drawing spot checks; empty: nothing is taken on credit.
     """
 
     identity: Identity
@@ -84,6 +88,8 @@ class Ground:
     staff: Staff
     journal: Journal | None = None
     hive: PrivateHive | None = None
+    credits: "Credits | None" = None
+    secret: bytes = field(default=b"", repr=False)
 
 
 class Parts(ABC):
@@ -190,6 +196,8 @@ class Parts(ABC):
                 ground.journal,
             )
         )
+        if ground.credits is not None:
+            self.post(CreditsRead(credits=ground.credits.all()))
         if self.hive is not None:
             self.hive.serve(self.node, self.roster.look_again, self.roster.contacts)
         self.arrival.begin()
@@ -249,6 +257,7 @@ class Parts(ABC):
             planned=self._planned,
             finished=self._finished,
             told=self._happened,
+            stood=self._stood,
             clock=self._ground.lease_clock,
         )
 
@@ -263,7 +272,12 @@ class Parts(ABC):
             limits = self.team.limits
             machines["coordinator"] = Coordinator(device, limits)
             machines["ledger"] = Ledger(
-                LedgerSettings(device=device, owner_key=self.ownership.owner_key, limits=limits),
+                LedgerSettings(
+                    device=device,
+                    owner_key=self.ownership.owner_key,
+                    limits=limits,
+                    secret=self._ground.secret,
+                ),
                 verify,
             )
         if settings.works:
@@ -327,6 +341,13 @@ class Parts(ABC):
     def _members_changed(self, members: tuple[Member, ...]) -> None:
         self.met.set()
         self.post(MembersChanged(members=members))
+
+    def _stood(self, effect: KeepStanding) -> None:
+        """Keep what was seen of a device. Raises StorageError."""
+        if self._ground.credits is not None:
+            key = (effect.device, effect.model)
+            now = self._ground.node.clock()
+            self._ground.credits.keep(key, effect.seen, effect.reason, now)
 
     def _planned(self, run: RunId, plan: Plan) -> None:
         self.planned_tokens[run] = plan.prompt_tokens

@@ -11,6 +11,9 @@ from typing import Any
 
 from pockethive.core.entry import Entry, Kind, Verdict
 from pockethive.core.report import Outcome, RunStatus, TaskReport
+from pockethive.core.verification import needed
+
+ON_CREDIT = "on credit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,7 @@ class TaskSeen:
     attempts: int
     verdicts: tuple[VerdictSeen, ...]
     witnesses: tuple[int, int, int]  # K, q, f
+    taken: str  # why its output counts: verified, on credit, or attested by its device alone
     reason: str
     story: tuple[str, ...]
 
@@ -194,9 +198,18 @@ def _seen(report: TaskReport) -> TaskSeen:
         attempts=report.attempts,
         verdicts=tuple(_verdict(entry) for entry in report.receipts if entry.kind is Kind.VERDICT),
         witnesses=(len(committee.witnesses), committee.quorum, committee.liars),
+        taken=_taken(report),
         reason=report.reason,
         story=report.story,
     )
+
+
+def _taken(report: TaskReport) -> str:
+    if report.output is None:
+        return ""
+    if report.on_credit:
+        return ON_CREDIT
+    return "verified" if needed(report.task) else "attested"
 
 
 def _verdict(entry: Entry) -> VerdictSeen:

@@ -30,6 +30,7 @@ from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.spec import Team
 from pockethive.core.task import DeviceId, RunId
+from pockethive.credits import Credits
 from pockethive.device import DeviceSettings
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, OwnerKey, certify
@@ -103,6 +104,7 @@ class SimulatedDevice(Parts):
         self.address: Address = node.listen
         self.alive = True
         self._staff = VirtualStaff(self.name, seat.pace)
+        self.credits = Credits(None) if seat.team is not None else None
         owner = OwnerKey.from_seed(
             digest("simulated owner", b"%d" % hive.seed, seat.owner.encode())
         )
@@ -130,6 +132,8 @@ class SimulatedDevice(Parts):
             staff=self._staff,
             journal=hive.count,
             hive=hive.private(node, identity, owner) if hive.private else None,
+            credits=self.credits,
+            secret=owner.secret("spot checks"),
         )
         super().__init__(settings, seat.team, ground, self)
 

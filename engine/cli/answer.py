@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pockethive.cli.console import PipedConsole
-from pockethive.result import Result, TaskSeen
+from pockethive.result import ON_CREDIT, Result, TaskSeen
 
 
 def print_answer(result: Result, out: TextIO) -> None:
@@ -42,7 +42,7 @@ def _table(tasks: tuple[TaskSeen, ...]) -> Table:
             Text(task.name),
             task.status,
             (task.device or "")[:8],
-            ", ".join(dict.fromkeys(accepted)),
+            ON_CREDIT if task.taken == ON_CREDIT else ", ".join(dict.fromkeys(accepted)),
             str(task.epoch),
             str(task.attempts),
         )

@@ -21,6 +21,8 @@ _STYLE = {
     "made": "blue",
     "verified": "green",
     "rejected": "red",
+    "credited": "green",
+    "reopened": "red",
     "committed": "bold green",
     "closed": "red",
     "lost": "red",
@@ -32,6 +34,7 @@ class _Line:
     state: str = ""
     device: str = ""
     detail: str = ""
+    on_credit: bool = False
     verifiers: list[str] = field(default_factory=list)
 
 
@@ -79,6 +82,8 @@ class Progress:
             return
         line = self._lines.setdefault(happening.task, _Line())
         line.state, line.detail = happening.what, plain(happening.detail)
+        if happening.what in {"credited", "reopened"}:
+            line.on_credit = happening.what == "credited"
         if happening.what == "verified" and happening.device:
             line.verifiers.append(happening.device[:8])
         elif happening.device and happening.what in {"claimed", "made"}:
@@ -102,9 +107,11 @@ class Progress:
             text.append(f"{line.state:<10}", style=_STYLE.get(line.state, ""))
             if line.device:
                 text.append(f" made by {line.device}")
-            if line.verifiers:
+            if line.on_credit:
+                text.append(", on credit")
+            elif line.verifiers:
                 text.append(f", verified by {', '.join(dict.fromkeys(line.verifiers))}")
-            if line.state in {"rejected", "closed", "lost"} and line.detail:
+            if line.state in {"rejected", "closed", "lost", "reopened"} and line.detail:
                 text.append(f" ({line.detail})", style="dim")
             tree.add(text)
         return tree

@@ -24,6 +24,7 @@ from pockethive.core.events import (
     GraphPlanned,
     PlanningFailed,
     TaskEnded,
+    TaskReopened,
     TimerFired,
 )
 from pockethive.core.graph import TaskGraph
@@ -63,7 +64,9 @@ class Coordinator:
         match event:
             case GoalSubmitted():
                 yield from self._submitted(event, now)
-            case GraphPlanned() | PlanningFailed() | CancelRequested() | TaskEnded():
+            case (
+                GraphPlanned() | PlanningFailed() | CancelRequested() | TaskEnded() | TaskReopened()
+            ):
                 run = self._runs.get(event.run)
                 if run is not None:
                     yield from self._happened(run, event, now)
@@ -80,7 +83,7 @@ class Coordinator:
     def _happened(
         self,
         run: _Run,
-        event: GraphPlanned | PlanningFailed | CancelRequested | TaskEnded,
+        event: GraphPlanned | PlanningFailed | CancelRequested | TaskEnded | TaskReopened,
         now: float,
     ) -> Effects:
         match event:
@@ -92,6 +95,8 @@ class Coordinator:
                 yield from self._finish(run, now)
             case CancelRequested(reason=reason):
                 yield from self._end(run, RunStatus.CANCELLED, reason, now)
+            case TaskReopened(task=task):
+                run.reports.pop(task, None)
             case TaskEnded(report=report):
                 run.reports[report.name] = report
                 if run.graph is not None and len(run.reports) == len(run.graph.tasks):

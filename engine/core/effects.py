@@ -5,8 +5,9 @@ Effects are imperative and carry everything needed; none is answered by a return
 
 from dataclasses import dataclass
 
+from pockethive.core.credibility import Seen
 from pockethive.core.entry import Body, Entry, Kind
-from pockethive.core.events import Event, GraphClosed, GraphOpened, TaskEnded
+from pockethive.core.events import Event, GraphClosed, GraphOpened, TaskEnded, TaskReopened
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessRequest
 from pockethive.core.message import Message
@@ -40,9 +41,9 @@ class CloseGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellCoordinator:
-    """Ledger to coordinator: a task has ended."""
+    """Ledger to coordinator: a task has ended, or is to be done anew."""
 
-    event: TaskEnded
+    event: TaskEnded | TaskReopened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,19 @@ class RunChecks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepStanding:
+    """Keep what was seen of a device with a class of models, beyond this run and process.
+
+    `reason` says why the standing fell, and is empty where it did not.
+    """
+
+    device: DeviceId
+    model: str
+    seen: Seen
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Let users see that something happened."""
 
@@ -172,6 +186,7 @@ Effect = (
     | RunSkill
     | StopSkill
     | RunChecks
+    | KeepStanding
     | Tell
 )
 

@@ -17,6 +17,7 @@ class Kind(Enum):
     CLAIM = "claim"
     OUTPUT = "output"
     VERDICT = "verdict"
+    WAIVER = "waiver"
     COMMIT = "commit"
     SEAL = "seal"
     CLOSE = "close"
@@ -55,6 +56,16 @@ class Verdict:
     accept: bool
     checks: tuple[str, ...]  # names of the checkers that ran
     reason: str  # at most 200 characters, never text of the document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """The owner does without verdicts on one output of an adaptive task: it is taken on credit."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    worker: DeviceId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +132,7 @@ class Member:
     works: bool  # False: stores and witnesses only
 
 
-Body = Task | Claim | Output | Verdict | Commit | Sealing | Close | Member
+Body = Task | Claim | Output | Verdict | Waiver | Commit | Sealing | Close | Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,28 +20,17 @@ from pockethive.core.entry import (
     Sealing,
     SealVote,
     Verdict,
+    Waiver,
 )
-from pockethive.core.errors import BadEncoding, GraphError
-from pockethive.core.fields import (
-    MAX_TIME,
-    NAME,
-    REASON,
-    VERSION,
-    Fields,
-    key,
-    sha,
-)
-from pockethive.core.labels import Label
-from pockethive.core.lease import MAX_LEASE_SECONDS
-from pockethive.core.task import (
-    Check,
-    Committee,
-    Edge,
-    EdgeKind,
-    Policy,
-    Task,
-    Verification,
-    task_id,
+from pockethive.core.errors import BadEncoding
+from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, key, sha
+from pockethive.core.task import Task
+from pockethive.core.task_codec import (
+    MAX_CHECKS,
+    MAX_SOURCES,
+    MAX_WITNESSES,
+    decode_task,
+    encode_task,
 )
 
 MAX_BODY: Mapping[Kind, int] = {
@@ -49,6 +38,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.CLAIM: 240,
     Kind.OUTPUT: 1_600,
     Kind.VERDICT: 800,
+    Kind.WAIVER: 480,
     Kind.COMMIT: 1_300,
     Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
@@ -56,9 +46,6 @@ MAX_BODY: Mapping[Kind, int] = {
 }
 """Bytes of an encoded body, by kind."""
 
-MAX_SOURCES = 64
-MAX_CHECKS = 8
-MAX_WITNESSES = 7
 MAX_VERDICTS = 3
 _MAX_SKILLS = 16
 _OUTPUT_FRAME = 360  # bytes of an output body without its inputs, at most
@@ -98,7 +85,7 @@ def slot(body: Body) -> bytes:
             return b"generation %d" % body.committee.generation
         case Sealing():
             return b"seal %d" % body.generation
-        case Output() | Verdict():
+        case Output() | Verdict() | Waiver():
             return b"%d " % body.epoch + body.output[:32].encode()
         case _:
             return kind_of(body).value.encode()
@@ -113,96 +100,6 @@ def inputs_fit(names: Iterable[str]) -> bool:
     """Whether an output that read these sources still fits into its bound."""
     lengths = [len(name) + _INPUT_FRAME for name in names]
     return len(lengths) <= MAX_SOURCES and sum(lengths) <= MAX_BODY[Kind.OUTPUT] - _OUTPUT_FRAME
-
-
-def _encode_task(task: Task) -> dict[str, Any]:
-    if task.id != task_id(task.run, task.name, task.spec):
-        raise BadEncoding(f"the id {task.id} is not made of its run, name and spec")
-    committee = task.committee
-    return {
-        "run": task.run,
-        "name": task.name,
-        "role": task.role,
-        "skill": task.skill,
-        "spec": task.spec,
-        "after": [[e.kind.value, list(e.sources), e.count, e.seconds] for e in task.after],
-        "place": task.place,
-        "label": task.label.value,
-        "checks": [[check.policy.value, check.checker] for check in task.verification.checks],
-        "verdicts": task.verification.verdicts,
-        "model": task.needs_model,
-        "witnesses": list(committee.witnesses),
-        "quorum": committee.quorum,
-        "generation": committee.generation,
-        "base": committee.epoch_base,
-        "bound": committee.bound,
-        "owner": task.owner,
-        "owner_key": task.owner_key,
-        "began": task.began,
-        "lease": task.lease_seconds,
-        "expires": task.expires,
-    }
-
-
-def _decode_task(fields: Fields) -> Task:
-    run, name, spec = fields.run("run"), fields.text("name", NAME, 1), fields.sha("spec")
-    place = fields.take("place")
-    if place is not None and not isinstance(place, str):
-        raise BadEncoding("task: place is no device")
-    return Task(
-        id=task_id(run, name, spec),
-        run=run,
-        name=name,
-        role=fields.text("role", NAME),
-        skill=fields.text("skill", NAME),
-        spec=spec,
-        after=tuple(_decode_edge(item) for item in fields.items("after", 8)),
-        place=None if place is None else Fields({"place": place}, "task").device("place"),
-        label=fields.one_of("label", Label),
-        verification=_decode_verification(fields),
-        needs_model=fields.flag("model"),
-        committee=_decode_committee(fields),
-        owner=fields.device("owner"),
-        owner_key=fields.key("owner_key"),
-        began=fields.whole("began", 0, MAX_TIME),
-        lease_seconds=fields.whole("lease", 1, MAX_LEASE_SECONDS),
-        expires=fields.whole("expires", 0, MAX_TIME),
-    )
-
-
-def _decode_edge(item: object) -> Edge:
-    if not isinstance(item, list) or len(item) != 4:
-        raise BadEncoding("task: an edge that has not four parts")
-    fields = Fields(dict(zip(("kind", "sources", "count", "seconds"), item, strict=True)), "edge")
-    return Edge(
-        kind=fields.one_of("kind", EdgeKind),
-        sources=fields.texts("sources", MAX_SOURCES),
-        count=fields.whole("count"),
-        seconds=fields.whole("seconds"),
-    )
-
-
-def _decode_verification(fields: Fields) -> Verification:
-    policies = {policy.value: policy for policy in Policy}
-    checks = []
-    for policy, checker in fields.pairs("checks", MAX_CHECKS):
-        if policy not in policies:
-            raise BadEncoding(f"task: no policy {policy[:40]!r}")
-        checks.append(Check(policies[policy], checker))
-    return Verification(checks=tuple(checks), verdicts=fields.whole("verdicts", 0, 7))
-
-
-def _decode_committee(fields: Fields) -> Committee:
-    try:
-        return Committee(
-            witnesses=fields.devices("witnesses", MAX_WITNESSES),
-            quorum=fields.whole("quorum", 1, MAX_WITNESSES),
-            generation=fields.whole("generation", 1),
-            epoch_base=fields.whole("base"),
-            bound=fields.sha("bound", empty=True),
-        )
-    except GraphError as error:
-        raise BadEncoding(f"task: {error}") from error
 
 
 def _encode_claim(claim: Claim) -> dict[str, Any]:
@@ -263,6 +160,24 @@ def _decode_verdict(fields: Fields) -> Verdict:
         accept=fields.flag("accept"),
         checks=fields.texts("checks", MAX_CHECKS),
         reason=fields.text("reason", REASON),
+    )
+
+
+def _encode_waiver(waiver: Waiver) -> dict[str, Any]:
+    return {
+        "task": waiver.task,
+        "epoch": waiver.epoch,
+        "output": waiver.output,
+        "worker": waiver.worker,
+    }
+
+
+def _decode_waiver(fields: Fields) -> Waiver:
+    return Waiver(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        worker=fields.device("worker"),
     )
 
 
@@ -368,20 +283,22 @@ def _decode_member(fields: Fields) -> Member:
 
 
 _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
-    Kind.TASK: _encode_task,
+    Kind.TASK: encode_task,
     Kind.CLAIM: _encode_claim,
     Kind.OUTPUT: _encode_output,
     Kind.VERDICT: _encode_verdict,
+    Kind.WAIVER: _encode_waiver,
     Kind.COMMIT: _encode_commit,
     Kind.SEAL: _encode_sealing,
     Kind.CLOSE: _encode_close,
     Kind.MEMBER: _encode_member,
 }
 _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
-    Kind.TASK: _decode_task,
+    Kind.TASK: decode_task,
     Kind.CLAIM: _decode_claim,
     Kind.OUTPUT: _decode_output,
     Kind.VERDICT: _decode_verdict,
+    Kind.WAIVER: _decode_waiver,
     Kind.COMMIT: _decode_commit,
     Kind.SEAL: _decode_sealing,
     Kind.CLOSE: _decode_close,

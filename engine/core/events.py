@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pockethive.core.credibility import Credit
 from pockethive.core.entry import Entry, Member
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessAnswer
@@ -65,6 +66,21 @@ class TaskEnded:
 
     run: RunId
     report: TaskReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReopened:
+    """The ledger does a task anew: what it reported of it, if anything, does not hold."""
+
+    run: RunId
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditsRead:
+    """What this owner had seen of devices before this process began."""
+
+    credits: tuple[Credit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +201,8 @@ Event = (
     | GraphOpened
     | GraphClosed
     | TaskEnded
+    | TaskReopened
+    | CreditsRead
     | MembersChanged
     | EntryArrived
     | TaskRead

@@ -15,7 +15,7 @@ from pockethive.core.ports import VerifySignature
 from pockethive.core.sealing import sealed_by_quorum, successor
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, TaskId
-from pockethive.core.verification import accepting, judgements
+from pockethive.core.verification import accepting, evidence, judgements, waived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class TaskView:
 
     `outputs`, `verdicts`: those that count, by digest. `worker`, `epoch`, `output`: of the
     committed output; of the latest proposal before. `holders`: devices that hold the committed
-    blob, the worker first. `evidence`: entries that share a slot with another one of their author.
+    blob, the worker first. `waiver`: of the committed output, where it was taken on credit without
+    verdicts. `evidence`: entries that share a slot with another one of their author.
     """
 
     task: Task
@@ -33,6 +34,7 @@ class TaskView:
     epoch: int
     outputs: tuple[Entry, ...]
     verdicts: tuple[Entry, ...]
+    waiver: Entry | None
     commit: Entry | None
     close: Entry | None
     worker: DeviceId | None
@@ -69,6 +71,7 @@ def fold(
         epoch=epoch,
         outputs=outputs,
         verdicts=verdicts,
+        waiver=None if commit is None or made is None else _waiver(task, made, about),
         commit=commit,
         close=close,
         worker=None if made is None else made.author,
@@ -153,6 +156,11 @@ def _fits(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
     return any(entry in judgements(task, output, (entry,)) for output in outputs)
 
 
+def _waiver(task: Task, made: Entry, about: list[Entry]) -> Entry | None:
+    waiver = waived(task, made, about)
+    return waiver if waiver in evidence(task, made, about) else None
+
+
 def _made(commit: Entry | None, outputs: tuple[Entry, ...]) -> Entry | None:
     """The output entry that the commit names, else the latest proposal."""
     value = commit.body if commit is not None else None
@@ -211,7 +219,7 @@ def _doubles(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """
     places: dict[tuple[str, Kind, bytes], dict[str, Entry]] = {}
     for entry in entries:
-        if entry.kind in (Kind.OUTPUT, Kind.VERDICT, Kind.TASK):
+        if entry.kind in (Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.TASK):
             place = (entry.author, entry.kind, slot(entry.body))
             known = places.setdefault(place, {})
             if all(other.body != entry.body for other in known.values()):

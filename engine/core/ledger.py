@@ -7,10 +7,11 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 
 from collections.abc import Iterator
 
-from pockethive.core.effects import Effect, SetTimer
+from pockethive.core.effects import Effect, SetTimer, TellCoordinator
 from pockethive.core.entry import Entry, Kind, Member, Output, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
+    CreditsRead,
     EntryArrived,
     Event,
     GoalSubmitted,
@@ -20,9 +21,11 @@ from pockethive.core.events import (
     MessageArrived,
     PingAnswered,
     SendFailed,
+    TaskReopened,
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
 from pockethive.core.ledger_seals import SealDesk
@@ -59,7 +62,8 @@ class Ledger:
         desk = Desk(settings.device, settings.limits, verify)
         self._opener = OpeningDesk(settings, desk)
         self._work = WorkDesk(desk, self._watch)
-        self._verdicts = VerdictDesk(self._work, verify)
+        self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
+        self._verdicts = VerdictDesk(self._work, self._credit, verify)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
@@ -74,6 +78,8 @@ class Ledger:
         match event:
             case GoalSubmitted(run=run, wall=wall):
                 self._walls[run] = wall - now
+            case CreditsRead(credits=credits_):
+                self._credit.read(credits_)
             case MembersChanged(members=members):
                 self._members = members
                 self._watch.forget(member.device for member in members)
@@ -132,6 +138,7 @@ class Ledger:
         run = self._runs.get(run_id)
         if run is None:
             return
+        run.closed = True
         for state in run.tasks.values():
             if state.open:
                 yield from self._work.desk.close(run, state, Move.CANCEL, detail, now)
@@ -153,6 +160,10 @@ class Ledger:
         if entry.kind in (Kind.TASK, Kind.SEAL):
             state.entry = state.entry or entry
             yield from self._seals.stored(run, state, entry, now)
+            yield from self._tend(run, state, now)
+            return
+        if entry.kind is Kind.WAIVER:
+            yield from self._credit.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
         state.end = entry
@@ -192,6 +203,8 @@ class Ledger:
                 yield from self._work.claimed(run, state, sender, progress, now)
                 yield from self._verdicts.at_hand(run, state, now)
             case "failed":
+                if (state.holder, state.epoch) == (sender, progress.epoch):
+                    yield from self._credit.withdrawn(state, "its maker took it back")
                 yield from self._work.failed(run, state, sender, progress, now)
             case "accepted":
                 yield from self._verdicts.finish(run, state, sender, progress, now)
@@ -324,10 +337,25 @@ class Ledger:
             yield from self._work.desk.close(run, state, Move.LOSE, state.hopeless, now)
             return
         yield from self._work.desk.retire(state, Move.LOSE, state.hopeless, now)
+        yield from self._again(run, state, state.hopeless, now)
+
+    def _distrusted(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> Effects:
+        """A device was caught that had made this on credit, or what this was made of."""
+        reason = f"device {device[:8]} was caught with a wrong output"
+        yield TellCoordinator(event=TaskReopened(run=run.id, task=state.task.name))
+        yield self._work.desk.happened(run, state, "reopened", device, reason)
+        if state.open:
+            yield from self._work.desk.retire(state, Move.CANCEL, reason, now)
+        if state.waiver is not None:
+            state.blamed.append(device)
+        yield from self._again(run, state, reason, now)
+
+    def _again(self, run: RunState, state: TaskState, reason: str, now: float) -> Effects:
+        """The same work becomes another task, with witnesses that live."""
         present = [m for m in self._members if m.device not in self._watch.lost]
         made, effects = self._opener.again(run, state, present, now)
         self._by_task[made.id] = (run, made)
-        yield self._work.desk.happened(run, made, "replanned", None, state.hopeless)
+        yield self._work.desk.happened(run, made, "replanned", None, reason)
         yield from effects
         run.touched(made, now)
 

@@ -80,8 +80,10 @@ class Desk:
             yield from self.tell_end(state, device)
         if state.status is Status.COMMITTED:
             worker = None if state.output is None else state.output.author
-            yield self.happened(run, state, "committed", worker, "")
-            yield self._report(run, state)
+            told = "on credit" if state.waiver is not None else ""
+            yield self.happened(run, state, "committed", worker, told)
+            if run.tasks[state.task.name] is state:  # else it was planned anew meanwhile
+                yield self._report(run, state)
 
     def tell_end(self, state: TaskState, device: DeviceId) -> Effects:
         """Tell one device how the task ended, once that stands."""

@@ -25,12 +25,16 @@ Effects = Iterator[Effect]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
-    """Whose runs these are. `margin_seconds`: how long entries outlive the run's time limit."""
+    """Whose runs these are. `margin_seconds`: how long entries outlive the run's time limit.
+
+    `secret`: of the owner, from which spot checks are drawn; empty: nothing is taken on credit.
+    """
 
     device: DeviceId
     owner_key: str
     limits: Limits
     margin_seconds: int = 86_400
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,9 +108,17 @@ class OpeningDesk:
     def again(
         self, run: RunState, state: TaskState, members: Iterable[Member], now: float
     ) -> tuple[TaskState, tuple[Effect, ...]]:
-        """The same work as a new task with witnesses among `members`, to be published."""
+        """The same work as a new task with witnesses among `members`, to be published.
+
+        What was taken on credit once is verified the next time.
+        """
         own, old = self._settings, state.task
-        planned = replace(state.planned, turn=state.planned.turn + 1)
+        how = state.planned.verification
+        planned = replace(
+            state.planned,
+            turn=state.planned.turn + 1,
+            verification=replace(how, adaptive=how.adaptive and state.waiver is None),
+        )
         committee = choose_committee(members, own.device, own.owner_key)
         task = replace(
             self._task(old.run, planned, committee, 0.0), began=old.began, expires=old.expires

@@ -13,7 +13,7 @@ from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.report import TaskReport
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
-from pockethive.core.verification import accepting, satisfied
+from pockethive.core.verification import accepting, evidence, satisfied, waived
 
 MAX_STORY = 64
 FIRST_WAVE = 3
@@ -65,7 +65,7 @@ class TaskState:
     patience: float | None = None  # its device stopped answering: how long that is borne
     output: Entry | None = None  # under verification
     outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
-    verdicts: dict[str, Entry] = field(default_factory=dict)
+    verdicts: dict[str, Entry] = field(default_factory=dict)  # and waivers
     asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
     checking: set[DeviceId] = field(default_factory=set)
     declined: set[DeviceId] = field(default_factory=set)
@@ -100,6 +100,21 @@ class TaskState:
         assert isinstance(self.output.body, Output)
         return self.output.body
 
+    @property
+    def made_by(self) -> DeviceId:
+        """Who made the output under verification."""
+        assert self.output is not None
+        return self.output.author
+
+    @property
+    def waiver(self) -> Entry | None:
+        """The waiver that its output is committed with, if not with verdicts."""
+        if self.output is None:
+            return None
+        said = self.verdicts.values()
+        waiver = waived(self.task, self.output, said)
+        return waiver if waiver in evidence(self.task, self.output, said) else None
+
     def may(self, move: Move) -> None:
         """Raise IllegalMove if `move` would; change nothing."""
         step(self.id, self.status, move, self.story)
@@ -133,7 +148,7 @@ class TaskState:
         )
 
     def proven(self, output: str = "") -> list[Entry]:
-        """Outputs that enough verifiers accepted, and that the witnesses may still take."""
+        """Outputs that were verified or taken on credit, and that witnesses may still take."""
         return [
             entry
             for entry in self.outputs.values()
@@ -161,6 +176,7 @@ class TaskState:
             holders=()
             if output is None
             else (output.author, *(entry.author for entry in accepted)),
+            on_credit=committed and self.waiver is not None,
             reason=self.reason,
             receipts=tuple(entry for entry in receipts if entry is not None),
             story=tuple(self.story),
@@ -180,11 +196,20 @@ class RunState:
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     ended_at: float | None = None
-    retired: list[TaskState] = field(default_factory=list)  # planned anew; their closes must stand
+    retired: list[TaskState] = field(default_factory=list)  # planned anew; their ends must stand
+    closed: bool = False  # nobody wants anything more of it
 
     def __post_init__(self) -> None:
         self.agenda = Agenda(self.graph)
         self.unfinished = set(range(len(self.tasks)))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether some task has yet to be reported, so that the run cannot have ended."""
+        return not self.closed and any(
+            state.open or (state.status is Status.COMMITTED and state.end is None)
+            for state in self.tasks.values()
+        )
 
     def at(self, place: int) -> TaskState:
         """The task of that place in the graph's order."""

@@ -11,6 +11,7 @@ from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import Ack, AskCommit, Refused, Yes, ack_bytes
+from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
 from pockethive.core.lifecycle import Move, Status
@@ -20,7 +21,7 @@ from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId
-from pockethive.core.verification import accepting, needed, rejected, satisfied
+from pockethive.core.verification import accepting, evidence, needed, rejected, satisfied
 
 ASK_ANOTHER_SECONDS = 4.0  # a verifier that did not take its slot by then gets company
 SLOW_CHECK_SECONDS = 30.0  # one that did, but did not answer
@@ -33,8 +34,9 @@ Effects = Iterator[Effect]
 class VerdictDesk:
     """Moves proposed tasks to their commit. Changes the states it is given and nothing else."""
 
-    def __init__(self, work: WorkDesk, verify: VerifySignature) -> None:
+    def __init__(self, work: WorkDesk, credit: CreditDesk, verify: VerifySignature) -> None:
         self._work, self._desk, self._verify = work, work.desk, verify
+        self._credit = credit
 
     def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
         """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
@@ -51,6 +53,8 @@ class VerdictDesk:
             return
         self._desk.certify(state, entry.author, made.epoch, message.grants)
         state.move(Move.PROPOSE, now, f"made by {entry.author[:8]} at epoch {made.epoch}")
+        if state.output is not None and state.made_by == entry.author:
+            yield from self._credit.withdrawn(state, "it was replaced before it was verified")
         state.outputs[entry.digest] = entry
         state.holder, state.epoch, state.output = entry.author, made.epoch, entry
         state.claims = max(state.claims, 1)
@@ -63,6 +67,8 @@ class VerdictDesk:
             yield from self._work.retry(run, state, "it read something that is no input", now)
         elif not state.least_inputs <= read:
             yield from self._work.retry(run, state, "it left out an input", now)
+        else:
+            yield from self._credit.proposed(state, now)
 
     def judged(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
         """A verifier's verdict. Of one that was not asked, or says the same again, it is none."""
@@ -81,7 +87,9 @@ class VerdictDesk:
         state.tell(now, f"{word} by {entry.author[:8]}{': ' if said.reason else ''}{said.reason}")
         yield self._desk.happened(run, state, word, entry.author, said.reason)
         if refused:
-            yield from self._work.retry(run, state, f"rejected: {said.reason}", now)
+            yield from self._credit.rejected(state, said.reason, now)
+            if state.open:  # else it had itself been made of what is done anew
+                yield from self._work.retry(run, state, f"rejected: {said.reason}", now)
 
     def unchecked(self, state: TaskState, device: DeviceId, progress: Progress, now: float) -> None:
         """A verifier could not judge."""
@@ -146,7 +154,8 @@ class VerdictDesk:
         if state.patience is not None and now >= state.patience:
             yield from self._out_of_patience(run, state, now)
             return
-        yield from self._ask_verifiers(run, state, members, now)
+        if not self._credit.awaits(state):
+            yield from self._ask_verifiers(run, state, members, now)
 
     def answered(self, state: TaskState, event: WitnessAnswered, now: float) -> Effects:
         """An answer to a request for acks."""
@@ -215,6 +224,7 @@ class VerdictDesk:
         yield from self._desk.close(run, state, Move.FAIL, reason, now)
 
     def _out_of_patience(self, run: RunState, state: TaskState, now: float) -> Effects:
+        yield from self._credit.withdrawn(state, "its maker was gone before it was verified")
         reason = f"device {(state.holder or '')[:8]} stopped answering before it was verified"
         if state.task.place is not None:
             yield from self._desk.close(run, state, Move.LOSE, reason, now)
@@ -227,7 +237,7 @@ class VerdictDesk:
         state.commit_epoch, state.commit_at = epoch, now + COMMIT_AGAIN_SECONDS
         state.commit_attempts += 1
         state.commit_poll = self._desk.poll(state, now)
-        proof = accepting(state.task, output, state.verdicts.values())[: needed(state.task)]
+        proof = evidence(state.task, output, state.verdicts.values())
         request = AskCommit(
             task=state.id, epoch=epoch, output=state.made.output, evidence=(output, *proof)
         )
@@ -254,6 +264,7 @@ class VerdictDesk:
         count = len(state.task.committee.witnesses)
         state.move(Move.COMMIT, now, f"committed: {poll.yes} of {count} witnesses acked it")
         state.epoch = state.commit_epoch
+        yield from self._credit.committed(state)
         yield from self._desk.publish(state, Kind.COMMIT, body, now)
 
     def _follow(self, state: TaskState, poll: Poll) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 from pockethive.core.canonical import to_text
 from pockethive.core.certificate import Certificate, Vote
-from pockethive.core.entry_codec import MAX_SOURCES, MAX_WITNESSES
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import NAME, REASON, VERSION, Fields, distinct, key, task_text
 from pockethive.core.labels import Label
@@ -21,6 +20,7 @@ from pockethive.core.message import (
     VerifyOffer,
 )
 from pockethive.core.task import DeviceId, TaskId
+from pockethive.core.task_codec import MAX_SOURCES, MAX_WITNESSES
 
 MAX_RANK = 10_000
 

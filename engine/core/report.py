@@ -22,8 +22,8 @@ class RunStatus(Enum):
 class Happening:
     """Something users may watch, in the past tense.
 
-    `what`: planned, opened, offered, claimed, made, verified, rejected, committed, closed, lost,
-    finished. `device` is who did it.
+    `what`: planned, opened, offered, claimed, made, verified, rejected, credited, committed,
+    closed, lost, reopened, finished. `device` is who did it.
     """
 
     what: str
@@ -47,6 +47,7 @@ class TaskReport:
     attempts: int
     output: str | None  # hash of the committed output blob
     holders: tuple[DeviceId, ...]
+    on_credit: bool  # committed with a waiver: nobody has verified it
     reason: str
     receipts: tuple[Entry, ...]
     story: tuple[str, ...]

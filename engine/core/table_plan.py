@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from pockethive.core.canonical import to_text
+from pockethive.core.credibility import Credit
 from pockethive.core.effects import Effect
 from pockethive.core.entry import Member
 from pockethive.core.events import Event
@@ -21,9 +22,11 @@ class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
     `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `lies`: the tasks that liars lie about; empty: about all.
     `boasters`: devices that answer every offer by a claim to an epoch far away.
     `grudgers`: devices whose verdicts reject whatever they see.
     `durations`: how long a task's work takes, by task name.
+    `secret`, `credits`: of the owner, and what he has seen of devices before.
     """
 
     seed: str
@@ -37,11 +40,14 @@ class TablePlan:
     doubled: float = 0.0
     crashes: Mapping[DeviceId, float] = field(default_factory=dict)
     liars: frozenset[DeviceId] = frozenset()
+    lies: frozenset[str] = frozenset()
     boasters: frozenset[DeviceId] = frozenset()
     grudgers: frozenset[DeviceId] = frozenset()
     durations: Mapping[str, float] = field(default_factory=dict)
     work_seconds: float = 1.0
     check_seconds: float = 0.5
+    secret: bytes = b""
+    credits: tuple[Credit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

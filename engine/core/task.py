@@ -68,10 +68,12 @@ class Verification:
     """What a commit needs: `verdicts` accepting devices, each having passed every check.
 
     No checks at all is allowed only for outputs that stay on their device (label `device`).
+    `adaptive`: the owner may take the output of a device with credit without verdicts.
     """
 
     checks: tuple[Check, ...]
     verdicts: int = 1
+    adaptive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

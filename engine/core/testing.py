@@ -31,6 +31,7 @@ from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadEncoding, BadSignature, Failure, ProtocolError
 from pockethive.core.events import (
     ChecksDone,
+    CreditsRead,
     EntryArrived,
     Event,
     GoalSubmitted,
@@ -109,6 +110,7 @@ class Table:
         for device in self.plan.devices:
             self._later(0.0, device, MembersChanged(members=plan_members(self.plan)))
         run = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32])
+        self._later(0.0, self.plan.devices[0], CreditsRead(credits=self.plan.credits))
         goal = GoalSubmitted(run=run, goal="play", wall=WALL + 0.01)
         self._later(0.01, self.plan.devices[0], goal)
         while self._queue and self.outcome is None and self.now <= seconds:
@@ -142,7 +144,9 @@ class Table:
     def _seat(self, device: DeviceId) -> Iterator[_Machine]:
         plan, verify = self.plan, self._verify
         if device == plan.devices[0]:
-            settings = LedgerSettings(device=device, owner_key=plan.owner_key, limits=plan.limits)
+            settings = LedgerSettings(
+                device=device, owner_key=plan.owner_key, limits=plan.limits, secret=plan.secret
+            )
             yield _Machine("coordinator", Coordinator(device, plan.limits).handle)
             yield _Machine("ledger", Ledger(settings, verify).handle)
         skills = frozenset(plan.skills)
@@ -343,7 +347,8 @@ class Table:
 
     def _work(self, device: DeviceId, effect: RunSkill) -> None:
         task = effect.task
-        lie = f" by {device}" if device in self.plan.liars else ""
+        lies = device in self.plan.liars and task.name in (self.plan.lies or {task.name})
+        lie = f" by {device}" if lies else ""
         done = SkillDone(
             task=task.id,
             epoch=effect.epoch,

@@ -2,17 +2,19 @@
 
 Rules guarded here: a verdict never comes from the worker's own device; a device that said both yes
 and no has said nothing; an accepting verdict must have run every check of the task's policy. An
-output labelled `device` stays on its device: it is attested by its worker, never verified.
+output labelled `device` stays on its device: it is attested by its worker, never verified. Only
+the owner of an adaptive task may do without verdicts, and only for one output of one worker.
 """
 
 from collections.abc import Iterable
 
-from pockethive.core.entry import Entry, Member, Output, Verdict
-from pockethive.core.entry_codec import MAX_CHECKS, MAX_VERDICTS, inputs_fit
+from pockethive.core.entry import Entry, Member, Output, Verdict, Waiver
+from pockethive.core.entry_codec import MAX_VERDICTS, inputs_fit
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId, PlannedTask, Policy, Task
+from pockethive.core.task_codec import MAX_CHECKS
 
 
 def needed(task: Task) -> int:
@@ -20,8 +22,11 @@ def needed(task: Task) -> int:
     return 0 if task.label is Label.DEVICE else max(1, task.verification.verdicts)
 
 
-def satisfied(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
-    """Whether enough devices other than the worker's accepted `output` after every check."""
+def satisfied(task: Task, output: Entry, said: Iterable[Entry]) -> bool:
+    """Whether enough devices other than the worker's accepted `output` after every check.
+
+    `said` are verdicts and waivers; a waiver of the owner stands in place of all verdicts.
+    """
     body = output.body
     if not isinstance(body, Output) or body.task != task.id:
         return False
@@ -31,7 +36,30 @@ def satisfied(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
         return True
     if not task.verification.checks:
         return False
-    return len(accepting(task, output, verdicts)) >= needed(task)
+    return bool(evidence(task, output, said))
+
+
+def evidence(task: Task, output: Entry, said: Iterable[Entry]) -> tuple[Entry, ...]:
+    """What shows that `output` may be committed: as many verdicts as needed, else a waiver.
+
+    Nothing while there is neither, or where none is needed.
+    """
+    known = tuple(said)
+    accepted = accepting(task, output, known)
+    if len(accepted) >= needed(task):
+        return accepted[: needed(task)]
+    waiver = waived(task, output, known)
+    return () if waiver is None else (waiver,)
+
+
+def waived(task: Task, output: Entry, said: Iterable[Entry]) -> Entry | None:
+    """The owner's waiver of verdicts on `output`; None: there is none, or the task allows none."""
+    made = output.body
+    if not task.verification.adaptive or not isinstance(made, Output) or made.task != task.id:
+        return None
+    body = Waiver(task=task.id, epoch=made.epoch, output=made.output, worker=output.author)
+    fitting = (e for e in said if e.body == body and e.author == task.owner)
+    return min(fitting, key=lambda entry: entry.digest, default=None)
 
 
 def rejected(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
@@ -103,8 +131,12 @@ def _fault(task: PlannedTask) -> str:
     if task.label is Label.DEVICE:
         if any(check.policy is Policy.RECOMPUTE for check in checks):
             return "is to be recomputed elsewhere, but its label keeps it on its device"
+        if task.verification.adaptive:
+            return "is adaptive, but its label keeps it on its device, where nobody verifies it"
         return ""
     if not checks:
+        if task.verification.adaptive:
+            return "is adaptive, but has no checks that could earn anybody credit"
         return "has no checks; only outputs labelled `device` may go unverified"
     if len(checks) > MAX_CHECKS:
         return f"has {len(checks)} checks, at most {MAX_CHECKS} are allowed"

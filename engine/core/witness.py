@@ -251,14 +251,14 @@ class _Decision:
         Either the epoch's holder signed it, or the run's owner finishes what was accepted at an
         earlier epoch: only an owner may do that, and does it when the holder reports such a value.
         """
-        verdicts = [entry for entry in ask.evidence if entry.kind is Kind.VERDICT]
+        said = [entry for entry in ask.evidence if entry.kind in (Kind.VERDICT, Kind.WAIVER)]
         for entry in _outputs(ask.evidence, ask.output):
             assert isinstance(entry.body, Output)
             fresh = entry.body.epoch == cell.epoch and entry.author == cell.holder
             if fresh and cell.held not in (None, ask.output):
                 continue
             finished = entry.body.epoch < cell.epoch and self._asked.peer == cell.task.owner
-            if (fresh or finished) and satisfied(cell.task, entry, verdicts):
+            if (fresh or finished) and satisfied(cell.task, entry, said):
                 return True
         return False
 

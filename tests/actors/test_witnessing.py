@@ -10,7 +10,7 @@ import pytest
 from pockethive.actors.entries import Entries
 from pockethive.actors.witnessing import HiveRules
 from pockethive.core.canonical import to_text
-from pockethive.core.entry import Body, Commit, Kind, Output
+from pockethive.core.entry import Body, Commit, Kind, Output, Waiver
 from pockethive.core.entry_codec import kind_of
 from pockethive.core.errors import BadSignature, ProtocolError
 from pockethive.core.lease import ack_bytes
@@ -94,6 +94,15 @@ def test_a_commit_of_a_task_that_is_held_needs_a_quorum_of_its_witnesses(
             store.add(wire(OWNER, commit(*signers)))
     assert store.add(wire(OWNER, commit(*WITNESSES[:3])))
     assert [record.kind for record in store.live(TASK.key, "commit")] == ["commit"]
+
+
+def test_a_waiver_of_a_task_that_is_held_comes_from_its_owner(store: RecordStore) -> None:
+    waiver = Waiver(task=TASK.id, epoch=1, output=VALUE, worker=name(WORKER))
+    assert store.add(wire(OWNER, TASK))
+    for author in (WORKER, STRANGER, WITNESSES[0]):
+        with pytest.raises(BadSignature, match="does not own the task"):
+            store.add(wire(author, waiver))
+    assert store.add(wire(OWNER, waiver))
 
 
 def test_a_false_task_of_the_same_name_does_not_shut_out_the_true_commit(

@@ -338,3 +338,23 @@ def test_any_damage_to_a_sound_file_gives_a_team_or_its_faults(
 ) -> None:
     data = text.encode()
     load_or_explain(data[:start] + new + data[start + length :])
+
+
+def test_adaptive_is_read_and_refused_where_nobody_could_earn_credit() -> None:
+    adaptive = change("verdicts: 2}", "verdicts: 2, adaptive: yes}")
+    team = load_team_text(adaptive, "t.yaml", WORDS)
+    assert team.role("finder").verification.adaptive
+    assert not team.role("writer").verification.adaptive
+    unchecked = change("verify: [{check: citations}]}", "adaptive: yes}")
+    assert (
+        "t.yaml:5:41: role 'writer' is `adaptive`, but has no `verify` by which a device could "
+        "earn credit (add `verify`, or leave `adaptive` out)" in faults(unchecked)
+    )
+    kept = adaptive.replace("each: devices,", "each: devices, label: device,")
+    assert (
+        "t.yaml:4:91: role 'finder' is `adaptive`, but all its outputs stay on their device "
+        "(leave `adaptive` out: nobody verifies what is labelled `device`)" in faults(kept)
+    )
+    assert (
+        "adaptive must be yes or no" in faults(adaptive.replace("adaptive: yes", "adaptive: 3"))[0]
+    )

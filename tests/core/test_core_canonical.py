@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pockethive.core.canonical import MAX_DEPTH, decode, encode, from_text, to_text
 from pockethive.core.entry import Kind
 from pockethive.core.errors import BadEncoding
+from pockethive.core.fields import clip
 
 
 def plainly_canonical(value: object, depth: int = 0) -> bool:
@@ -67,3 +68,8 @@ def test_base64url_has_one_spelling(data: bytes, text: str) -> None:
             assert each == text
         else:
             assert to_text(read) == each
+
+
+def test_clipping_never_cuts_a_character() -> None:
+    assert clip("ä" * 200) == "ä" * 100
+    assert clip("short") == "short"

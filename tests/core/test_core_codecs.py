@@ -22,6 +22,7 @@ from pockethive.core.entry import (
     Sealing,
     SealVote,
     Verdict,
+    Waiver,
 )
 from pockethive.core.entry_codec import (
     MAX_BODY,
@@ -32,7 +33,6 @@ from pockethive.core.entry_codec import (
     slot,
 )
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
-from pockethive.core.fields import clip
 from pockethive.core.labels import Label
 from pockethive.core.lease import (
     Accepted,
@@ -95,7 +95,7 @@ BODIES: tuple[Body, ...] = (
         place=DEVICES[2],
         label=Label.DEVICE,
         after=(edge("a", "b", kind=EdgeKind.AT_LEAST), edge("c", kind=EdgeKind.ARRIVED_BY)),
-        verification=Verification(checks=(Check(Policy.CHOOSE, "fit"),), verdicts=2),
+        verification=Verification(checks=(Check(Policy.CHOOSE, "fit"),), verdicts=2, adaptive=True),
     ),
     Claim(task=TASK.id, epoch=3, until=1_900_000_015),
     Output(
@@ -110,6 +110,7 @@ BODIES: tuple[Body, ...] = (
         checks=("quotation", "fit"),
         reason="nicht wörtlich",
     ),
+    Waiver(task=TASK.id, epoch=1, output=sha("o"), worker=DEVICES[1]),
     Commit(task=TASK.id, generation=1, epoch=1, output=sha("o"), acks=acks(TASK, 1, sha("o"), 3)),
     Sealing(
         task=TASK.id,
@@ -195,7 +196,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Progress(task=TASK.id, epoch=1, state="failed", reason="kein Strom"),
     LetGo(task=TASK.id, epoch=1, reason="rejected"),
-    Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[6])),
+    Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[7])),
 )
 
 
@@ -393,8 +394,3 @@ def test_what_is_signed_differs_in_every_field() -> None:
     ]
     assert len({grant_bytes(variant) for variant in variants}) == len(variants)
     assert grant_bytes(replace(grant, signature="")) == grant_bytes(grant)
-
-
-def test_clipping_never_cuts_a_character() -> None:
-    assert clip("ä" * 200) == "ä" * 100
-    assert clip("short") == "short"
