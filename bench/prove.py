@@ -37,6 +37,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         dht.revoked,
         dht.operating,
         claims.histories,
+        claims.credit,
         goals.fresh_clone,
     )
 }

@@ -8,3 +8,8 @@ from bench.proofs.running import run
 def histories() -> None:
     """200 histories of contested tasks: no overlap, no double commit; seven mutants caught."""
     print(run(sys.executable, "-m", "bench.histories"))
+
+
+def credit() -> None:
+    """Voting, spot checks, adaptive replication, group credibility: theory in every interval."""
+    print(run(sys.executable, "-m", "bench.validation"))

@@ -36,19 +36,22 @@ def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
-def new_ledger(**limits: int) -> Ledger:
+def new_ledger(secret: bytes = b"", **limits: int) -> Ledger:
     """A ledger that was given a goal."""
-    own = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits(**limits))
+    own = LedgerSettings(device=OWNER, owner_key=OWNER_KEY, limits=Limits(**limits), secret=secret)
     ledger = Ledger(own, verify)
     ledger.handle(GoalSubmitted(run=RUN, goal="why?", wall=1_900_000_000.0), 0.0)
     return ledger
 
 
 def opened(
-    devices: tuple[DeviceId, ...] = DEVICES[:4], graph: TaskGraph = GRAPH, **limits: int
+    devices: tuple[DeviceId, ...] = DEVICES[:4],
+    graph: TaskGraph = GRAPH,
+    secret: bytes = b"",
+    **limits: int,
 ) -> tuple[Ledger, list[Task]]:
     """A ledger with an open run whose tasks stand, and those tasks in order."""
-    ledger = new_ledger(**limits)
+    ledger = new_ledger(secret, **limits)
     ledger.handle(MembersChanged(members=tuple(map(member, devices))), 0.0)
     effects = ledger.handle(GraphOpened(run=RUN, graph=graph), 0.0)
     for ping in of(Ping, effects):

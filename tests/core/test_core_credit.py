@@ -7,40 +7,35 @@ from typing import Any
 
 import pytest
 
-from pockethive.core.credibility import Credit, Seen, Standing, after, drawn, seen, trust
+from pockethive.core.credibility import Credit, Seen, Standing, after, drawn, trust
 from pockethive.core.effects import KeepStanding, TellCoordinator
-from pockethive.core.entry import Commit, Entry, Kind, Output, Waiver
-from pockethive.core.errors import GraphError
-from pockethive.core.events import TaskReopened
+from pockethive.core.entry import Commit, Kind, Output
+from pockethive.core.events import CreditsRead, TaskReopened
 from pockethive.core.fold import fold
 from pockethive.core.graph import TaskGraph
-from pockethive.core.labels import Label
-from pockethive.core.message import VerifyOffer
+from pockethive.core.message import Made, VerifyOffer
 from pockethive.core.rendezvous import rank
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
 from pockethive.core.table_plan import TablePlan, right_output
 from pockethive.core.task import DeviceId, PlannedTask, RunId, Task, TaskId, task_id
 from pockethive.core.testing import Table
-from pockethive.core.verification import check_plan, evidence, satisfied, waived
 from tests.core.core_play import (
     CHECKED,
     DEVICES,
     OWNER_KEY,
     edge,
-    entry,
-    make_task,
+    grants,
     output,
     planned,
     sha,
     sign,
-    verdict,
     verify,
 )
+from tests.core.ledger_play import claim, of, opened, said
 
 OWNER, WORKER, OTHER = DEVICES[:3]
 ADAPTIVE = replace(CHECKED, adaptive=True)
-TASK = replace(make_task(), verification=ADAPTIVE)
 
 
 def table(seed: str, **changes: Any) -> Table:
@@ -81,83 +76,6 @@ def on_credit(outcome: Outcome) -> set[str]:
     return {report.name for report in outcome.tasks if report.on_credit}
 
 
-def waiver_of(made: Entry, author: DeviceId = OWNER, **changes: Any) -> Entry:
-    assert isinstance(made.body, Output)
-    body = Waiver(
-        task=made.body.task, epoch=made.body.epoch, output=made.body.output, worker=made.author
-    )
-    return entry(author, replace(body, **changes))
-
-
-# what a standing is worth
-
-
-def test_ten_in_a_row_are_trusted_and_one_lie_ends_the_row() -> None:
-    standing = Standing()
-    for number in range(10):
-        assert trust(standing) == 0, number
-        standing = after(standing, valid=True)
-    assert trust(standing) == 0.9
-    assert trust(replace(standing, in_a_row=100)) == 0.99
-    assert after(standing, valid=False) == Standing(0, 10, 1)
-    assert seen(standing, Seen.WITHDRAWN) == Standing(0, 10, 0)
-
-
-def test_draws_are_even_below_one_and_of_the_owner_alone() -> None:
-    draws = [drawn(b"secret", TaskId(f"task {n}"), 1) for n in range(2_000)]
-    assert all(0 <= draw < 1 for draw in draws)
-    assert sum(draw < 0.9 for draw in draws) == pytest.approx(1_800, abs=60)
-    assert (
-        drawn(b"another", TASK.id, 1)
-        != drawn(b"secret", TASK.id, 1)
-        != drawn(b"secret", TASK.id, 2)
-    )
-
-
-# what a waiver is worth
-
-
-def test_only_the_owners_waiver_for_that_output_and_worker_stands_for_verdicts() -> None:
-    made = output(TASK.id, WORKER)
-    good = waiver_of(made)
-    assert satisfied(TASK, made, [good])
-    assert evidence(TASK, made, [good]) == (good,)
-    for bad in (
-        waiver_of(made, author=WORKER),
-        waiver_of(made, author=OTHER),
-        waiver_of(made, worker=OTHER),
-        waiver_of(made, output=sha("another")),
-        waiver_of(made, epoch=2),
-        waiver_of(made, task=make_task("another").id),
-    ):
-        assert not satisfied(TASK, made, [bad])
-    assert not satisfied(make_task(), made, [good])  # not adaptive
-    placed = replace(TASK, place=OTHER)
-    assert not satisfied(placed, made, [good])
-    unchecked = replace(TASK, verification=replace(ADAPTIVE, checks=()))
-    assert not satisfied(unchecked, made, [good])
-
-
-def test_verdicts_go_before_a_waiver_and_count_as_before() -> None:
-    made = output(TASK.id, WORKER)
-    said = verdict(made, OTHER)
-    assert evidence(TASK, made, [waiver_of(made), said]) == (said,)
-    assert waived(TASK, made, [said]) is None
-    assert satisfied(TASK, made, [verdict(made, OTHER, accept=False), waiver_of(made)])
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"verification": replace(ADAPTIVE, checks=())}, "adaptive, but has no checks"),
-        ({"verification": ADAPTIVE, "label": Label.DEVICE}, "adaptive, but its label keeps it"),
-    ],
-)
-def test_a_plan_where_credit_makes_no_sense_is_refused(changes: Any, said: str) -> None:
-    with pytest.raises(GraphError, match=said):
-        check_plan(TaskGraph((planned("a", **changes),)))
-
-
 # stories
 
 
@@ -176,8 +94,7 @@ def test_an_honest_device_earns_credit_in_ten_outputs_and_then_is_checked_now_an
     assert on_credit(outcome) == credited
     assert credited
     assert credited <= {f"s{number}" for number in range(11, 17)}
-    said = kept(played)
-    assert [(k.device, k.model, k.seen, k.reason) for k in said] == [
+    assert [(k.device, k.model, k.seen, k.reason) for k in kept(played)] == [
         (WORKER, "", Seen.VALID, "")
     ] * standing.valid
 
@@ -284,6 +201,25 @@ def wrong_commits(played: Table) -> list[Commit]:
     return found
 
 
+@pytest.mark.parametrize("way", ["gives up", "replaces it", "gives up with nothing to lose"])
+def test_who_withdraws_an_output_that_is_looked_at_loses_its_row(way: str) -> None:
+    ledger, (task,) = opened(graph=TaskGraph((planned("a", verification=ADAPTIVE),)))
+    row = 0 if "nothing" in way else 10
+    credit = Credit(device=WORKER, model="", standing=Standing(row, row, 0))
+    ledger.handle(CreditsRead(credits=(credit,)), 0.2)
+    made = output(task.id, WORKER)
+    shown = grants(task, WORKER)
+    ledger.handle(said(WORKER, Made(entry=made, grants=shown)), 0.4)
+    if way == "replaces it":
+        other = output(task.id, WORKER, 2, "another")
+        message = Made(entry=other, grants=grants(task, WORKER, 2))
+        effects = ledger.handle(said(WORKER, message), 0.6)
+    else:
+        effects = ledger.handle(said(WORKER, claim(task, 1, "failed", "gone")), 0.6)
+    lost = [(each.device, each.seen) for each in of(KeepStanding, effects)]
+    assert lost == ([(WORKER, Seen.WITHDRAWN)] if row else [])
+
+
 def test_a_lie_that_nobody_looks_at_stays_until_its_maker_is_caught() -> None:
     """What credit costs: without a second lie in the run, the first one stands."""
     credit = Credit(device=WORKER, model="", standing=Standing(10_000, 10_000, 0))
@@ -314,3 +250,45 @@ def test_credit_on_a_bad_network_costs_no_right_output(seed: int) -> None:
         view = fold(played.entries[report.id].values(), verify, report.id)
         assert view is not None
         assert (view.waiver is not None) == report.on_credit
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whoever_is_caught_and_when_what_stands_was_made_of_what_stands(seed: int) -> None:
+    liars = frozenset(DEVICES[1 : 2 + seed % 2])
+    credits_ = tuple(
+        Credit(device=device, model="", standing=Standing(10, 10, 0)) for device in DEVICES[:7]
+    )
+    names = [f"t{number}" for number in range(1, 17)]
+    graph = TaskGraph(
+        tuple(
+            planned(
+                name,
+                (edge(*{names[place - 4], names[(place - 4) // 4 * 4]}),) if place > 3 else (),
+                verification=ADAPTIVE,
+            )
+            for place, name in enumerate(names)
+        )
+    )
+    loss = 0.03 if seed % 3 == 0 else 0.0
+    secret = b"%d" % seed
+    parts = {"liars": liars, "credits": credits_, "secret": secret, "loss": loss}
+    played = table(f"caught {seed}", devices=DEVICES[:7], **parts)
+    outcome = played.run(graph)
+    where = f"seed {seed}: {outcome.reason}"
+    assert outcome.status is RunStatus.COMPLETED, where
+    stands = {report.name: report for report in outcome.tasks}
+    assert stands.keys() == set(names), where
+    caught = {each.device for each in kept(played) if each.seen is Seen.INVALID}
+    assert caught <= liars, where
+    for name, report in stands.items():
+        assert not (report.on_credit and report.worker in caught), where
+        if report.worker not in liars:
+            assert report.output == right_output(name), where
+        made = [
+            each.body
+            for each in report.receipts
+            if isinstance(each.body, Output) and each.body.output == report.output
+        ]
+        assert made, where
+        for source, sha_ in made[0].inputs:
+            assert sha_ == stands[source].output, where
