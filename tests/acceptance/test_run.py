@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from pockethive.credits import credits_of
 from tests.acceptance.village import TEXTS, Village, build_village, processes_naming
 
 pytestmark = pytest.mark.processes
@@ -17,9 +18,14 @@ Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def harbour_run(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def harbour(tmp_path_factory: pytest.TempPathFactory) -> Village:
+    return build_village(tmp_path_factory.mktemp("harbour"))
+
+
+@pytest.fixture(scope="module")
+def harbour_run(harbour: Village) -> Done:
     """One run to its end, looked at from several sides."""
-    village = build_village(tmp_path_factory.mktemp("harbour"))
+    village = harbour
     done = village.run("Who built the harbour lighthouse in 1874?", "--json")
     assert village.home.is_dir()
     assert processes_naming(str(village.home)) == []
@@ -46,6 +52,17 @@ def test_every_output_was_verified_by_another_device_than_its_maker(harbour_run:
         assert accepting, task
         assert task["device"] not in accepting, task
     assert result["witnesses"] == {"K": 4, "q": 3, "f": 1}
+
+
+def test_the_owners_home_remembers_whose_outputs_were_right(
+    harbour: Village, harbour_run: Done
+) -> None:
+    tasks = json.loads(harbour_run.stdout)["tasks"]
+    seen = credits_of(harbour.home)
+    assert {task["taken"] for task in tasks} == {"verified"}
+    assert sum(credit.standing.valid for credit in seen) == len(tasks)
+    assert {credit.device for credit in seen} == {task["device"] for task in tasks}
+    assert not any(credit.fell for credit in seen)
 
 
 def test_people_see_lines_an_answer_and_who_did_what(village: Village) -> None:
