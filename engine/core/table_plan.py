@@ -25,7 +25,9 @@ class TablePlan:
     `lies`: the tasks that liars lie about; empty: about all.
     `boasters`: devices that answer every offer by a claim to an epoch far away.
     `grudgers`: devices whose verdicts reject whatever they see.
-    `durations`: how long a task's work takes, by task name.
+    `durations`: how long a task's work takes, by task name. `sleeps`: spans in which a device is
+    suspended: its clock goes on, what comes waits until it wakes. `cuts`: spans in which some
+    devices reach neither the others nor the DHT. `rates`: how fast a device's clock runs.
     `secret`, `credits`: of the owner, and what he has seen of devices before.
     """
 
@@ -44,10 +46,21 @@ class TablePlan:
     boasters: frozenset[DeviceId] = frozenset()
     grudgers: frozenset[DeviceId] = frozenset()
     durations: Mapping[str, float] = field(default_factory=dict)
+    sleeps: Mapping[DeviceId, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    cuts: tuple[tuple[float, float, frozenset[DeviceId]], ...] = ()
+    rates: Mapping[DeviceId, float] = field(default_factory=dict)
     work_seconds: float = 1.0
     check_seconds: float = 0.5
     secret: bytes = b""
     credits: tuple[Credit, ...] = ()
+
+    def wakes(self, device: DeviceId, at: float) -> float:
+        """When a device notices what happens at `at`."""
+        return next((b for a, b in self.sleeps.get(device, ()) if a <= at < b), at)
+
+    def cut(self, one: DeviceId, other: DeviceId | None, at: float) -> bool:
+        """Whether two devices, or a device and the DHT (None), cannot reach each other."""
+        return any(a <= at < b and (one in s) != (other in s) for a, b, s in self.cuts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

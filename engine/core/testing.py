@@ -179,10 +179,23 @@ class Table:
     def _alive(self, device: DeviceId) -> bool:
         return self.now < self.plan.crashes.get(device, float("inf"))
 
+    def _answers(self, device: DeviceId) -> bool:
+        return self._alive(device) and self.plan.wakes(device, self.now) == self.now
+
+    def _local(self, device: DeviceId) -> float:
+        return self.now * self.plan.rates.get(device, 1.0)
+
+    def _lost(self, one: DeviceId, other: DeviceId | None) -> bool:
+        return self._chance() < self.plan.loss or self.plan.cut(one, other, self.now)
+
     # the interpreter
 
     def feed(self, device: DeviceId, event: Event, to: str | None = None) -> None:
         """Tell a device something now: one of its machines, or all; and what follows at once."""
+        wakes = self.plan.wakes(device, self.now)
+        if wakes > self.now:
+            self._at(wakes, lambda: self.feed(device, event, to))
+            return
         if not self._alive(device):
             return
         if device in self.plan.boasters and isinstance(event, MessageArrived):
@@ -194,7 +207,7 @@ class Table:
                 if target not in (None, machine.name):
                     continue
                 try:
-                    effects = machine.handle(current, self.now)
+                    effects = machine.handle(current, self._local(device))
                 except ProtocolError as error:  # as the interpreter does: it was nobody's event
                     self.dropped.append(error)
                     continue
@@ -231,8 +244,8 @@ class Table:
             case Send():
                 self._send(device, effect)
             case Ping(device=other):
-                lost = all(self._chance() < self.plan.loss for _ in range(PING_TRIES))
-                alive = self._alive(other) and not lost
+                lost = all(self._lost(device, other) for _ in range(PING_TRIES))
+                alive = self._answers(other) and not lost
                 pause = self._delay() if alive else UNANSWERED_SECONDS
                 self._later(pause, device, PingAnswered(device=other, alive=alive), machine)
             case SetTimer(name=name, at=at):
@@ -254,7 +267,7 @@ class Table:
                 del self._timers[key]
                 self.feed(device, TimerFired(name=name), machine)
 
-        self._at(max(self.now, at), fire)
+        self._at(max(self.now, at / self.plan.rates.get(device, 1.0)), fire)
 
     # the network
 
@@ -267,7 +280,7 @@ class Table:
         }
         signature = to_text(self._sign(device, digest("record", encode(value))))
         entry = self.open_entry(encode({**value, "signature": signature}))
-        if self._chance() < self.plan.loss:
+        if self._lost(device, None):
             return  # the nodes nearest to the key could not be reached
         body = entry.body
         task = body.id if isinstance(body, Task) else getattr(body, "task", None)
@@ -281,7 +294,7 @@ class Table:
 
     def _read(self, device: DeviceId, machine: str, task: TaskId) -> None:
         def read() -> None:
-            lost = self._chance() < self.plan.loss
+            lost = self._lost(device, None)
             found = () if lost else tuple(self.entries.get(task, {}).values())
             self.feed(device, TaskRead(task=task, entries=found), machine)
 
@@ -295,9 +308,12 @@ class Table:
             self.feed(effect.to, MessageArrived(sender=device, message=message), None)
 
         pause = self._delay()
-        if not self._alive(effect.to) or self._chance() < self.plan.loss:
+        lost = self._lost(device, effect.to)
+        if lost or not self._answers(effect.to):
             failed = SendFailed(to=effect.to, message=effect.message)
             self._later(UNANSWERED_SECONDS, device, failed)
+            if not lost and self._alive(effect.to):
+                self._at(self.now, arrive)  # it is asleep, and hears it when it wakes
             return
         self._at(self.now + pause, arrive)
         if self._chance() < self.plan.doubled:
@@ -310,16 +326,23 @@ class Table:
             return WitnessAnswered(ask=effect.ask, witness=witness, answer=answer)
 
         def arrive() -> None:
-            if not self._alive(witness):
+            wakes = self.plan.wakes(witness, self.now)
+            if wakes > self.now:
                 self._later(UNANSWERED_SECONDS, device, answered(None), machine)
-                return
+                self._at(wakes, decide)
+            elif not self._alive(witness):
+                self._later(UNANSWERED_SECONDS, device, answered(None), machine)
+            else:
+                decide()
+
+        def decide() -> None:
             answer = self._decide(device, witness, data)
-            if self._chance() < self.plan.loss:
+            if self._lost(witness, device):
                 self._later(UNANSWERED_SECONDS, device, answered(None), machine)
             else:
                 self._later(self._delay(), device, answered(answer), machine)
 
-        if self._chance() < self.plan.loss:
+        if self._lost(device, witness):
             self._later(UNANSWERED_SECONDS, device, answered(None), machine)
             return
         self._at(self.now + self._delay(), arrive)
@@ -330,7 +353,9 @@ class Table:
         request = decode_request(data, self.open_entry)
         key = (witness, request.task)
         asked = WitnessAsked(peer=peer, request=request, born=WALL - 1.0)
-        cell, answer = Witness(witness).decide(self._cells.get(key), asked, WALL + self.now)
+        cell, answer = Witness(witness).decide(
+            self._cells.get(key), asked, WALL + self._local(witness)
+        )
         if cell is not None:
             self._cells[key] = cell
         return decode_answer(encode_answer(sign_answer(answer, witness, self._sign)))

@@ -18,9 +18,17 @@ from pockethive.core.spec import Limits
 from pockethive.core.table_plan import TablePlan, right_output
 from pockethive.core.task import DeviceId, RunId
 from pockethive.core.testing import Table
-from tests.core.core_play import DEVICES, OWNER_KEY, planned, research, sign, verify
+from tests.core.core_play import DEVICES, OWNER_KEY, edge, planned, research, sign, verify
 
 OWNER = DEVICES[0]
+CHAIN = TaskGraph(
+    (
+        planned("a"),
+        planned("b", (edge("a"),)),
+        planned("c", (edge("b"),)),
+        planned("d", (edge("c"),)),
+    )
+)
 
 
 def table(seed: str, count: int = 4, **changes: Any) -> Table:
@@ -240,3 +248,57 @@ def test_the_check_has_teeth_acks_of_too_few_are_no_commit(monkeypatch: pytest.M
     played = table("mutant")
     with pytest.raises((AssertionError, Failure)):
         check(played, played.run(research(DEVICES[1:4])))
+
+
+def hour(*devices: DeviceId, begin: float = 1.5) -> dict[DeviceId, tuple[tuple[float, float], ...]]:
+    """Devices that fall asleep for an hour."""
+    return dict.fromkeys(devices, ((begin, begin + 3_600.0),))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_phone_that_sleeps_for_an_hour_neither_blocks_nor_breaks_the_run(seed: int) -> None:
+    """It held a lease and was a witness; the run is over long before it wakes."""
+    phone = DEVICES[1 + seed % 3]
+    played = table(f"asleep {seed}", 5, sleeps=hour(phone), limits=Limits(timeout_seconds=300))
+    outcome = played.run(TaskGraph((planned("a"), planned("b"), planned("c", (edge("a", "b"),)))))
+    assert outcome.status is RunStatus.COMPLETED, outcome.reason
+    assert outcome.seconds < 120
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_phone_that_wakes_within_the_run_does_no_harm(seed: int) -> None:
+    """Its lease is over, its requests of before come late, its offers are old."""
+    sleeps = {DEVICES[n]: ((0.9 + n / 10, 40.0 + n),) for n in (1, 2)}
+    played = table(
+        f"woken {seed}",
+        6,
+        sleeps=sleeps,
+        durations=dict.fromkeys("abcd", 12.0),
+        limits=Limits(timeout_seconds=300),
+    )
+    outcome = played.run(CHAIN)
+    assert outcome.status is RunStatus.COMPLETED, outcome.reason
+    for report in outcome.tasks:
+        assert report.output == right_output(report.name)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("side", [(3,), (2, 3), (1, 2, 3), (0,), (0, 1)])
+def test_after_every_heal_a_run_goes_on(seed: int, side: tuple[int, ...]) -> None:
+    """Two splits of 20 s, with the owner on one side or the other; clocks run apart."""
+    devices = frozenset(DEVICES[number] for number in side)
+    played = table(
+        f"split {seed} {side}",
+        5,
+        cuts=((1.0 + seed / 4, 21.0 + seed / 4, devices), (40.0, 60.0, devices)),
+        rates={device: 0.95 + 0.1 * number / 4 for number, device in enumerate(DEVICES[:5])},
+        loss=0.03,
+        durations=dict.fromkeys("abcd", 8.0),
+        limits=Limits(timeout_seconds=300),
+    )
+    outcome = played.run(CHAIN)
+    assert outcome.status is RunStatus.COMPLETED, (outcome.reason, outcome.seconds)
+    for report in outcome.tasks:
+        entries = played.entries[report.id].values()
+        outputs = {e.body.output for e in entries if isinstance(e.body, Commit)}
+        assert len(outputs) == 1, f"seed {played.plan.seed}"

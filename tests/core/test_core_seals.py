@@ -31,7 +31,7 @@ from tests.core.core_play import (
     verdict,
 )
 from tests.core.core_play import verify as good
-from tests.core.test_core_runs import table
+from tests.core.test_core_runs import CHAIN, table
 from tests.core.test_core_witness import Desk, why
 
 OWNER, WORKER, OTHER, THIRD, FOURTH = DEVICES[:5]
@@ -249,16 +249,6 @@ class TestReaders:
         view = fold((SIGNED, self.seals(), heir_entry(5), MADE, commit), good)
         assert view is not None
         assert view.status is Status.COMMITTED
-
-
-CHAIN = TaskGraph(
-    (
-        planned("a"),
-        planned("b", (edge("a"),)),
-        planned("c", (edge("b"),)),
-        planned("d", (edge("c"),)),
-    )
-)
 
 
 class TestRuns:
