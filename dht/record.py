@@ -5,9 +5,12 @@ change nor prolong a record; (key, kind, author, slot) names the place where an 
 A record with an empty body is a tombstone: its author takes back whatever the place held.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
+import orjson
+
+from pockethive.core.canonical import digest, from_any_text, to_text
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.dht.identity import PUBLIC_SIZE, SIGNATURE_SIZE, Identity, verify
 
@@ -20,6 +23,10 @@ MAX_RECORD = 6144  # an encoded record must fit into one message of 8 KiB
 _MAX_EXPIRES = 2**40
 
 _FIELDS = frozenset(("v", "kind", "key", "author", "slot", "expires", "body", "signature"))
+_TEXTS = ("author", "body", "key", "kind", "signature", "slot")
+# The canonical form around the signature. Its texts are base64url or a kind: none needs an escape.
+_BEFORE = '{"author":"%s","body":"%s","expires":%d,"key":"%s","kind":"%s",'
+_BEHIND = '"slot":"%s","v":1}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +45,15 @@ class Record:
     body: bytes
     signature: bytes
     digest: bytes = field(init=False, repr=False, compare=False)
-    _wire: bytes | None = field(init=False, repr=False, compare=False)
+    _wire: bytes = field(init=False, repr=False, compare=False)
     _verified: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
-        object.__setattr__(self, "digest", digest("record", encode(_unsigned(self))))
-        object.__setattr__(self, "_wire", None)
+        before, behind = _spelled(self)
+        signature = f'"signature":"{to_text(self.signature)}",'
+        object.__setattr__(self, "digest", digest("record", f"{before}{behind}".encode()))
+        object.__setattr__(self, "_wire", f"{before}{signature}{behind}".encode())
         object.__setattr__(self, "_verified", False)
 
     @property
@@ -69,11 +78,7 @@ class Record:
 
     def encode(self) -> bytes:
         """The canonical bytes that travel and are stored."""
-        wire = self._wire
-        if wire is None:
-            wire = encode({**_unsigned(self), "signature": to_text(self.signature)})
-            object.__setattr__(self, "_wire", wire)
-        return wire
+        return self._wire
 
     @classmethod
     def decode(cls, data: bytes) -> "Record":
@@ -82,22 +87,18 @@ class Record:
         Raises:
             BadEncoding: any other spelling, an unknown version or field, or over a bound.
         """
-        value = decode_object(data, MAX_RECORD)
-        if value.get("v") != VERSION or value["v"] is True or value.keys() != _FIELDS:
-            raise BadEncoding("not a record of version 1")
-        for name in _FIELDS - {"v", "expires"}:
-            if not isinstance(value[name], str):
-                raise BadEncoding(f"record field {name} is not text")
+        value = _read(data)
         record = cls(
             kind=value["kind"],
-            key=from_text(value["key"], KEY_SIZE),
-            author=from_text(value["author"], PUBLIC_SIZE),
-            slot=from_text(value["slot"]),
+            key=from_any_text(value["key"]),
+            author=from_any_text(value["author"]),
+            slot=from_any_text(value["slot"]),
             expires=value["expires"],
-            body=from_text(value["body"]),
-            signature=from_text(value["signature"], SIGNATURE_SIZE),
+            body=from_any_text(value["body"]),
+            signature=from_any_text(value["signature"]),
         )
-        object.__setattr__(record, "_wire", data)  # canonical: `encode` would make the same bytes
+        if record.encode() != data:
+            raise BadEncoding("not canonical: keys unsorted, white space or another spelling")
         return record
 
     def verify(self) -> None:
@@ -112,10 +113,9 @@ def sign_record(  # noqa: PLR0913, PLR0917 - the signed fields of a record, in t
 ) -> Record:
     """Make a record of `identity`. Raises BadEncoding when a field is out of bounds."""
     record = Record(kind, key, identity.public, slot, expires, body, bytes(SIGNATURE_SIZE))
-    # nobody has seen it yet, and its digest does not cover the signature
-    object.__setattr__(record, "signature", identity.sign(record.digest))
-    object.__setattr__(record, "_verified", True)
-    return record
+    signed = replace(record, signature=identity.sign(record.digest))
+    object.__setattr__(signed, "_verified", True)
+    return signed
 
 
 def sign_tombstone(identity: Identity, buried: Record, expires: int | None = None) -> Record:
@@ -130,16 +130,29 @@ def sign_tombstone(identity: Identity, buried: Record, expires: int | None = Non
     return sign_record(identity, buried.kind, buried.key, buried.slot, until, b"")
 
 
-def _unsigned(record: Record) -> dict[str, object]:
-    return {
-        "v": VERSION,
-        "kind": record.kind,
-        "key": to_text(record.key),
-        "author": to_text(record.author),
-        "slot": to_text(record.slot),
-        "expires": record.expires,
-        "body": to_text(record.body),
-    }
+def _spelled(record: Record) -> tuple[str, str]:
+    """The canonical form of a checked record, before and behind its signature."""
+    author, body = to_text(record.author), to_text(record.body)
+    key, slot = to_text(record.key), to_text(record.slot)
+    return _BEFORE % (author, body, record.expires, key, record.kind), _BEHIND % slot
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    """The fields of a record as JSON has them. Raises BadEncoding."""
+    if len(data) > MAX_RECORD:
+        raise BadEncoding(f"{len(data)} bytes, at most {MAX_RECORD} are allowed")
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadEncoding(f"not JSON: {error}") from error
+    if type(value) is not dict or value.keys() != _FIELDS or type(value["v"]) is not int:
+        raise BadEncoding("not a record of version 1")
+    if value["v"] != VERSION:
+        raise BadEncoding("not a record of version 1")
+    for name in _TEXTS:
+        if type(value[name]) is not str:
+            raise BadEncoding(f"record field {name} is not text")
+    return value
 
 
 def _check(record: Record) -> None:

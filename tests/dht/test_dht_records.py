@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pockethive.core.canonical import digest, encode, to_text
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError, StorageError
 from pockethive.dht.merge import merge
 from pockethive.dht.record import MAX_BODY, MAX_RECORD, Record, sign_record
@@ -55,6 +56,41 @@ def test_a_record_reads_what_it_writes() -> None:
     assert again == record
     assert again.digest == record.digest
     again.verify()
+
+
+@given(
+    body=st.binary(max_size=99),
+    slot=st.binary(max_size=64),
+    expires=st.integers(0, 2**40 - 1),
+    kind=st.text("ab-9", min_size=1, max_size=9).filter(lambda text: text.strip("-")),
+)
+def test_a_record_is_spelled_as_every_canonical_form_is(
+    body: bytes, slot: bytes, expires: int, kind: str
+) -> None:
+    record = sign_record(AUTHORS[0], kind, key("k"), slot, expires, body)
+    texts = {"key": key("k"), "author": record.author, "slot": slot, "body": body}
+    fields = {name: to_text(value) for name, value in texts.items()}
+    unsigned = {**fields, "v": 1, "kind": kind, "expires": expires}
+    assert record.digest == digest("record", encode(unsigned))
+    assert record.encode() == encode({**unsigned, "signature": to_text(record.signature)})
+    assert Record.decode(record.encode()) == record
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        (b'":', b'": '),
+        (b"_", b"/"),
+        (b'"v":1', b'"v":1.0'),
+        (b'"v":1', b'"v":true'),
+        (b'"v":1', b'"v":1,"v":1'),
+    ],
+)
+def test_no_other_spelling_of_a_record_is_read(swap: tuple[bytes, bytes]) -> None:
+    data = note(AUTHORS[0], b"\xff\xff\xff").encode()
+    assert swap[0] in data
+    with pytest.raises(BadEncoding):
+        Record.decode(data.replace(*swap))
 
 
 @pytest.mark.parametrize(
