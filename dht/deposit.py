@@ -6,7 +6,7 @@ copy that was left with somebody who is not among them does no harm, and is rare
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pockethive.core.errors import NetworkError, ProtocolError
@@ -15,6 +15,7 @@ from pockethive.dht.collect import stored
 from pockethive.dht.contact import Contact
 from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.lookup import Closing
+from pockethive.dht.methods import HEAD_SIZE, MAX_HEADS
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
 
@@ -52,9 +53,12 @@ class Deposit:
         rest = (contact for contact in self._holders if contact not in self._asked)
         await asyncio.gather(*(self._store(contact) for contact in rest))
 
-    async def _question(self, contact: Contact) -> list[Contact]:
+    async def _question(self, known: Sequence[Contact], contact: Contact) -> list[Contact]:
         self._asked.add(contact)
-        answer = await self._protocol.call(contact, "deposit", self._data)
+        heads = b"".join([each.public[:HEAD_SIZE] for each in known])
+        if len(heads) > min(MAX_HEADS * HEAD_SIZE, _MOST - len(self._data)):
+            heads = b""  # everybody is named to us then, and our question stays one datagram
+        answer = await self._protocol.call(contact, "deposit", self._data, heads)
         if not isinstance(answer, list) or len(answer) != 2:
             raise ProtocolError("an answer of another shape", where=reasons.SHAPE)
         if answer[0] == 1:

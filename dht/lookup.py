@@ -9,6 +9,7 @@ import asyncio
 from bisect import insort
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, takewhile
 from typing import Final
 
@@ -22,9 +23,11 @@ _GONE: Final = 3.2  # the same, for when k others have answered and this one is 
 QUESTIONS_PER_K: Final = 12
 _PAUSE: Final = 0.05  # seconds between looks at who is late
 _SPARE: Final = 4  # how many are asked beside a late one once somebody was gone; before, half
+_BESIDE: Final = 2  # one who is asked names one behind the k in his own place, one in the asker's
 _MISLEADING: Final = 3  # silent nodes that somebody named before his word is worth nothing
 
 Question = Callable[[Contact], Awaitable[list[Contact]]]
+ClosingQuestion = Callable[[Sequence[Contact], Contact], Awaitable[list[Contact]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +71,11 @@ class Closing:
     """A question for those who will be among the k nearest, in place of the searching one.
 
     They are those at most `sure` from the target, and once nobody nearer comes up the rest of the k
-    as far as `likely`. Some may turn out not to be among them after all.
+    as far as `likely`. Some may turn out not to be among them after all. The question comes with
+    those near ones whom nobody asked needs to name: they have answered, or were known before.
     """
 
-    question: Question
+    question: ClosingQuestion
     sure: int
     likely: int
 
@@ -173,6 +177,7 @@ class Lookup:
             self._wary = True
         spare = late * (_SPARE if self._wary else _SPARE // 2)
         parallel = spare + (self._k if self._settled else self._alpha)
+        closing: Question | None = None
         for place, candidate in enumerate(self._nearest(self._k + spare)):
             if len(self._out) >= parallel or len(self._probes) >= self._k * QUESTIONS_PER_K:
                 return
@@ -181,18 +186,22 @@ class Lookup:
                 if self._taken is not None:
                     self._taken.add(candidate.contact.public)
                 self._out.append(candidate)
-                closes = self._closes(candidate, place - late)
-                probe = self._probe(candidate, closes or question)
+                asking = question
+                if self._closing is not None and self._closes(candidate, place - late):
+                    asking = closing = closing or partial(self._closing.question, self._sure())
+                probe = self._probe(candidate, asking)
                 self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
 
-    def _closes(self, one: _Candidate, place: int) -> Question | None:
-        """The closing question, for whom it is meant: `place` counts those who are not late."""
-        closing = self._closing
-        if closing is None:
-            return None
+    def _closes(self, one: _Candidate, place: int) -> bool:
+        """Whether the closing question is meant for somebody; `place` leaves out who is late."""
+        assert self._closing is not None
         last = self._settled and place < self._k
-        within = closing.likely if last else closing.sure
-        return closing.question if one.distance <= within else None
+        return one.distance <= (self._closing.likely if last else self._closing.sure)
+
+    def _sure(self) -> list[Contact]:
+        """Near ones who need not be named: another's word would neither bring nor save them."""
+        near = islice(self._order, self._k + _BESIDE)
+        return [one.contact for one in near if one.answered or not one.named_by]
 
     async def _probe(self, candidate: _Candidate, question: Question) -> None:
         contacts: list[Contact] | None = None
@@ -209,7 +218,8 @@ class Lookup:
             for source in candidate.named_by:
                 source.lost += 1
             return
-        before = [each.distance for each in self._nearest(self._k)]
+        news = self._wary or any(contact.public not in self._known for contact in contacts)
+        before = self._reach() if news else []
         candidate.answered = True
         self._answers += 1
         self._taken_time += now - (candidate.asked or now)
@@ -218,10 +228,15 @@ class Lookup:
         for contact in contacts[: self._k]:
             self._offer(contact, candidate)
         # Nobody nearer came up, and the nearest has been heard: all at once with the rest of the k.
-        after = list(self._nearest(self._k))
-        first = next((each for each in after if self._waits(each, now, _LATE)), None)
-        unmoved = [each.distance for each in after] == before
+        first = next(
+            (each for each in self._nearest(self._k) if self._waits(each, now, _LATE)), None
+        )
+        unmoved = not news or self._reach() == before
         self._settled = first is not None and first.answered and unmoved
+
+    def _reach(self) -> list[int]:
+        """How far the k nearest are."""
+        return [each.distance for each in self._nearest(self._k)]
 
     def _offer(self, contact: Contact, source: _Candidate | None) -> None:
         """A contact that was known or that somebody named; k of each at most, so all is bounded."""

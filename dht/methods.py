@@ -20,6 +20,8 @@ from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.store import RecordStore
 
 DIGEST_SIZE: Final = 16  # bytes of a record's digest that name it in `find_value` and `fetch`
+HEAD_SIZE: Final = 8  # bytes of a key that tell a contact whom the asker knows from others
+MAX_HEADS: Final = 64
 MAX_DIGESTS: Final = 512  # in one answer; the others are asked for with `names`
 _FRAMING: Final = 64  # bytes of MessagePack around contacts, digests and records
 _FETCH_BYTES: Final = 6000  # of records in one answer to `fetch`: six datagrams
@@ -53,9 +55,9 @@ class Methods:
             case "store", [data]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 return int(self._storage.add(record))
-            case "deposit", [data]:
+            case "deposit", [data, known]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
-                return self._deposit(asker, record)
+                return self._deposit(asker, record, split_heads(known))
             case "watch", [key, int(seconds)]:
                 return self._watch(asker, wire.need(key, KEY_SIZE), seconds)
             case "news", [key, digests]:
@@ -83,14 +85,16 @@ class Methods:
         self._storage.touch_named(key, names)
         return self._find_value(asker, key, frozenset(names))
 
-    def _deposit(self, asker: Contact, record: Record) -> list[object]:
-        """Whether the record is held now, and contacts nearer to its key: who refuses knows too."""
+    def _deposit(self, asker: Contact, record: Record, known: Container[bytes]) -> list[object]:
+        """Whether the record is held now, and contacts near its key: who refuses knows some too."""
         try:
             held = self._storage.add(record)
         except ProtocolError as error:
             self._counters.note(error)
             held = False
-        return [int(held), self._find_node(asker, record.key)]
+        near = self._router.find_neighbors(KademliaNode(record.key), exclude=Peer(asker))
+        news = [peer.packed for peer in near if peer.public[:HEAD_SIZE] not in known]
+        return [int(held), b"".join(news)]
 
     def _watch(self, asker: Contact, key: bytes, seconds: int) -> bytes:
         """Grant or end a lease on news; digests of all records held, as far as they are named."""
@@ -120,6 +124,14 @@ def split_digests(value: object) -> list[bytes]:
     if len(run) % DIGEST_SIZE:
         raise BadEncoding("a run of digests that is cut", where=reasons.SHAPE)
     return [run[i : i + DIGEST_SIZE] for i in range(0, len(run), DIGEST_SIZE)]
+
+
+def split_heads(value: object) -> frozenset[bytes]:
+    """The heads of keys in one run of bytes. Raises BadEncoding."""
+    run = wire.need(value, limit=MAX_HEADS * HEAD_SIZE)
+    if len(run) % HEAD_SIZE:
+        raise BadEncoding("a run of keys' heads that is cut", where=reasons.SHAPE)
+    return frozenset([run[i : i + HEAD_SIZE] for i in range(0, len(run), HEAD_SIZE)])
 
 
 def _digests(rows: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -123,10 +124,28 @@ def test_who_refuses_a_record_is_no_copy_but_still_names_others() -> None:
         assert all(node.counters["refused"] == 1 for node in strict)
         assert not having(strict, record)
         held, contacts = await nodes[0]._protocol.call(
-            strict[0].contact, "deposit", record.encode()
+            strict[0].contact, "deposit", record.encode(), b""
         )
         assert held == 0
         assert len(nodes[0]._protocol.contacts(contacts, strict[0].contact)) == K
+
+    play(story, 20, settings=STILL)
+
+
+def test_whom_the_asker_knows_nobody_names_and_nobody_comes_in_his_place() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        record = signed(world, nodes[0], "place", b"body")
+        asked = nodes[1].contact
+
+        async def named(known: Sequence[Contact]) -> list[Contact]:
+            heads = b"".join(contact.public[:8] for contact in known)
+            answer = await nodes[0]._protocol.call(asked, "deposit", record.encode(), heads)
+            return nodes[0]._protocol.contacts(answer[1], asked)
+
+        everybody = await named([])
+        assert len(everybody) == K
+        assert await named(everybody[:5]) == everybody[5:]
+        assert await named(everybody) == []
 
     play(story, 20, settings=STILL)
 
@@ -175,12 +194,14 @@ def test_the_closing_question_goes_to_the_near_and_to_the_last_of_k() -> None:
 
     crowd.sort(key=distance)
     asked: dict[str, list[Contact]] = {"search": [], "close": []}
+    named: list[set[Contact]] = []
 
     async def search(contact: Contact) -> list[Contact]:
         asked["search"].append(contact)
         return crowd[:K]
 
-    async def close(contact: Contact) -> list[Contact]:
+    async def close(known: Sequence[Contact], contact: Contact) -> list[Contact]:
+        named.append({*known})
         asked["close"].append(contact)
         if contact == crowd[1]:
             raise NetworkError("no answer")
@@ -196,3 +217,4 @@ def test_the_closing_question_goes_to_the_near_and_to_the_last_of_k() -> None:
     assert {crowd[0], crowd[1]} <= set(asked["close"])
     assert not set(crowd[6:]) & set(asked["close"]), "too far"
     assert not set(asked["close"]) & set(asked["search"])
+    assert all(known <= {*asked["close"], *asked["search"]} for known in named), "hearsay"
