@@ -196,7 +196,7 @@ def _examples() -> list[tuple[int, list[Any]]]:
         (wire.REQUEST, ["fetch", KEY, name]),
         (wire.REQUEST, ["store", big]),
         (wire.REPLY, [0, 1]),
-        (wire.REQUEST, ["deposit", _records()[0].encode(), KEY[:16]]),
+        (wire.REQUEST, ["deposit", _records()[0].encode(), KEY, KEY[:16]]),
         (wire.REPLY, [0, [1, contact]]),
         (wire.REQUEST, ["ask", "witness", b"\x00\xff"]),
         (wire.REPLY, [1, "busy"]),

@@ -14,12 +14,12 @@ from pockethive.dht import reasons, wire
 from pockethive.dht.collect import stored
 from pockethive.dht.contact import Contact
 from pockethive.dht.eviction import FARTHEST
-from pockethive.dht.lookup import Closing
+from pockethive.dht.lookup import Closing, Question
 from pockethive.dht.methods import HEAD_SIZE, MAX_HEADS
 from pockethive.dht.protocol import HiveProtocol
-from pockethive.dht.record import Record
+from pockethive.dht.record import KEY_SIZE, Record
 
-_MOST: Final = wire.MAX_FRAGMENT - 32  # bytes of a record that travels in one datagram
+_MOST: Final = wire.MAX_FRAGMENT - 64  # bytes of a record that travels in one datagram
 
 
 class Deposit:
@@ -53,17 +53,23 @@ class Deposit:
         rest = (contact for contact in self._holders if contact not in self._asked)
         await asyncio.gather(*(self._store(contact) for contact in rest))
 
-    async def _question(self, known: Sequence[Contact], contact: Contact) -> list[Contact]:
-        self._asked.add(contact)
+    def _question(self, known: Sequence[Contact], reach: int) -> Question:
         heads = b"".join([each.public[:HEAD_SIZE] for each in known])
         if len(heads) > min(MAX_HEADS * HEAD_SIZE, _MOST - len(self._data)):
             heads = b""  # everybody is named to us then, and our question stays one datagram
-        answer = await self._protocol.call(contact, "deposit", self._data, heads)
-        if not isinstance(answer, list) or len(answer) != 2:
-            raise ProtocolError("an answer of another shape", where=reasons.SHAPE)
-        if answer[0] == 1:
-            self._held.add(contact)
-        return self._protocol.contacts(answer[1], contact)
+        bound = min(reach, FARTHEST - 1).to_bytes(KEY_SIZE, "big")
+        request = wire.pack_request("deposit", (self._data, bound, heads))
+
+        async def question(contact: Contact) -> list[Contact]:
+            self._asked.add(contact)
+            answer = await self._protocol.answered(contact, request)
+            if not isinstance(answer, list) or len(answer) != 2:
+                raise ProtocolError("an answer of another shape", where=reasons.SHAPE)
+            if answer[0] == 1:
+                self._held.add(contact)
+            return self._protocol.contacts(answer[1], contact) if answer[1] else []
+
+        return question
 
     async def _store(self, contact: Contact) -> None:
         with contextlib.suppress(NetworkError):

@@ -69,13 +69,13 @@ class Candidate:
     mine: bool
 
 
-def usefulness(one: Candidate, radius: int, now: float) -> tuple[int, int, int, Name]:
+def usefulness(one: Candidate, radius: int, now: float) -> tuple[int, int, int, bytes]:
     """The order in which records go, smallest first.
 
     Expired ones; then those beyond `radius`, for which k other nodes are nearer, the farthest
-    first; then what expires soonest. What this device wrote itself goes last. Names break ties.
+    first; then what expires soonest. What this device wrote itself goes last. Digests break ties.
     """
-    tie = one.name
+    tie = one.name[-1]
     if one.expires <= now:
         return 0, 0, one.expires, tie
     if one.mine:

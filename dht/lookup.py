@@ -9,12 +9,12 @@ import asyncio
 from bisect import insort
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice, takewhile
 from typing import Final
 
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht.contact import Contact
+from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.identity import node_id
 
 PATIENCE: Final = 0.15  # seconds after which a probe is late, and another is sent beside it
@@ -27,7 +27,6 @@ _BESIDE: Final = 2  # one who is asked names one behind the k in his own place, 
 _MISLEADING: Final = 3  # silent nodes that somebody named before his word is worth nothing
 
 Question = Callable[[Contact], Awaitable[list[Contact]]]
-ClosingQuestion = Callable[[Sequence[Contact], Contact], Awaitable[list[Contact]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +70,12 @@ class Closing:
     """A question for those who will be among the k nearest, in place of the searching one.
 
     They are those at most `sure` from the target, and once nobody nearer comes up the rest of the k
-    as far as `likely`. Some may turn out not to be among them after all. The question comes with
-    those near ones whom nobody asked needs to name: they have answered, or were known before.
+    as far as `likely`. Some may turn out not to be among them after all. The question is made of
+    the near ones who need not be named, since they have answered or were known before, and of the
+    distance at which a contact is too far to be wanted.
     """
 
-    question: ClosingQuestion
+    question: Callable[[Sequence[Contact], int], Question]
     sure: int
     likely: int
 
@@ -178,19 +178,28 @@ class Lookup:
         spare = late * (_SPARE if self._wary else _SPARE // 2)
         parallel = spare + (self._k if self._settled else self._alpha)
         closing: Question | None = None
-        for place, candidate in enumerate(self._nearest(self._k + spare)):
-            if len(self._out) >= parallel or len(self._probes) >= self._k * QUESTIONS_PER_K:
+        place = 0
+        for candidate in self._order:  # the nearest that count, for each answer: no calls
+            if candidate.silent or (candidate.asked is None and not self._counts(candidate)):
+                continue
+            if place == self._k + spare:
                 return
             if candidate.asked is None:
-                candidate.asked = now
-                if self._taken is not None:
-                    self._taken.add(candidate.contact.public)
-                self._out.append(candidate)
+                if len(self._out) >= parallel or len(self._probes) >= self._k * QUESTIONS_PER_K:
+                    return
                 asking = question
                 if self._closing is not None and self._closes(candidate, place - late):
-                    asking = closing = closing or partial(self._closing.question, self._sure())
-                probe = self._probe(candidate, asking)
-                self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
+                    asking = closing = closing or self._closing.question(*self._sure())
+                self._send(candidate, asking, now)
+            place += 1
+
+    def _send(self, candidate: _Candidate, question: Question, now: float) -> None:
+        candidate.asked = now
+        if self._taken is not None:
+            self._taken.add(candidate.contact.public)
+        self._out.append(candidate)
+        probe = self._probe(candidate, question)
+        self._probes.append(asyncio.create_task(probe, name="pockethive-lookup"))
 
     def _closes(self, one: _Candidate, place: int) -> bool:
         """Whether the closing question is meant for somebody; `place` leaves out who is late."""
@@ -198,10 +207,11 @@ class Lookup:
         last = self._settled and place < self._k
         return one.distance <= (self._closing.likely if last else self._closing.sure)
 
-    def _sure(self) -> list[Contact]:
-        """Near ones who need not be named: another's word would neither bring nor save them."""
-        near = islice(self._order, self._k + _BESIDE)
-        return [one.contact for one in near if one.answered or not one.named_by]
+    def _sure(self) -> tuple[list[Contact], int]:
+        """Near ones whom no word would bring or save, and how far those may be who are wanted."""
+        near = list(self._nearest(self._k + _BESIDE))
+        sure = [one.contact for one in near if one.answered or not one.named_by]
+        return sure, near[-1].distance if len(near) == self._k + _BESIDE else FARTHEST
 
     async def _probe(self, candidate: _Candidate, question: Question) -> None:
         contacts: list[Contact] | None = None

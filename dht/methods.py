@@ -55,9 +55,10 @@ class Methods:
             case "store", [data]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 return int(self._storage.add(record))
-            case "deposit", [data, known]:
+            case "deposit", [data, reach, known]:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
-                return self._deposit(asker, record, split_heads(known))
+                bound = int.from_bytes(wire.need(reach, KEY_SIZE), "big")
+                return self._deposit(asker, record, (bound, split_heads(known)))
             case "watch", [key, int(seconds)]:
                 return self._watch(asker, wire.need(key, KEY_SIZE), seconds)
             case "news", [key, digests]:
@@ -85,16 +86,23 @@ class Methods:
         self._storage.touch_named(key, names)
         return self._find_value(asker, key, frozenset(names))
 
-    def _deposit(self, asker: Contact, record: Record, known: Container[bytes]) -> list[object]:
+    def _deposit(
+        self, asker: Contact, record: Record, wanted: tuple[int, Container[bytes]]
+    ) -> list[object]:
         """Whether the record is held now, and contacts near its key: who refuses knows some too."""
         try:
             held = self._storage.add(record)
         except ProtocolError as error:
             self._counters.note(error)
             held = False
-        near = self._router.find_neighbors(KademliaNode(record.key), exclude=Peer(asker))
-        news = [peer.packed for peer in near if peer.public[:HEAD_SIZE] not in known]
-        return [int(held), b"".join(news)]
+        (reach, known), goal = wanted, int.from_bytes(record.key, "big")
+        near = {
+            peer.long_id ^ goal: peer
+            for peer in self._router.within(goal, reach)
+            if peer.public[:HEAD_SIZE] not in known and peer.public != asker.public
+        }
+        nearest = sorted(near)[: self._router.ksize]
+        return [int(held), b"".join([near[distance].packed for distance in nearest])]
 
     def _watch(self, asker: Contact, key: bytes, seconds: int) -> bytes:
         """Grant or end a lease on news; digests of all records held, as far as they are named."""

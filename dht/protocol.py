@@ -15,12 +15,7 @@ from typing import Any, Final, NoReturn
 
 from kademlia.protocol import KademliaProtocol
 
-from pockethive.core.errors import (
-    NetworkError,
-    ProtocolError,
-    StorageError,
-    WrongClock,
-)
+from pockethive.core.errors import NetworkError, ProtocolError, StorageError, WrongClock
 from pockethive.dht import puzzle, reasons, wire
 from pockethive.dht.answers import Answers
 from pockethive.dht.calls import Calls
@@ -152,7 +147,16 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             NetworkError: silence.
             ProtocolError: the peer refused, or answered nonsense.
         """
-        payload = wire.pack_request(method, arguments)
+        return await self.answered(contact, wire.pack_request(method, arguments), timeout, tries)
+
+    async def answered(
+        self,
+        contact: Contact,
+        payload: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109
+        tries: int = 2,
+    ) -> Any:
+        """`call` with a request that is packed, such as one for many. Raises the same."""
         answer = await self.exchange(contact, payload, timeout, tries)
         try:
             return wire.unpack_reply(answer.payload)

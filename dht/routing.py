@@ -155,12 +155,23 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         wanted, target = k or self.ksize, node.long_id
         found: list[Peer] = []
         for bucket in sorted(self.buckets, key=lambda bucket: _distance(bucket, target)):
-            found += sorted(bucket.nodes.values(), key=lambda peer: peer.long_id ^ target)
+            near = {peer.long_id ^ target: peer for peer in bucket.nodes.values()}
+            found += [near[distance] for distance in sorted(near)]
             if len(found) > wanted:
                 break
         if exclude is not None:
             found = [peer for peer in found[: wanted + 1] if peer.id != exclude.id]
         return found[:wanted]
+
+    def within(self, target: int, reach: int) -> list[Peer]:
+        """The contacts less than `reach` from a target, in no order."""
+        return [
+            peer
+            for bucket in self.buckets
+            if _distance(bucket, target) < reach
+            for peer in bucket.nodes.values()
+            if peer.long_id ^ target < reach
+        ]
 
     def _spread(self, node: Peer, bucket: Bucket) -> bool:
         """Whether a newcomer's subnet has room in its bucket and in the table."""

@@ -10,21 +10,24 @@ from collections.abc import Iterator
 
 _NAME = "key, kind, author, slot, digest"
 _BACKWARDS = "key DESC, kind DESC, author DESC, slot DESC, digest DESC"
+_ORDERS = ("rowid", "rowid DESC", _NAME, _BACKWARDS)  # databases of version 2 have no row ids
+_INDEXES = ("sqlite_autoindex_records_1", "by_expiry")  # whose entries hold all names, by version
 
 
 def readable_records(db: sqlite3.Connection) -> Iterator[bytes]:
     """Encoded records, each once: from the front, from the back, then by name from an index."""
     seen: set[bytes] = set()
-    for order in (_NAME, _BACKWARDS):
+    for order in _ORDERS:
         with contextlib.suppress(sqlite3.Error):
             for digest, data in db.execute(f"SELECT digest, data FROM records ORDER BY {order}"):  # noqa: S608
                 if digest not in seen:
                     seen.add(digest)
                     yield data
     names: list[tuple[object, ...]] = []
-    with contextlib.suppress(sqlite3.Error):
-        query = f"SELECT {_NAME} FROM records INDEXED BY by_expiry"  # noqa: S608 - our own text
-        names.extend(db.execute(query))
+    for index in _INDEXES:
+        with contextlib.suppress(sqlite3.Error):
+            query = f"SELECT {_NAME} FROM records INDEXED BY {index}"  # noqa: S608 - our own text
+            names.extend(db.execute(query))
     for name in names:
         if name[-1] in seen:
             continue

@@ -39,17 +39,18 @@ log = logging.getLogger(__name__)
 
 CLOCK_SLACK = 60.0  # seconds that an author's clock may be ahead of ours
 
-_RECORDS_VERSION = 2
+_RECORDS_VERSION = 3
+# A table with row ids: each index names a row by its number instead of its five names.
 # `until` is when the last trace of a record may go: for a tombstone later than it `expires`.
 _RECORDS = """
 CREATE TABLE records (
   key BLOB, kind TEXT, author BLOB, slot BLOB, digest BLOB, expires INTEGER, until INTEGER,
   distance BLOB, mine INTEGER, touched REAL, data BLOB,
   PRIMARY KEY (key, kind, author, slot, digest)
-) WITHOUT ROWID;
-CREATE INDEX by_expiry ON records (mine, expires);
-CREATE INDEX by_distance ON records (mine, distance DESC, expires);
-CREATE INDEX by_author ON records (author, expires);
+);
+CREATE INDEX by_expiry ON records (mine, expires, digest);
+CREATE INDEX by_distance ON records (mine, distance DESC, expires, digest);
+CREATE INDEX by_author ON records (author, expires, digest);
 CREATE INDEX by_touch ON records (touched);
 """
 _PLACE = "key = ? AND kind = ? AND author = ? AND slot = ?"
@@ -70,9 +71,9 @@ _NAME = "key, kind, author, slot, digest"
 _CANDIDATES = f"SELECT {_NAME}, expires, distance, length(data), mine FROM records"
 _Query = tuple[str, tuple[object, ...]]
 _SORTS: list[_Query] = [
-    (f"WHERE mine = 0 ORDER BY distance DESC, expires, {_NAME}", ()),
-    (f"WHERE mine = 0 ORDER BY expires, {_NAME}", ()),
-    (f"WHERE mine = 1 ORDER BY expires, {_NAME}", ()),
+    ("WHERE mine = 0 ORDER BY distance DESC, expires, digest", ()),
+    ("WHERE mine = 0 ORDER BY expires, digest", ()),
+    ("WHERE mine = 1 ORDER BY expires, digest", ()),
 ]
 _HEADS = 64  # candidates of each sort that one round of trimming looks at
 
@@ -305,7 +306,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         gone: set[bytes] = set()
         for author in authors:
             while max(excess := self._quota.excess_of(author, self._usage)) > 0:
-                query = (f"WHERE author = ? ORDER BY expires, {_NAME}", (author,))
+                query = ("WHERE author = ? ORDER BY expires, digest", (author,))
                 if author == self._own or not (went := self._evict([query], excess)):
                     break
                 gone |= went

@@ -11,8 +11,7 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pockethive.core.errors import BadEncoding
 from pockethive.dht import reasons, wire
@@ -27,8 +26,7 @@ _PEERS: Final = 256
 _MAPPED: Final = "::ffff:"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A whole message from an authenticated peer. `address` is where it came from, unproven.
 
     `client`: its sender does not want to be in tables. `boot` names the sender's process: two with
