@@ -4,6 +4,8 @@ Rule guarded here: nothing becomes an `Entry` unless its signature verified and 
 a private hive bodies are encrypted on the way out and only encrypted ones are opened.
 """
 
+from collections.abc import Callable
+
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
 from pockethive.core.entry import Body, Entry, Kind, Member
@@ -13,6 +15,9 @@ from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
 from pockethive.dht.identity import Identity, certified
 from pockethive.dht.record import Record, sign_record
+
+Opening = Callable[[bytes], bytes]
+"""`(signed record) -> the key of its encrypted body`; empty where the body is in clear."""
 
 _REMEMBERED = 500  # some 10 kB each; a signature seen before is cheap to verify again
 
@@ -69,15 +74,7 @@ class Entries:
         known = self._opened.get(record.encode())
         if known is not None:
             return known
-        try:
-            kind = Kind(record.kind)
-        except ValueError as error:
-            raise BadEncoding(f"no such kind of entry: {record.kind!r}") from error
-        body = decode_body(kind, self.plain(record))
-        if record.key != self.key_of(body) or record.slot != slot(body):
-            raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
-        entry = _entry(record, body)
-        _check_author(entry)
+        entry = entry_of(record, self.plain(record), self._hive_key)
         if record.verified:  # `open` believes what is remembered
             self._opened.put(entry.wire, entry)
         return entry
@@ -91,13 +88,50 @@ class Entries:
         """
         if self._keys is None:
             return record.body
-        return self._keys.open(_context(record.kind, record.key, *record.place[1:]), record.body)
+        return self._keys.open(body_context(record), record.body)
+
+    def opening(self, wire: bytes) -> bytes:
+        """The key that opens the body of one record and of no other; empty where it is in clear.
+
+        Raises BadEncoding: see `plain`.
+        """
+        return b"" if self._keys is None else self._keys.body_key(Record.decode(wire).body)
 
     def key_of(self, body: Body) -> bytes:
         """The DHT key an entry belongs under, 20 bytes."""
-        if isinstance(body, Member):
-            return self._hive_key
-        return body.key if isinstance(body, Task) else task_key(body.task)
+        return _key_of(body, self._hive_key)
+
+
+def entry_of(record: Record, plain: bytes, members: bytes = b"") -> Entry:
+    """The entry of a record whose signature was checked, and whose body in clear is `plain`.
+
+    `members` is the key of member entries; without it they are refused.
+
+    Raises:
+        BadEncoding: the body does not decode, or stands under a foreign key or slot.
+        BadSignature: a task or member signed by another than it names.
+    """
+    try:
+        kind = Kind(record.kind)
+    except ValueError as error:
+        raise BadEncoding(f"no such kind of entry: {record.kind!r}") from error
+    body = decode_body(kind, plain)
+    if record.key != _key_of(body, members) or record.slot != slot(body):
+        raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
+    entry = _entry(record, body)
+    _check_author(entry)
+    return entry
+
+
+def _key_of(body: Body, members: bytes) -> bytes:
+    if isinstance(body, Member):
+        return members
+    return body.key if isinstance(body, Task) else task_key(body.task)
+
+
+def body_context(record: Record) -> bytes:
+    """What a record's encrypted body is bound to."""
+    return _context(record.kind, record.key, *record.place[1:])
 
 
 def _context(kind: str, key: bytes, author: bytes, place: bytes) -> bytes:

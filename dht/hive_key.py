@@ -1,7 +1,7 @@
 """The key of a hive's generation: 32 random bytes, sealed to each member, and what it encrypts.
 
     sealed key   ephemeral X25519 key 32 | ChaCha20-Poly1305 of the key 32, tag 16
-    sealed body  version 1 | generation 4 | nonce 12 | ciphertext, tag 16
+    sealed body  version 2 | generation 4 | nonce 12 | ciphertext, tag 16
 
 The sealing key is HKDF-SHA256 of the agreement between an ephemeral key and the device's Ed25519
 key moved to the Montgomery curve (as in `seal.py`), with hive, generation and both ends in the
@@ -10,7 +10,9 @@ info, so that it is used once and its nonce may be constant.
 Guards: revoking is a new generation, which a revoked device is not given; old generations are kept,
 so what was written before stays readable. A body's nonce is a keyed hash of its place and text, in
 the manner of SIV (RFC 5297): devices share a key without sharing a counter, and one body at one
-place has one encryption, so that saying a thing again does not look like a second thing said.
+place has one encryption, so that saying a thing again does not look like a second thing said. Every
+body has a key of its own, made of the generation's and the nonce: shown in a receipt it opens this
+body, whose signature covers the ciphertext, and no other.
 """
 
 import threading
@@ -33,7 +35,7 @@ SEALED_SIZE: Final = 32 + KEY_SIZE + 16
 BODY_OVERHEAD: Final = 1 + 4 + 12 + 16
 MAX_GENERATION: Final = 2**32 - 1
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ZERO_NONCE: Final = bytes(12)
 
 
@@ -109,33 +111,62 @@ class HiveKeys:
             BadEncoding: not a sealed body, or of a generation that this device was not given.
             BadSignature: it does not open: another hive's, damaged, or of another place.
         """
-        if len(sealed) < BODY_OVERHEAD or sealed[0] != _VERSION:
-            raise BadEncoding("not an encrypted body of version 1", where="unsealed")
-        head = sealed[:5]
+        head, generation = self._head_of(sealed)
+        return _opened(generation.body_key(sealed[5:17]), head + context, sealed[5:])
+
+    def body_key(self, sealed: bytes) -> bytes:
+        """The 32 bytes that open this body and no other, see `open_body`. Raises BadEncoding."""
+        _, generation = self._head_of(sealed)
+        return generation.body_key(sealed[5:17])
+
+    def _head_of(self, sealed: bytes) -> "tuple[bytes, _Generation]":
+        head = _head(sealed)
         generation = self._generations.get(int.from_bytes(head[1:], "big"))
         if generation is None:
             raise BadEncoding("a body of a generation that this device has no key of", where="key")
-        return generation.open(head + context, sealed[5:])
+        return head, generation
+
+
+def open_body(key: bytes, context: bytes, sealed: bytes) -> bytes:
+    """What `HiveKeys.seal` was given, for who has nothing but the key of this one body.
+
+    Raises:
+        BadEncoding: not a sealed body. BadSignature: it does not open with this key, here.
+    """
+    head = _head(sealed)
+    if len(key) != KEY_SIZE:
+        raise BadEncoding(f"the key of a body has {KEY_SIZE} bytes")
+    return _opened(key, head + context, sealed[5:])
+
+
+def _head(sealed: bytes) -> bytes:
+    if len(sealed) < BODY_OVERHEAD or sealed[0] != _VERSION:
+        raise BadEncoding(f"not an encrypted body of version {_VERSION}", where="unsealed")
+    return sealed[:5]
+
+
+def _opened(key: bytes, context: bytes, sealed: bytes) -> bytes:
+    try:
+        return ChaCha20Poly1305(key).decrypt(sealed[:12], sealed[12:], context)
+    except InvalidTag as error:
+        raise BadSignature("an encrypted body that does not open", where="unsealed") from error
 
 
 class _Generation:
-    """The cipher and the nonce key of one generation."""
+    """The key of body keys and the key of nonces of one generation."""
 
-    __slots__ = ("_cipher", "_nonce_key")
+    __slots__ = ("_body_key", "_nonce_key")
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(_derive(key, b"pockethive/1 body"))
+        self._body_key = _derive(key, b"pockethive/1 body")
         self._nonce_key = _derive(key, b"pockethive/1 body nonce")
 
     def seal(self, context: bytes, plain: bytes) -> bytes:
         nonce = digest("body nonce", self._nonce_key, context, plain)[:12]
-        return nonce + self._cipher.encrypt(nonce, plain, context)
+        return nonce + ChaCha20Poly1305(self.body_key(nonce)).encrypt(nonce, plain, context)
 
-    def open(self, context: bytes, sealed: bytes) -> bytes:
-        try:
-            return self._cipher.decrypt(sealed[:12], sealed[12:], context)
-        except InvalidTag as error:
-            raise BadSignature("an encrypted body that does not open", where="unsealed") from error
+    def body_key(self, nonce: bytes) -> bytes:
+        return digest("body key", self._body_key, nonce)
 
 
 def _sealing(agreed: bytes, hive: bytes, generation: int, ends: bytes) -> ChaCha20Poly1305:

@@ -5,9 +5,11 @@ import logging
 from concurrent.futures import Future
 from typing import Any
 
+from pockethive.core.canonical import encode
 from pockethive.core.errors import PocketHiveError
 from pockethive.core.report import Outcome, TaskReport
 from pockethive.parts import Parts
+from pockethive.receipt import Certificate, Receipt, make_receipt
 from pockethive.result import Gathered, ModelUsed, Result, make_result
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ async def gather_result(ended: "Future[Outcome]", parts: Parts) -> Result:
         ),
         devices=tuple(sorted({member.device for member in parts.roster.members})),
         model=_model(parts),
+        receipts=_receipt(outcome, parts),
+        outputs=tuple(encode(by_name[name]) for name in outcome.sinks if name in by_name),
     )
     return make_result(outcome, gathered)
 
@@ -45,6 +49,21 @@ async def _output(parts: Parts, report: TaskReport) -> dict[str, Any] | None:
     except PocketHiveError as error:
         _log.warning("the output of %s could not be read: %s", report.name, error)
         return None
+
+
+def _receipt(outcome: Outcome, parts: Parts) -> Receipt:
+    owner = parts.ownership
+    own = Certificate(
+        device=parts.entries.device, owner_key=owner.owner_key, certificate=owner.certificate
+    )
+    known = {own.device: own} | {
+        member.device: Certificate(
+            device=member.device, owner_key=member.owner_key, certificate=member.certificate
+        )
+        for member in parts.roster.members
+    }
+    opening = parts.entries.opening
+    return make_receipt(outcome, parts.identity, owner.owner_key, known.values(), opening)
 
 
 def _tokens(blob: dict[str, Any], kind: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from pockethive.core.entry import Entry, Kind, Verdict
 from pockethive.core.report import Outcome, RunStatus, TaskReport
 from pockethive.core.verification import needed
+from pockethive.receipt import Receipt
 
 ON_CREDIT = "on credit"
 
@@ -75,7 +76,8 @@ class ModelUsed:
 class Result:
     """A finished run. `status` is completed, partial or failed; `reason` says why not completed.
 
-    `receipts` are the signed entries that prove it, as they travel.
+    `receipts` is the file that proves it (`Receipt.encode`); `outputs` are the blobs of its
+    committed sinks, whose hashes the receipt binds.
     """
 
     run_id: str
@@ -93,10 +95,11 @@ class Result:
     generated_tokens: int
     plan_seconds: float
     seconds: float
-    receipts: tuple[bytes, ...]
+    receipts: Receipt
+    outputs: tuple[bytes, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The documented JSON object; receipts stay in the DHT and in `receipts`."""
+        """The documented JSON object; the receipt is `receipts.to_json()`."""
         k, q, f = min((task.witnesses for task in self.tasks), default=(0, 0, 0))
         tasks = []
         for task in self.tasks:
@@ -128,6 +131,8 @@ class Gathered:
     tokens: tuple[int, int]  # prompt, generated
     devices: tuple[str, ...]
     model: ModelUsed
+    receipts: Receipt
+    outputs: tuple[bytes, ...] = ()  # blobs of the committed sinks, in graph order
 
 
 def make_result(outcome: Outcome, gathered: Gathered) -> Result:
@@ -154,7 +159,8 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
         generated_tokens=gathered.tokens[1],
         plan_seconds=outcome.plan_seconds,
         seconds=outcome.seconds,
-        receipts=tuple(entry.wire for report in outcome.tasks for entry in report.receipts),
+        receipts=gathered.receipts,
+        outputs=gathered.outputs,
     )
 
 

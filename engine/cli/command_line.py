@@ -21,13 +21,14 @@ from pockethive.cli import (
     put,
     run,
     status,
+    verify_receipt,
 )
 from pockethive.core.errors import PocketHiveError
 
 _COMMANDS = (
     *(run, demo, check, node, status, peers),
     *(invite, join, members, owner),
-    *(get, put, models, doctor),
+    *(get, put, verify_receipt, models, doctor),
 )
 
 

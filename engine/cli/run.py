@@ -39,6 +39,18 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument(
+        "--receipts",
+        type=Path,
+        metavar="FILE",
+        help="write what proves the run to others; `pockethive verify-receipt FILE` checks it",
+    )
+    parser.add_argument(
+        "--answer",
+        type=Path,
+        metavar="FILE",
+        help="write the output that the receipt binds (further ones to FILE.2, …)",
+    )
     add_join(parser)
     add_home(parser)
     parser.set_defaults(run=run)
@@ -70,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             for problem in swarm.skipped:
                 sys.stderr.write(f"skipped: {problem}\n")
         result = _follow(swarm, goal, quiet=args.json)
+        _write(result, args)
         return _print(result, as_json=args.json)  # before the devices take their time to stop
 
 
@@ -94,6 +107,17 @@ def _await(swarm: "Swarm", goal: str) -> "Result":
     except BaseException:
         future.cancel()
         raise
+
+
+def _write(result: "Result", args: argparse.Namespace) -> None:
+    from pockethive.home import write_atomically
+
+    if args.receipts is not None:
+        write_atomically(args.receipts, result.receipts.encode())
+    if args.answer is not None:
+        for number, blob in enumerate(result.outputs, 1):
+            path = args.answer
+            write_atomically(path if number == 1 else path.with_name(f"{path.name}.{number}"), blob)
 
 
 def _print(result: "Result", *, as_json: bool) -> int:

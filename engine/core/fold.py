@@ -52,11 +52,11 @@ def fold(
     """
     by_digest = {entry.digest: entry for entry in entries}
     everything = [by_digest[digest] for digest in sorted(by_digest)]
-    generations = _generations(everything, wanted, verify)
-    if not generations:
+    chain = generations(everything, wanted, verify)
+    if not chain:
         return None
-    signed = generations[-1]
-    task, tasks = _task(signed), [_task(entry) for entry in generations]
+    signed = chain[-1]
+    task, tasks = _task(signed), [_task(entry) for entry in chain]
     about = [e for e in everything if getattr(e.body, "task", None) == task.id]
     outputs = tuple(e for e in about if _is_output(e, task))
     verdicts = tuple(e for e in about if isinstance(e.body, Verdict) and _fits(e, task, outputs))
@@ -90,26 +90,31 @@ def proven(entry: Entry, task: Task, verify: VerifySignature) -> bool:
         return False
     if commit.generation != task.committee.generation:
         return False
+    return len(ackers(commit, task, verify)) >= task.committee.quorum
+
+
+def ackers(commit: Commit, task: Task, verify: VerifySignature) -> frozenset[DeviceId]:
+    """The witnesses of `task` whose acks in `commit` are good."""
     said = ack_bytes(commit.task, commit.generation, commit.epoch, commit.output)
-    signers = {
+    return frozenset(
         witness
         for witness, signature in commit.acks
         if witness in task.committee.witnesses and signed_by(witness, said, signature, verify)
-    }
-    return len(signers) >= task.committee.quorum
+    )
 
 
 def _is_task(entry: Entry, task: Task) -> bool:
     return isinstance(entry.body, Task) and entry.body.id == task.id and entry.author == task.owner
 
 
-def _generations(
-    everything: list[Entry], wanted: TaskId | None, verify: VerifySignature
+def generations(
+    entries: Iterable[Entry], wanted: TaskId | None, verify: VerifySignature
 ) -> list[Entry]:
     """The signed task in its generations, as far as seals lead from one to the next.
 
     The first is the earliest that is here; ties go to the smallest id and digest.
     """
+    everything = list(entries)
     found = [
         (entry.body.id, entry.body.committee.generation, entry.digest, entry)
         for entry in everything

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,17 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Village:
 
 
 @pytest.fixture(scope="module")
-def harbour_run(harbour: Village) -> Done:
+def proof(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the receipt and the answer of `harbour_run`."""
+    return tmp_path_factory.mktemp("proof")
+
+
+@pytest.fixture(scope="module")
+def harbour_run(harbour: Village, proof: Path) -> Done:
     """One run to its end, looked at from several sides."""
     village = harbour
-    done = village.run("Who built the harbour lighthouse in 1874?", "--json")
+    files = ("--receipts", str(proof / "receipt"), "--answer", str(proof / "answer"))
+    done = village.run("Who built the harbour lighthouse in 1874?", "--json", *files)
     assert village.home.is_dir()
     assert processes_naming(str(village.home)) == []
     return done
@@ -63,6 +71,28 @@ def test_the_owners_home_remembers_whose_outputs_were_right(
     assert sum(credit.standing.valid for credit in seen) == len(tasks)
     assert {credit.device for credit in seen} == {task["device"] for task in tasks}
     assert not any(credit.fell for credit in seen)
+
+
+def test_its_receipt_convinces_somebody_with_no_home_no_model_and_no_node(
+    harbour_run: Done, proof: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "pockethive", "verify-receipt", "--json"]
+    done = subprocess.run(
+        [*command, str(proof / "receipt"), "--answer", str(proof / "answer")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "HOME": str(tmp_path), "POCKETHIVE_HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode == 0, done.stderr
+    said, result = json.loads(done.stdout), json.loads(harbour_run.stdout)
+    assert said["run"] == result["run_id"]
+    assert said["answered_by"] == "answer"
+    assert result["answer"] in json.loads((proof / "answer").read_bytes())["value"]["answer"]
+    assert [task["worker"] for task in said["tasks"]] == [t["device"] for t in result["tasks"]]
+    assert all(task["verifiers"] for task in said["tasks"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_people_see_lines_an_answer_and_who_did_what(village: Village) -> None:

@@ -205,19 +205,23 @@ def opened_key(own: Device, sealed: bytes, hive: bytes, generation: int) -> byte
 
 def body_context(generation: int, kind: str, *place: bytes) -> bytes:
     """The associated data of a body; `place` is record key, author and slot."""
-    head = b"\x01" + struct.pack(">I", generation)
+    head = b"\x02" + struct.pack(">I", generation)
     return head + digest("body context", kind.encode(), *place)
+
+
+def body_key(key: bytes, nonce: bytes) -> bytes:
+    return digest("body key", hkdf(key, b"pockethive/1 body"), nonce)
 
 
 def sealed_body(key: bytes, context: bytes, plain: bytes) -> bytes:
     nonce_key = hkdf(key, b"pockethive/1 body nonce")
     nonce = digest("body nonce", nonce_key, context, plain)[:12]
-    cipher = ChaCha20Poly1305(hkdf(key, b"pockethive/1 body"))
+    cipher = ChaCha20Poly1305(body_key(key, nonce))
     return context[:5] + nonce + cipher.encrypt(nonce, plain, context)
 
 
 def opened_body(key: bytes, context: bytes, sealed: bytes) -> bytes:
-    cipher = ChaCha20Poly1305(hkdf(key, b"pockethive/1 body"))
+    cipher = ChaCha20Poly1305(body_key(key, sealed[5:17]))
     return cipher.decrypt(sealed[5:17], sealed[17:], context)
 
 

@@ -2,6 +2,8 @@
 
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.task import RunId
+from pockethive.dht.identity import Identity
+from pockethive.receipt import make_receipt
 from pockethive.result import Gathered, ModelUsed, Result, make_result
 
 
@@ -20,7 +22,10 @@ def joined(*sinks: dict[str, object]) -> Result:
         plan_seconds=0.0,
         seconds=1.0,
     )
-    gathered = Gathered(sinks=sinks, tokens=(0, 0), devices=(), model=ModelUsed())
+    receipts = make_receipt(outcome, Identity.from_seed(bytes(32)), "", (), lambda _: b"")
+    gathered = Gathered(
+        sinks=sinks, tokens=(0, 0), devices=(), model=ModelUsed(), receipts=receipts
+    )
     return make_result(outcome, gathered)
 
 

@@ -39,7 +39,7 @@ def test_a_private_hive_answers_and_one_seed_gives_one_play(tmp_path: Path) -> N
     bodies = [record for record in held if record.kind != "hive-list"]
     assert {record.kind for record in bodies} >= {"task", "output", "verdict", "commit", "member"}
     for record in bodies:
-        assert record.body[0] == 1
+        assert record.body[0] == 2  # version
         with pytest.raises(ProtocolError):
             decode_body(Kind(record.kind), record.body)
 

@@ -134,7 +134,7 @@ def test_three_of_four_witnesses_are_enough_to_commit(tmp_path: Path) -> None:
         assert result.to_json()["witnesses"] == {"K": 4, "q": 3, "f": 1}
         commits = [
             body
-            for entry in map(owner.entries.open, result.receipts)
+            for entry in map(owner.entries.open, result.receipts.records)
             if isinstance(body := entry.body, Commit)
         ]
         assert len(commits) == len(result.tasks) == 5
