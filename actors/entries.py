@@ -36,7 +36,7 @@ class Entries:
 
     def __init__(self, identity: Identity, hive: str, keys: HiveKeys | None = None) -> None:
         self._identity, self._keys = identity, keys
-        self._hive_key = hive_key(hive)
+        self.hive_key = hive_key(hive)
         self._opened: Memory[Entry] = Memory(_REMEMBERED)
         self.device = DeviceId(to_text(identity.public))
 
@@ -74,7 +74,7 @@ class Entries:
         known = self._opened.get(record.encode())
         if known is not None:
             return known
-        entry = entry_of(record, self.plain(record), self._hive_key)
+        entry = entry_of(record, self.plain(record), self.hive_key)
         if record.verified:  # `open` believes what is remembered
             self._opened.put(entry.wire, entry)
         return entry
@@ -99,7 +99,7 @@ class Entries:
 
     def key_of(self, body: Body) -> bytes:
         """The DHT key an entry belongs under, 20 bytes."""
-        return _key_of(body, self._hive_key)
+        return _key_of(body, self.hive_key)
 
 
 def entry_of(record: Record, plain: bytes, members: bytes = b"") -> Entry:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from pockethive.actors.bridge import LoopBridge
+from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.roster import ALIVE, Roster
 from pockethive.actors.shelf import Shelf
@@ -97,6 +98,7 @@ class Surroundings:
     """What the hands reach for."""
 
     node: Node
+    egress: Egress
     entries: Entries
     asks: Asks
     roster: Roster
@@ -208,7 +210,7 @@ class NodeHands:
 
     async def _publish(self, effect: Publish) -> None:
         record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
-        await self._retried(lambda: self._around.node.put(record))
+        await self._retried(lambda: self._around.egress.publish(record))
         self._around.post(EntryArrived(entry=entry), None)
 
     async def _read(self, task: TaskId) -> tuple[Entry, ...]:
@@ -230,7 +232,7 @@ class NodeHands:
         try:
             asks, witness = self._around.asks, effect.witness
             request = asks.sent(effect.request, witness)
-            reply = await self._around.node.decide(self._reach(witness), request)
+            reply = await self._around.egress.decide(self._reach(witness), request)
             answer = asks.checked(reply, witness)
         except PocketHiveError as error:
             _log.info("witness %s gave no answer: %s", effect.witness[:8], error)
@@ -242,7 +244,7 @@ class NodeHands:
         try:
             data = encode_message(effect.message)
             await self._retried(
-                lambda: self._around.node.request(self._reach(effect.to), MESSAGE_METHOD, data)
+                lambda: self._around.egress.tell(self._reach(effect.to), MESSAGE_METHOD, data)
             )
         except PocketHiveError as error:
             _log.info("%s did not take a message: %s", effect.to[:8], error)
@@ -252,7 +254,7 @@ class NodeHands:
         if device == self._around.entries.device:
             return True
         try:
-            answer = await self._around.node.request(
+            answer = await self._around.egress.tell(
                 self._reach(device), PING_METHOD, b"", timeout=PING_SECONDS
             )
         except NetworkError:

@@ -12,10 +12,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from pockethive.actors.entries import Entries, hive_key
+from pockethive.actors.egress import Egress
+from pockethive.actors.entries import Entries
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
 from pockethive.core.entry import Entry, Kind, Member
-from pockethive.core.errors import NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.errors import Failure, NetworkError, PocketHiveError, ProtocolError
 from pockethive.core.task import DeviceId
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
@@ -50,13 +51,14 @@ class Roster:
     def __init__(
         self,
         node: Node,
+        egress: Egress,
         entries: Entries,
-        hive: str,
         clock: Callable[[], float],
         changed: Callable[[tuple[Member, ...]], None],
     ) -> None:
-        self._node, self._entries, self._clock = node, entries, clock
-        self._key = hive_key(hive)
+        self._node, self._egress = node, egress
+        self._entries, self._clock = entries, clock
+        self._key = entries.hive_key
         self._changed = changed
         self.belongs: Callable[[bytes], bool] | None = None
         self._known: dict[DeviceId, Entry] = {}
@@ -68,8 +70,8 @@ class Roster:
         self._advert: tuple[Record, Entry] | None = None
         self._task: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
-        node.serve(METHOD, self._greeted)
-        node.serve(FAREWELL, self._left)
+        egress.answer(METHOD, self._greeted)
+        egress.answer(FAREWELL, self._left)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -120,7 +122,7 @@ class Roster:
         open then go on.
         """
         record = self._describe(own)
-        await self._node.put(record)
+        await self._egress.publish(record)
         await self._tell(record, wait)
         self._drop_expired()
 
@@ -128,7 +130,7 @@ class Roster:
         """As `advertise`, with the devices told first: `own` has little time left."""
         record = self._describe(own)
         await self._tell(record, wait)
-        await self._node.put(record)
+        await self._egress.publish(record)
 
     async def check(self) -> None:
         """Ask every member not heard of lately whether it is there; the silent are dropped.
@@ -220,7 +222,7 @@ class Roster:
             if soon and self._advert is not None:
                 await self._greet(_contact(member), self._advert[0])
                 return member.device in self._known
-            await self._node.request(_contact(member), ALIVE, b"", timeout=ANSWER_SECONDS)
+            await self._egress.tell(_contact(member), ALIVE, b"", timeout=ANSWER_SECONDS)
         except NetworkError:
             self._missed(member.device)
             return False
@@ -238,7 +240,7 @@ class Roster:
         assert isinstance(entry.body, Member)
         contact = _contact(entry.body)
         try:
-            await self._node.request(contact, ALIVE, b"", timeout=ANSWER_SECONDS)
+            await self._egress.tell(contact, ALIVE, b"", timeout=ANSWER_SECONDS)
         except PocketHiveError:
             return
         self._gone.pop(entry.author, None)
@@ -249,7 +251,7 @@ class Roster:
 
     async def _say_bye(self, contact: Contact) -> None:
         try:
-            await self._node.request(contact, FAREWELL, b"", timeout=FAREWELL_SECONDS)
+            await self._egress.tell(contact, FAREWELL, b"", timeout=FAREWELL_SECONDS)
         except PocketHiveError as error:
             _log.debug("a farewell was not heard: %s", error)
 
@@ -283,13 +285,13 @@ class Roster:
 
     async def _greet(self, contact: Contact, record: Record) -> None:
         try:
-            answer = await self._node.request(contact, METHOD, record.encode())
+            answer = await self._egress.tell(contact, METHOD, record.encode())
             self._hear(DeviceId(to_text(contact.public)))
             self._told.add(contact.public)
             told = decode_object(answer, _MAX_GREETING).get("members", [])
             for text in told[:_MAX_TOLD] if isinstance(told, list) else []:
                 self._meet(self._entries.open(from_text(text)))
-        except NetworkError as error:
+        except Failure as error:  # no answer, or it is not to be told
             _log.debug("no answer to a greeting: %s", error)
             self._missed(DeviceId(to_text(contact.public)))
         except (ProtocolError, TypeError) as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
 from pockethive.actors.documents.index import DocumentIndex, Signer
+from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.hands import (
     MACHINES_LIVE,
@@ -30,14 +31,16 @@ from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
 from pockethive.arrival import Arrival
+from pockethive.core.canonical import to_text
 from pockethive.core.effects import KeepStanding
 from pockethive.core.entry import Member
 from pockethive.core.events import CreditsRead, Event, MembersChanged
+from pockethive.core.labels import Label
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.spec import Team
-from pockethive.core.task import RunId
+from pockethive.core.task import DeviceId, RunId
 from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, verify
@@ -113,12 +116,13 @@ class Parts(ABC):
         self._asks = rules.asks
         self.node = Node(hive.settings(ground.node) if hive else ground.node, self.identity, rules)
         self.met = threading.Event()  # set whenever the roster changed
+        self._belongs = membership.is_member if membership else None
+        self.egress = Egress(self.node, self.standing, private=membership is not None)
         self.roster = Roster(
-            self.node, self.entries, self.network, wall_clock, self._members_changed
+            self.node, self.egress, self.entries, wall_clock, self._members_changed
         )
-        belongs = membership.is_member if membership else None
-        self.roster.belongs = belongs
-        self.shelf = Shelf(lambda: self.node.blobs, self.roster.member, belongs)
+        self.roster.belongs = self._belongs
+        self.shelf = Shelf(lambda: self.node.blobs)
         self.workbench = Workbench(
             self.entries.device, self.shelf, self.roster, self.node.fetch_from
         )
@@ -181,10 +185,10 @@ class Parts(ABC):
             ActorFailure: an agent could not start.
         """
         await self.node.start()
-        self.node.allow_blobs(self.shelf.may_fetch)
+        self.egress.open_shelf(self.shelf)
         self._hands = NodeHands(self._surroundings(), asyncio.get_running_loop())
-        self.node.serve(MESSAGE_METHOD, self._hands.message_arrived)
-        self.node.serve(PING_METHOD, self._ping_answer)
+        self.egress.answer(MESSAGE_METHOD, self._hands.message_arrived)
+        self.egress.answer(PING_METHOD, self._ping_answer)
         ground = self._ground
         self.machines = self._machines()
         await self._begin(
@@ -205,6 +209,18 @@ class Parts(ABC):
             await self.arrival.settled()
         elif self.settings.join:
             await self.arrival.met()
+
+    def standing(self, peer: bytes) -> Label | None:
+        """What a peer is to this device: the narrowest label that it may see. Any thread.
+
+        None for strangers to the private hive that this device is in.
+        """
+        if self._belongs is not None and not self._belongs(peer):
+            return None
+        member = self.roster.member(DeviceId(to_text(peer)))
+        if member is not None and member.owner_key == self.ownership.owner_key:
+            return Label.PEOPLE
+        return Label.PUBLIC if member is None and self._belongs is None else Label.HIVE
 
     @property
     def open_jobs(self) -> dict[str, int]:
@@ -247,6 +263,7 @@ class Parts(ABC):
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             node=self.node,
+            egress=self.egress,
             entries=self.entries,
             asks=self._asks,
             roster=self.roster,

@@ -109,6 +109,10 @@ class NodeService:
             "ready": not obstacles(vitals),
             "reasons": list(obstacles(vitals)),
             "wall": time.time(),
+            "released": {
+                f"{label} to {audience}": {"count": one.times, "bytes": one.size}
+                for (label, audience), one in sorted(device.parts.egress.counts.items())
+            },
             **_numbers(vitals),
         }
 
@@ -130,10 +134,10 @@ class NodeService:
         if type(seconds) is not int:
             raise BadInput("a note lives for a whole number of seconds")
         value = from_text(_text(request, "value"))
-        node, hive = self._device.parts.node, self._device.parts.network
-        key = own_key(_text(request, "key"), hive)
-        await self._device.parts.arrival.wait()
-        copies = await node.note(key, value, seconds, _text(request, "slot"))
+        parts = self._device.parts
+        key = own_key(_text(request, "key"), parts.network)
+        await parts.arrival.wait()
+        copies = await parts.egress.note(key, value, seconds, _text(request, "slot"))
         return stored(copies)
 
 

@@ -74,6 +74,8 @@ def _value(args: argparse.Namespace) -> bytes:
 def _through_others(args: argparse.Namespace, value: bytes, seconds: int) -> dict[str, Any]:
     import asyncio
 
+    from pockethive.actors.egress import Egress
+    from pockethive.core.labels import Label
     from pockethive.dht.identity import Identity
     from pockethive.home import FolderLock
     from pockethive.reading import network_of, own_key, passing_node
@@ -86,7 +88,8 @@ def _through_others(args: argparse.Namespace, value: bytes, seconds: int) -> dic
     async def put() -> int:
         identity = Identity.load_or_create(device_folder(args))
         async with passing_node(args.join, hive, home_of(args), identity) as (node, _):
-            return await node.note(key, value, seconds, args.slot) - 1  # ours ends with us
+            door = Egress(node, lambda _: Label.PUBLIC, private=False)
+            return await door.note(key, value, seconds, args.slot) - 1  # ours ends with us
 
     try:
         copies = asyncio.run(put())

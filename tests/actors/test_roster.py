@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.roster import (
     ALIVE,
@@ -18,6 +19,7 @@ from pockethive.actors.roster import (
 from pockethive.core.canonical import encode, to_text
 from pockethive.core.entry import Kind, Member
 from pockethive.core.errors import NetworkError
+from pockethive.core.labels import Label
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, OwnerKey, certify
 from pockethive.dht.record import Record
@@ -92,7 +94,9 @@ class Hive:
         self.wire, self.now, self.told = Wire(), NOW, 0
         self.me, self.other = Device(folder / "me"), Device(folder / "other")
         node: Any = self.wire
-        self.roster = Roster(node, self.me.entries, "home", lambda: self.now, self.changed)
+        node.identity = self.me.identity
+        door = Egress(node, lambda _: Label.PUBLIC, private=False)
+        self.roster = Roster(node, door, self.me.entries, lambda: self.now, self.changed)
 
     def changed(self, _members: tuple[Member, ...]) -> None:
         self.told += 1
