@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from pockethive.hive import PrivateHive
 from pockethive.hive_store import HiveStore, hive_of
 from pockethive.home import NODE, own
 from pockethive.model_source import model_source
+from pockethive.outbox import open_outbox
 from pockethive.parts import Ground, Listener, Parts
 from pockethive.peers import FILE as PEERS
 from pockethive.peers import RUNNING, PeerFile, known_contacts
@@ -89,6 +91,8 @@ class Assembly(Parts):
             secret=b"" if team is None else spot_check_secret(settings.home, identity),
         )
         super().__init__(settings, team, ground, listener)
+        if team is not None:  # acts are the run's owner's
+            self.open_outbox = partial(open_outbox, settings.home)
         self._peers = PeerFile(settings.home / PEERS, self.network)
         for problem in self.documents.skipped if self.documents else ():
             _log.warning("%s", problem)

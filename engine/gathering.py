@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from pockethive.actors.outbox import Outbox
 from pockethive.core.canonical import encode
-from pockethive.core.errors import PocketHiveError
+from pockethive.core.errors import PocketHiveError, ProtocolError
+from pockethive.core.outbox import Draft, drafts_of
 from pockethive.core.report import Outcome, TaskReport
 from pockethive.parts import Parts
 from pockethive.receipt import Certificate, Receipt, make_receipt
-from pockethive.result import Gathered, ModelUsed, Result, make_result
+from pockethive.result import DraftSeen, Gathered, ModelUsed, Result, make_result
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ async def gather_result(ended: "Future[Outcome]", parts: Parts) -> Result:
         devices=tuple(sorted({member.device for member in parts.roster.members})),
         model=_model(parts),
         receipts=_receipt(outcome, parts),
+        drafts=await _file_drafts(parts, committed, by_name),
         outputs=tuple(encode(by_name[name]) for name in outcome.sinks if name in by_name),
     )
     return make_result(outcome, gathered)
@@ -49,6 +53,42 @@ async def _output(parts: Parts, report: TaskReport) -> dict[str, Any] | None:
     except PocketHiveError as error:
         _log.warning("the output of %s could not be read: %s", report.name, error)
         return None
+
+
+async def _file_drafts(
+    parts: Parts, committed: list[TaskReport], blobs: dict[str, dict[str, Any]]
+) -> tuple[DraftSeen, ...]:
+    """Put what committed outputs want done into the outbox. A fault costs those of one task."""
+    found: list[tuple[TaskReport, tuple[Draft, ...]]] = []
+    for report in committed:
+        try:
+            drafts = drafts_of(blobs.get(report.name, {}).get("value"))
+        except ProtocolError as error:
+            _log.warning("the drafts of %s were dropped: %s", report.name, error)
+            continue
+        if drafts:
+            found.append((report, drafts))
+    if not found or parts.open_outbox is None:
+        return ()
+    try:
+        return await asyncio.to_thread(_file, parts.open_outbox, found)
+    except PocketHiveError as error:
+        _log.error("drafts of this run are in no outbox: %s", error)
+        return ()
+
+
+def _file(
+    open_outbox: Callable[[], Outbox], found: list[tuple[TaskReport, tuple[Draft, ...]]]
+) -> tuple[DraftSeen, ...]:
+    outbox = open_outbox()
+    try:
+        acts = [act for r, drafts in found for act in outbox.file(r.id, r.output or "", drafts)]
+    finally:
+        outbox.close()
+    return tuple(
+        DraftSeen(act=act.id, kind=act.draft.kind, target=act.draft.target, state=act.state.value)
+        for act in acts
+    )
 
 
 def _receipt(outcome: Outcome, parts: Parts) -> Receipt:

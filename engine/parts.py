@@ -25,6 +25,7 @@ from pockethive.actors.hands import (
     Surroundings,
 )
 from pockethive.actors.interpreter import Interpreter, Journal, Machine
+from pockethive.actors.outbox import Outbox
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
@@ -146,6 +147,8 @@ class Parts(ABC):
             lambda: self.roster.members,
         )
         self.planned_tokens: dict[RunId, int] = {}
+        self.open_outbox: Callable[[], Outbox] | None = None
+        """Where drafts of committed outputs go; without it they are left where they are."""
 
     @property
     def hive_name(self) -> str:

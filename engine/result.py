@@ -73,11 +73,21 @@ class ModelUsed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DraftSeen:
+    """An act that a committed output wants done, by its number in the outbox of the home."""
+
+    act: int
+    kind: str
+    target: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A finished run. `status` is completed, partial or failed; `reason` says why not completed.
 
     `receipts` is the file that proves it (`Receipt.encode`); `outputs` are the blobs of its
-    committed sinks, whose hashes the receipt binds.
+    committed sinks, whose hashes the receipt binds. `drafts` wait in the home's outbox.
     """
 
     run_id: str
@@ -97,6 +107,7 @@ class Result:
     seconds: float
     receipts: Receipt
     outputs: tuple[bytes, ...]
+    drafts: tuple[DraftSeen, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The documented JSON object; the receipt is `receipts.to_json()`."""
@@ -117,6 +128,7 @@ class Result:
             "devices": list(self.devices),
             "model": asdict(self.model),
             "witnesses": {"K": k, "q": q, "f": f},
+            "drafts": [asdict(draft) for draft in self.drafts],
             "missing": [asdict(missing) for missing in self.missing],
             "tokens": {"prompt": self.prompt_tokens, "generated": self.generated_tokens},
             "seconds": {"plan": round(self.plan_seconds, 3), "total": round(self.seconds, 3)},
@@ -133,6 +145,7 @@ class Gathered:
     model: ModelUsed
     receipts: Receipt
     outputs: tuple[bytes, ...] = ()  # blobs of the committed sinks, in graph order
+    drafts: tuple[DraftSeen, ...] = ()
 
 
 def make_result(outcome: Outcome, gathered: Gathered) -> Result:
@@ -161,6 +174,7 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
         seconds=outcome.seconds,
         receipts=gathered.receipts,
         outputs=gathered.outputs,
+        drafts=gathered.drafts,
     )
 
 

@@ -25,6 +25,12 @@ def print_answer(result: Result, out: TextIO) -> None:
             )
     for missing in result.missing:
         console.print(f"missing: {missing.task}: {missing.reason}", style="yellow", markup=False)
+    for draft in result.drafts:
+        console.print(
+            f"{draft.state}: {draft.kind} {draft.target!r} "
+            f"(pockethive outbox --approve {draft.act})",
+            markup=False,
+        )
     if result.status != "completed":
         console.print(f"status: {result.status}: {result.reason}", style="yellow", markup=False)
     console.print()

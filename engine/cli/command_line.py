@@ -16,6 +16,7 @@ from pockethive.cli import (
     members,
     models,
     node,
+    outbox,
     owner,
     peers,
     put,
@@ -28,7 +29,7 @@ from pockethive.core.errors import PocketHiveError
 _COMMANDS = (
     *(run, demo, check, node, status, peers),
     *(invite, join, members, owner),
-    *(get, put, verify_receipt, models, doctor),
+    *(get, put, verify_receipt, outbox, models, doctor),
 )
 
 

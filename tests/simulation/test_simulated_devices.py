@@ -5,18 +5,23 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pockethive.actors.skill import Product, Tools, Work
-from pockethive.actors.skills import SKILLS
+from pockethive.actors.skill import Finding, Product, Tools, Work
+from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.core.effects import Effect
 from pockethive.core.entry import Commit
 from pockethive.core.errors import Failure
 from pockethive.core.events import Event, GoalSubmitted
+from pockethive.core.outbox import Draft, drafts_of
 from pockethive.core.report import Happening
 from pockethive.dht.simulation import Link
+from pockethive.outbox import allow_folder, open_outbox
+from pockethive.receipt import verify_receipt
 from pockethive.result import Result
 from pockethive.simulation import NOWHERE, Seat, SimulatedHive
 from pockethive.virtual_staff import Pace
@@ -171,6 +176,70 @@ def test_an_agent_that_crashes_is_replaced_and_its_task_done_again(tmp_path: Pat
         assert moody.crashes == 1
         assert ranked.attempts == 2
         assert "crashed: RuntimeError" in "".join(ranked.story)
+
+
+class Writing:
+    """The shipped synthesizer, which also wants its answer written to a file."""
+
+    name = "synthesize"
+    needs_model = False
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        made = SKILLS["synthesize"].run(work, tools)
+        draft = Draft(kind="file", target="answer.txt", payload="found", key=f"{work.task}/answer")
+        return replace(made, value={**made.value, "drafts": [draft.to_json()]})
+
+
+class CitationsAndDrafts:
+    """The shipped checker, for answers that may hold drafts of the kind it knows."""
+
+    name = "citations"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        if any(draft.kind != "file" for draft in drafts_of(value)):
+            return Finding(accept=False, reason="it wants something else done")
+        answer = {name: part for name, part in value.items() if name != "drafts"}
+        return CHECKERS["citations"].check(work, answer, tools)
+
+
+def test_a_draft_that_no_checker_knows_is_rejected_with_its_output(tmp_path: Path) -> None:
+    owner_seat, *others = village_seats(tmp_path)
+    seats = [replace(seat, skills={**SKILLS, "synthesize": Writing()}) for seat in others]
+    with SimulatedHive(seed=1) as hive:
+        owner, *_ = hive.start([owner_seat, *seats])
+        result = hive.run(owner, GOAL)
+    assert (result.status, result.drafts) == ("failed", ())
+    assert "not an answer" in result.reason
+
+
+def test_what_a_skill_wants_done_waits_in_the_owner_s_outbox_once_it_is_committed(
+    tmp_path: Path,
+) -> None:
+    owner_seat, *others = village_seats(tmp_path)
+    checkers = {**CHECKERS, "citations": CitationsAndDrafts()}
+    skills = {**SKILLS, "synthesize": Writing()}
+    seats = [replace(seat, skills=skills, checkers=checkers) for seat in others]
+    home, folder = tmp_path / "home", tmp_path / "out"
+    folder.mkdir()
+    with SimulatedHive(seed=1) as hive:
+        owner, *_ = hive.start([replace(owner_seat, checkers=checkers), *seats])
+        owner.open_outbox = partial(open_outbox, home)
+        result = hive.run(owner, GOAL)
+        assert_answered(result)
+    (draft,) = result.drafts
+    assert (draft.kind, draft.target, draft.state) == ("file", "answer.txt", "drafted")
+    outbox = open_outbox(home)
+    allow_folder(outbox, folder)
+    outbox.work()
+    assert list(folder.iterdir()) == []
+    outbox.approve(draft.act)
+    outbox.work()
+    assert (folder / "answer.txt").read_text() == "found"
+    (act,) = outbox.acts()
+    assert act.task in {task.id for task in result.tasks if task.name == "answer"}
+    assert act.output == verify_receipt(result.receipts.encode()).sinks[0].output
+    outbox.close()
 
 
 def test_slow_agents_take_virtual_time_and_keep_their_leases(tmp_path: Path) -> None:
