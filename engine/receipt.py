@@ -197,7 +197,8 @@ class Verified:
             "witnesses": {"K": k, "q": q, "f": f, "acks": len(proof.acks)},
             "verifiers": list(proof.verifiers),
             "checks": list(proof.checks),
-            "attested": proof.committed and not proof.verifiers,
+            "attested": proof.committed and not proof.verifiers and not proof.on_credit,
+            "on_credit": proof.on_credit,
             "proven": list(shown(proof)),
             "not_proven": list(not_shown(proof, self.owners)),
         }

@@ -39,6 +39,7 @@ class Proof:
     inputs: tuple[tuple[str, str], ...] = ()
     verifiers: tuple[DeviceId, ...] = ()
     checks: tuple[str, ...] = ()
+    on_credit: bool = False  # the owner did without verdicts
     closed: str = ""  # why its owner ended it, where nothing was committed
     evidence: tuple[DeviceId, ...] = ()  # devices that signed two things in one place
 
@@ -73,7 +74,7 @@ def prove_task(task: TaskId, entries: Iterable[Entry], verify: VerifySignature) 
     if view is None or not chain:
         raise _fault(name, "the signed task is missing")
     _check_chain(name, known, chain, verify)
-    made = next((e for e in view.outputs if _is_made(e, view)), None)
+    made = next((e for e in view.outputs if _is_made(e, view, known)), None)
     evidence = tuple(sorted({entry.author for entry in view.evidence}))
     if view.commit is None or made is None:
         _check_uncommitted(name, known)
@@ -153,6 +154,8 @@ def not_shown(proof: Proof, owners: Owners) -> tuple[str, ...]:
     lines = []
     if not proof.committed:
         lines.append("an output: none was committed")
+    elif proof.on_credit:
+        lines.append("that anybody checked it: the owner took it on credit, by a signed waiver")
     elif not proof.verifiers:
         lines.append("that anybody checked it: attested only, by the device that made it")
     witnesses = () if proof.committee is None else proof.committee.witnesses
@@ -178,14 +181,14 @@ def _about(entry: Entry) -> TaskId | None:
     return body.id if isinstance(body, Task) else getattr(body, "task", None)
 
 
-def _is_made(entry: Entry, view: TaskView) -> bool:
+def _is_made(entry: Entry, view: TaskView, said: tuple[Entry, ...]) -> bool:
     body = entry.body
     return (
         view.commit is not None
         and isinstance(body, Output)
         and body.output == view.output
         and body.epoch <= view.epoch
-        and satisfied(view.task, entry, view.verdicts)
+        and satisfied(view.task, entry, said)
     )
 
 
@@ -262,7 +265,9 @@ def _committed(
     task = next(each for each in tasks if each.committee.generation == commit.generation)
     if task.committee.bound not in {"", commit.output}:
         raise _fault(task.name, "its witnesses were bound to another output")
-    judges = accepting(view.task, made, view.verdicts) if needed(view.task) else ()
+    on_credit = view.waiver is not None
+    unjudged = on_credit or not needed(view.task)
+    judges = () if unjudged else accepting(view.task, made, view.verdicts)
     ran = [set(e.body.checks) for e in judges if isinstance(e.body, Verdict)]
     return Proof(
         id=task.id,
@@ -276,6 +281,7 @@ def _committed(
         inputs=output.inputs,
         verifiers=tuple(entry.author for entry in judges),
         checks=tuple(sorted(set.intersection(*ran))) if ran else (),
+        on_credit=on_credit,
         evidence=evidence,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pockethive.core.canonical import to_text
-from pockethive.core.entry import Commit, Entry, Kind, Output
+from pockethive.core.entry import Commit, Entry, Kind, Output, Waiver
 from pockethive.core.errors import ProtocolError
 from pockethive.core.labels import Label
 from pockethive.core.lease import Accepted, seal_bytes
@@ -24,6 +24,7 @@ from pockethive.core.sealing import sealing
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, Task
 from tests.core.core_play import (
+    CHECKED,
     DEVICES,
     OWNER_KEY,
     acks,
@@ -35,8 +36,8 @@ from tests.core.core_play import (
     verdict,
     verify,
 )
-from tests.core.test_core_runs import table
-from tests.core.test_core_seals import CHAIN, TASK, heir_entry, said
+from tests.core.test_core_runs import CHAIN, table
+from tests.core.test_core_seals import TASK, heir_entry, said
 
 OWNER, WORKER, OTHER = DEVICES[:3]
 MINE: Mapping[DeviceId, str] = dict.fromkeys(DEVICES, OWNER_KEY)
@@ -137,6 +138,18 @@ def test_what_stays_on_its_device_is_attested_and_called_so() -> None:
     assert proof.verifiers == ()
     assert len(shown(proof)) == 1
     assert "attested only, by the device that made it" in " ".join(not_shown(proof, MINE))
+
+
+def test_what_the_owner_took_on_credit_is_called_so_and_only_he_can() -> None:
+    task = replace(make_task(), verification=replace(CHECKED, adaptive=True))
+    made = output(task.id, WORKER)
+    assert isinstance(made.body, Output)
+    waiver = Waiver(task=task.id, epoch=1, output=made.body.output, worker=WORKER)
+    proof = proven(task, made, entry(OWNER, waiver), commit(task, made))
+    assert (proof.on_credit, proof.verifiers) == (True, ())
+    assert "took it on credit" in " ".join(not_shown(proof, MINE))
+    with pytest.raises(ProtocolError, match="verdicts that satisfy its policy"):
+        proven(task, made, entry(OTHER, waiver), commit(task, made))
 
 
 def test_the_words_say_who_stands_behind_the_witnesses() -> None:

@@ -20,6 +20,7 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.report import Outcome
 from pockethive.credits import FILE, Credits, credits_of
 from pockethive.dht.identity import Identity, OwnerKey
+from pockethive.receipt import make_receipt
 from pockethive.result import Gathered, ModelUsed, make_result
 from tests.core.core_play import DEVICES
 from tests.core.test_core_credit import chain, table
@@ -135,8 +136,10 @@ def credited() -> Outcome:
 
 
 def test_a_result_says_on_credit_and_not_verified() -> None:
-    gathered = Gathered(sinks=(), tokens=(0, 0), devices=(), model=ModelUsed())
-    result = make_result(credited(), gathered)
+    outcome = credited()
+    receipts = make_receipt(outcome, Identity.from_seed(bytes(32)), "", (), lambda _: b"")
+    gathered = Gathered(sinks=(), tokens=(0, 0), devices=(), model=ModelUsed(), receipts=receipts)
+    result = make_result(outcome, gathered)
     assert [task["taken"] for task in result.to_json()["tasks"]] == ["on credit"]
     out = io.StringIO()
     print_answer(result, out)
