@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
-from pockethive.core.entry import Body, Entry, Kind, Member
+from pockethive.core.entry import Body, Entry, Kind, Member, Notice
 from pockethive.core.entry_codec import decode_body, encode_body, slot
 from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.notice import shard_of
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
 from pockethive.dht.identity import Identity, certified
@@ -27,6 +28,11 @@ def hive_key(hive: str) -> bytes:
     return digest("hive key", hive.encode())[:20]
 
 
+def shard_key(hive: str, shard: int) -> bytes:
+    """The DHT key of a shard of the hive's bulletin, 20 bytes."""
+    return digest("bulletin", hive.encode(), b"%d" % shard)[:20]
+
+
 class Entries:
     """Signs the entries of this `device` and opens everybody's. Safe on any thread.
 
@@ -36,7 +42,7 @@ class Entries:
 
     def __init__(self, identity: Identity, hive: str, keys: HiveKeys | None = None) -> None:
         self._identity, self._keys = identity, keys
-        self.hive_key = hive_key(hive)
+        self._hive, self.hive_key = hive, hive_key(hive)
         self._opened: Memory[Entry] = Memory(_REMEMBERED)
         self.device = DeviceId(to_text(identity.public))
 
@@ -49,6 +55,10 @@ class Entries:
         entry = _entry(record, body)
         self._opened.put(entry.wire, entry)
         return record, entry
+
+    def tombstone(self, kind: Kind, body: Body, expires: int) -> Record:
+        """What takes an entry of this device back, of a kind that can be."""
+        return sign_record(self._identity, kind.value, self.key_of(body), slot(body), expires, b"")
 
     def open(self, wire: bytes) -> Entry:
         """The entry behind a record as it travels.
@@ -74,7 +84,7 @@ class Entries:
         known = self._opened.get(record.encode())
         if known is not None:
             return known
-        entry = entry_of(record, self.plain(record), self.hive_key)
+        entry = entry_of(record, self.plain(record), self.key_of)
         if record.verified:  # `open` believes what is remembered
             self._opened.put(entry.wire, entry)
         return entry
@@ -97,15 +107,29 @@ class Entries:
         """
         return b"" if self._keys is None else self._keys.body_key(Record.decode(wire).body)
 
+    def shard_key(self, shard: int) -> bytes:
+        """Where the notices of a shard of this hive's bulletin stand, 20 bytes."""
+        return shard_key(self._hive, shard)
+
     def key_of(self, body: Body) -> bytes:
         """The DHT key an entry belongs under, 20 bytes."""
-        return _key_of(body, self.hive_key)
+        if isinstance(body, Member):
+            return self.hive_key
+        if isinstance(body, Notice):
+            return self.shard_key(shard_of(body.key))
+        return _key_of(body)
 
 
-def entry_of(record: Record, plain: bytes, members: bytes = b"") -> Entry:
+def _key_of(body: Body) -> bytes:
+    if isinstance(body, Member | Notice):
+        raise BadEncoding("an entry about no task, where no hive is known")
+    return body.key if isinstance(body, Task) else task_key(body.task)
+
+
+def entry_of(record: Record, plain: bytes, key_of: Callable[[Body], bytes] = _key_of) -> Entry:
     """The entry of a record whose signature was checked, and whose body in clear is `plain`.
 
-    `members` is the key of member entries; without it they are refused.
+    `key_of` tells where a body belongs; without a hive's, only entries about tasks are known.
 
     Raises:
         BadEncoding: the body does not decode, or stands under a foreign key or slot.
@@ -116,17 +140,11 @@ def entry_of(record: Record, plain: bytes, members: bytes = b"") -> Entry:
     except ValueError as error:
         raise BadEncoding(f"no such kind of entry: {record.kind!r}") from error
     body = decode_body(kind, plain)
-    if record.key != _key_of(body, members) or record.slot != slot(body):
+    if record.key != key_of(body) or record.slot != slot(body):
         raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
     entry = _entry(record, body)
     _check_author(entry)
     return entry
-
-
-def _key_of(body: Body, members: bytes) -> bytes:
-    if isinstance(body, Member):
-        return members
-    return body.key if isinstance(body, Task) else task_key(body.task)
 
 
 def body_context(record: Record) -> bytes:
@@ -154,6 +172,8 @@ def _check_author(entry: Entry) -> None:
     body = entry.body
     if isinstance(body, Task) and body.owner != entry.author:
         raise BadSignature("a task signed by another device than the one it names as its owner's")
+    if isinstance(body, Notice) and body.owner != entry.author:
+        raise BadSignature("a notice signed by another device than the one to be asked")
     if isinstance(body, Member):
         if body.device != entry.author:
             raise BadSignature("a member entry signed by another device than it describes")

@@ -31,18 +31,23 @@ from pockethive.core.effects import (
     FinishRun,
     KeepBlob,
     KeepStanding,
+    Meet,
     Ping,
     PlanGoal,
+    PostNotice,
     Publish,
+    ReadShard,
     ReadTask,
+    RemoveNotice,
     RunChecks,
     RunSkill,
+    SeekOffer,
     Send,
     SetTimer,
     StopSkill,
     Tell,
 )
-from pockethive.core.entry import Entry
+from pockethive.core.entry import Entry, Kind, Notice
 from pockethive.core.errors import ActorFailure, NetworkError, PocketHiveError, ProtocolError
 from pockethive.core.events import (
     ChecksFailed,
@@ -53,6 +58,7 @@ from pockethive.core.events import (
     PingAnswered,
     PlanningFailed,
     SendFailed,
+    ShardRead,
     SkillFailed,
     TaskRead,
     TimerFired,
@@ -60,11 +66,14 @@ from pockethive.core.events import (
 )
 from pockethive.core.labels import Label
 from pockethive.core.lease import WitnessAnswer
+from pockethive.core.message import AskOffer
 from pockethive.core.message_codec import decode_message, encode_message
+from pockethive.core.notice import MAX_SHARD
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.task import DeviceId, RunId, TaskId, task_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
+from pockethive.dht.record import Record
 from pockethive.planners.context import Plan
 
 _log = logging.getLogger(__name__)
@@ -130,6 +139,9 @@ class NodeHands:
             Ping: self._ping,
             RunSkill: self._run_skill,
             RunChecks: self._run_checks,
+            PostNotice: self._post,
+            RemoveNotice: self._unpost,
+            SeekOffer: self._seek,
         }
 
     def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
@@ -183,6 +195,10 @@ class NodeHands:
                     self._cancel_timer(name)
                 case ReadTask(task=task):
                     self._run(effect, self._read_for(machine, task))
+                case ReadShard(shard=shard):
+                    self._run(effect, self._look_for(machine, shard))
+                case Meet(entry=entry):
+                    self._around.roster.welcome(entry)
                 case _:
                     self._run(effect, self._ways[type(effect)](effect))
 
@@ -213,18 +229,54 @@ class NodeHands:
         await self._retried(lambda: self._around.egress.publish(record))
         self._around.post(EntryArrived(entry=entry), None)
 
-    async def _read(self, task: TaskId) -> tuple[Entry, ...]:
+    async def _post(self, effect: PostNotice) -> None:
+        record, _ = self._around.entries.sign(Kind.NOTICE, effect.notice, effect.expires)
+        await self._put_notice(record)
+
+    async def _unpost(self, effect: RemoveNotice) -> None:
+        entries, notice = self._around.entries, effect.notice
+        await self._put_notice(entries.tombstone(Kind.NOTICE, notice, effect.expires))
+
+    async def _put_notice(self, record: Record) -> None:
+        """Once: a notice is posted again while it is due, and expires when it is not."""
         try:
-            records = await self._around.node.get(task_key(task))
+            await self._around.node.put(record)
+        except PocketHiveError as error:
+            _log.info("the bulletin did not take a notice: %s", error)
+
+    async def _look_for(self, machine: str, shard: int) -> None:
+        around = self._around
+        found = await self._entries_at(around.entries.shard_key(shard), f"shard {shard}")
+        notices = tuple(e.body for e in found[:MAX_SHARD] if isinstance(e.body, Notice))
+        around.post(ShardRead(shard=shard, notices=notices), machine)
+
+    async def _seek(self, effect: SeekOffer) -> None:
+        """Get to know the author of a notice, then ask it for the offer."""
+        roster = self._around.roster
+        try:
+            await roster.introduce(effect.owner)
+            if roster.advert is None:
+                return
+            data = encode_message(AskOffer(key=effect.key, entry=roster.advert))
+            await self._around.node.request(self._reach(effect.owner), MESSAGE_METHOD, data)
+        except PocketHiveError as error:
+            _log.info("%s was not asked for an offer: %s", effect.owner[:8], error)
+
+    async def _read(self, task: TaskId) -> tuple[Entry, ...]:
+        return await self._entries_at(task_key(task), task)
+
+    async def _entries_at(self, key: bytes, what: str) -> tuple[Entry, ...]:
+        try:
+            records = await self._around.node.get(key)
         except NetworkError as error:
-            _log.info("the entries of %s could not be read: %s", task, error)
+            _log.info("the entries of %s could not be read: %s", what, error)
             return ()
         found = []
         for record in records:
             try:
                 found.append(self._around.entries.opened(record))
             except ProtocolError as error:
-                _log.warning("an entry of %s was dropped: %s", task, error)
+                _log.warning("an entry of %s was dropped: %s", what, error)
         return tuple(found)
 
     async def _ask(self, effect: AskWitness) -> None:

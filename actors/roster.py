@@ -35,6 +35,7 @@ FRESH_SECONDS = 60.0  # who was heard of so lately needs no question
 ANSWER_SECONDS = 1.0
 FAREWELL_SECONDS = 0.5
 MAX_MEMBERS = 512
+MAX_GUESTS = 64  # more members: who came for work that nobody known took, and its owners
 MAX_TTL_SECONDS = TTL_SECONDS + 60  # clocks differ; who claims to stay longer is not believed
 SILENT_GREETINGS = 2  # of a device that has spoken to this one before
 _MAX_GREETING = 8_000
@@ -61,6 +62,7 @@ class Roster:
         self._key = entries.hive_key
         self._changed = changed
         self.belongs: Callable[[bytes], bool] | None = None
+        self.capacity = MAX_MEMBERS
         self._known: dict[DeviceId, Entry] = {}
         self._silent: dict[DeviceId, int] = {}  # greetings in a row without an answer
         self._gone: dict[DeviceId, Entry] = {}  # advertisements that nobody stood behind
@@ -145,6 +147,25 @@ class Roster:
         """Tell the members that this device leaves. Nothing is sent again, nobody is waited for."""
         asked = [self._say_bye(_contact(member)) for member in self._others()[:_AT_ONCE]]
         await asyncio.gather(*asked)
+
+    @property
+    def advert(self) -> Entry | None:
+        """How this device advertises itself now."""
+        return None if self._advert is None else self._advert[1]
+
+    def welcome(self, entry: Entry) -> None:
+        """Meet a device that introduced itself for work, also when the roster is full."""
+        self._meet(entry, self.capacity + MAX_GUESTS)
+
+    async def introduce(self, device: DeviceId) -> None:
+        """Greet a device that is not known here, and meet it. Raises PocketHiveError."""
+        if device in self._known or self._advert is None:
+            return
+        greeting = self._advert[0].encode()
+        answer = await self._node.request(from_text(device, 32), METHOD, greeting)
+        for entry in self._told_by(answer):
+            if entry.author == device:
+                self.welcome(entry)
 
     def look_again(self) -> None:
         """The hive's list is another: part with those that are no members any more."""
@@ -288,15 +309,20 @@ class Roster:
             answer = await self._egress.tell(contact, METHOD, record.encode())
             self._hear(DeviceId(to_text(contact.public)))
             self._told.add(contact.public)
-            told = decode_object(answer, _MAX_GREETING).get("members", [])
-            for text in told[:_MAX_TOLD] if isinstance(told, list) else []:
-                self._meet(self._entries.open(from_text(text)))
+            for entry in self._told_by(answer):
+                self._meet(entry)
         except Failure as error:  # no answer, or it is not to be told
             _log.debug("no answer to a greeting: %s", error)
             self._missed(DeviceId(to_text(contact.public)))
         except (ProtocolError, TypeError) as error:
             self._told.add(contact.public)  # there, and nothing that greets
             _log.info("a strange answer to a greeting: %s", error)
+
+    def _told_by(self, answer: bytes) -> list[Entry]:
+        """The members named in an answer to a greeting."""
+        told = decode_object(answer, _MAX_GREETING).get("members", [])
+        texts = told[:_MAX_TOLD] if isinstance(told, list) else []
+        return [self._entries.open(from_text(text)) for text in texts]
 
     async def _greeted(self, peer: bytes, body: bytes) -> bytes:
         entry = self._entries.open(body)
@@ -350,8 +376,8 @@ class Roster:
         if expired:
             self._changed(self.members)
 
-    def _meet(self, entry: Entry) -> None:
-        now = self._clock()
+    def _meet(self, entry: Entry, most: int | None = None) -> None:
+        now, most = self._clock(), self.capacity if most is None else most
         if entry.kind is not Kind.MEMBER or not now < entry.expires <= now + MAX_TTL_SECONDS:
             return
         gone = self._gone.get(entry.author)
@@ -362,9 +388,9 @@ class Roster:
         known = self._known.get(entry.author)
         if known is not None and known.expires >= entry.expires:
             return
-        if known is None and len(self._known) >= MAX_MEMBERS:
+        if known is None and len(self._known) >= most:
             self._drop_expired()
-            if len(self._known) >= MAX_MEMBERS:
+            if len(self._known) >= most:
                 return
         self._gone.pop(entry.author, None)
         self._known[entry.author] = entry

@@ -11,6 +11,7 @@ from pockethive.actors.entries import Entries
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.entry import Commit, Kind, Member
+from pockethive.core.entry_codec import MAX_BODY as MAX_BODIES
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.core.fold import proven
 from pockethive.core.lease import (
@@ -27,6 +28,7 @@ from pockethive.core.lease_codec import (
     encode_answer,
     encode_request,
 )
+from pockethive.core.notice import LIFE_SECONDS, MAX_OWN, MAX_SHARD
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.core.witness import Witness, WitnessAsked
@@ -51,7 +53,7 @@ def _limit(
     )
 
 
-# What an agent said stays said: nothing here can be taken back, it expires.
+# What an agent said stays said: but for notices nothing here can be taken back, it expires.
 _LIMITS = {
     Kind.TASK: _limit(8, 4),
     Kind.CLAIM: _limit(16, 1, _DAY, 400),
@@ -62,6 +64,12 @@ _LIMITS = {
     Kind.SEAL: _limit(16, 8),
     Kind.CLOSE: _limit(4, 1),
     Kind.MEMBER: _limit(512, 1, _DAY),
+    Kind.NOTICE: KindLimit(
+        max_body=MAX_BODIES[Kind.NOTICE],
+        max_ttl=2 * LIFE_SECONDS,  # clocks differ
+        max_slots=MAX_SHARD,
+        max_own=MAX_OWN,
+    ),
 }
 _LIST_LIMIT = _limit(member_list.MAX_SLOTS, member_list.MAX_SLOTS, member_list.LIFE + _DAY)
 
@@ -163,6 +171,8 @@ class HiveRules:
         if record.kind == NOTE:  # a person's, not an entry about a task
             if not record.tombstone:
                 open_note(record)
+            return
+        if record.tombstone:  # of a notice: all other kinds stay
             return
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):

@@ -297,6 +297,7 @@ class Parts(ABC):
                     owner_key=self.ownership.owner_key,
                     limits=limits,
                     secret=self._ground.secret,
+                    posts=True,
                 ),
                 verify,
             )
@@ -308,6 +309,7 @@ class Parts(ABC):
                     skills=frozenset(settings.skills),
                     has_model=has_model,
                     concurrency=WORK_AT_ONCE,
+                    seeks=settings.lends,
                 ),
                 verify,
             )

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pockethive.actors.interpreter import Interpreter
+from pockethive.actors.roster import MAX_MEMBERS
 from pockethive.actors.skill import Checker, Skill
 from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.core.canonical import digest, to_text
@@ -60,7 +61,7 @@ class Seat:
     Attributes:
         team: of the goals it can be given. model: what its agents ask. pace: how fast they are.
         documents: real files; they are indexed in memory. owner: devices of one name have one
-            owner.
+            owner. acquaintances: how many devices it can know, itself included.
         The others are those of `DeviceSettings`.
     """
 
@@ -69,6 +70,7 @@ class Seat:
     pace: Pace = field(default_factory=Pace)
     documents: tuple[Path, ...] = ()
     owner: str = "us"
+    acquaintances: int = MAX_MEMBERS
     works: bool = True
     verifies: bool = True
     lends: bool = True
@@ -136,6 +138,7 @@ class SimulatedDevice(Parts):
             secret=owner.secret("spot checks"),
         )
         super().__init__(settings, seat.team, ground, self)
+        self.roster.capacity = seat.acquaintances
 
     @property
     def id(self) -> DeviceId:
@@ -252,7 +255,7 @@ class SimulatedHive:
         return self.world.trace
 
     def start(self, seats: Sequence[Seat]) -> tuple[SimulatedDevice, ...]:
-        """Start devices, joined through the hive's first; all know all then.
+        """Start devices, joined through the hive's first; all know all they can then.
 
         Raises:
             Failure: they did not meet within `MEET_SECONDS`.
@@ -344,7 +347,7 @@ class SimulatedHive:
         await asyncio.gather(*(device.start() for device in begun if device.settings.join))
         deadline = self.now + MEET_SECONDS
         living = {device.id for device in self.devices if device.alive}
-        while any(living - {m.device for m in device.roster.members} for device in begun):
+        while not all(_met(device, living) for device in begun):
             if self.now > deadline:
                 raise Failure(f"{len(living)} devices did not all meet in {MEET_SECONDS:g} s")
             await asyncio.sleep(0.5)
@@ -363,6 +366,11 @@ class SimulatedHive:
             f" + {link.jitter:g} s, loss {link.loss:g}, stopped at {self.now:.3f} s; the same seed"
             f" plays the same again: SimulatedHive(seed={self.seed}, link=…)\n{last}"
         )
+
+
+def _met(device: SimulatedDevice, others: set[DeviceId]) -> bool:
+    known = {member.device for member in device.roster.members}
+    return len(known) >= device.roster.capacity or not others - known
 
 
 async def _stop_all(devices: Sequence[SimulatedDevice], dying: set["asyncio.Task[None]"]) -> None:

@@ -6,7 +6,7 @@ Effects are imperative and carry everything needed; none is answered by a return
 from dataclasses import dataclass
 
 from pockethive.core.credibility import Seen
-from pockethive.core.entry import Body, Entry, Kind
+from pockethive.core.entry import Body, Entry, Kind, Notice
 from pockethive.core.events import Event, GraphClosed, GraphOpened, TaskEnded, TaskReopened
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessRequest
@@ -163,6 +163,44 @@ class KeepStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PostNotice:
+    """Put a notice on the hive's bulletin. Not answered; one that fails is posted again later."""
+
+    notice: Notice
+    expires: int  # unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveNotice:
+    """Take a notice of this device back. `expires` as when it was posted last. Not answered."""
+
+    notice: Notice
+    expires: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadShard:
+    """Read one shard of the bulletin. Answered by ShardRead."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeekOffer:
+    """Send a notice's author an AskOffer that introduces this device. Not answered if it fails."""
+
+    key: str
+    owner: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meet:
+    """Count the device that signed this advertisement among the members. MembersChanged follows."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Let users see that something happened."""
 
@@ -187,6 +225,11 @@ Effect = (
     | StopSkill
     | RunChecks
     | KeepStanding
+    | PostNotice
+    | RemoveNotice
+    | ReadShard
+    | SeekOffer
+    | Meet
     | Tell
 )
 

@@ -7,6 +7,7 @@ An `Entry` here has already been opened: its signature was checked by the DHT wh
 from dataclasses import dataclass
 from enum import Enum
 
+from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId, Task, TaskId
 
 
@@ -22,6 +23,7 @@ class Kind(Enum):
     SEAL = "seal"
     CLOSE = "close"
     MEMBER = "member"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,19 @@ class Member:
     works: bool  # False: stores and witnesses only
 
 
-Body = Task | Claim | Output | Verdict | Waiver | Commit | Sealing | Close | Member
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """On the hive's bulletin: a task that nobody known takes. `owner` is asked for the offer."""
+
+    key: str  # a tagged hash of the task's id, hex
+    skill: str
+    size: int  # class 0 to 7
+    model: str  # the model class that it wants: "any" or, for none, empty
+    label: Label
+    owner: DeviceId
+
+
+Body = Task | Claim | Output | Verdict | Waiver | Commit | Sealing | Close | Member | Notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pockethive.core.entry import (
     Commit,
     Kind,
     Member,
+    Notice,
     Output,
     Sealing,
     SealVote,
@@ -24,6 +25,7 @@ from pockethive.core.entry import (
 )
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, key, sha
+from pockethive.core.notice_codec import decode_notice, encode_notice
 from pockethive.core.task import Task
 from pockethive.core.task_codec import (
     MAX_CHECKS,
@@ -43,6 +45,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
     Kind.MEMBER: 1_200,
+    Kind.NOTICE: 320,
 }
 """Bytes of an encoded body, by kind."""
 
@@ -85,6 +88,8 @@ def slot(body: Body) -> bytes:
             return b"generation %d" % body.committee.generation
         case Sealing():
             return b"seal %d" % body.generation
+        case Notice():
+            return body.key[:32].encode()
         case Output() | Verdict() | Waiver():
             return b"%d " % body.epoch + body.output[:32].encode()
         case _:
@@ -292,6 +297,7 @@ _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.SEAL: _encode_sealing,
     Kind.CLOSE: _encode_close,
     Kind.MEMBER: _encode_member,
+    Kind.NOTICE: encode_notice,
 }
 _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.TASK: decode_task,
@@ -303,4 +309,5 @@ _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.SEAL: _decode_sealing,
     Kind.CLOSE: _decode_close,
     Kind.MEMBER: _decode_member,
+    Kind.NOTICE: decode_notice,
 }

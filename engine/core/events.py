@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pockethive.core.credibility import Credit
-from pockethive.core.entry import Entry, Member
+from pockethive.core.entry import Entry, Member, Notice
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessAnswer
 from pockethive.core.message import Message
@@ -103,6 +103,14 @@ class TaskRead:
 
     task: TaskId
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRead:
+    """The notices in one shard of the bulletin, each signed by its `owner`; perhaps none."""
+
+    shard: int
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +214,7 @@ Event = (
     | MembersChanged
     | EntryArrived
     | TaskRead
+    | ShardRead
     | WitnessAnswered
     | MessageArrived
     | SendFailed

@@ -27,13 +27,14 @@ from pockethive.core.events import (
 )
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
 from pockethive.core.ledger_work import WorkDesk
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import Made, Message, Progress, VerifyOffer
+from pockethive.core.message import AskOffer, Made, Message, Progress, VerifyOffer
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
@@ -61,7 +62,8 @@ class Ledger:
         self._ticking = False
         desk = Desk(settings.device, settings.limits, verify)
         self._opener = OpeningDesk(settings, desk)
-        self._work = WorkDesk(desk, self._watch)
+        self._work = WorkDesk(desk, self._watch, posts=settings.posts)
+        self._notices = NoticeDesk(self._work)
         self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
         self._verdicts = VerdictDesk(self._work, self._credit, verify)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
@@ -92,6 +94,8 @@ class Ledger:
                 yield from self._stored(entry, now)
             case MessageArrived(sender=sender, message=Made() | Progress() as message):
                 yield from self._told(sender, message, now)
+            case MessageArrived(sender=sender, message=AskOffer() as ask):
+                yield from self._notices.asked(sender, ask, now)
             case WitnessAnswered():
                 yield from self._answered(event, now)
             case PingAnswered():
@@ -254,6 +258,7 @@ class Ledger:
 
     def _tick(self, now: float) -> Effects:
         yield from self._tend_all(now)
+        yield from self._notices.sweep()
         yield from self._watch.pings(self._debtors(), now)
         for run in list(self._runs.values()):
             for state in run.retired:
@@ -307,6 +312,8 @@ class Ledger:
             yield from self._work.desk.publish_again(state, now)
         if state.entry is not None and state.open:
             yield from self._further(run, state, now)
+        if run.id in self._walls:
+            yield from self._notices.tend(run, state, self._members, self._walls[run.id], now)
         run.touched(state, now)
 
     def _further(self, run: RunState, state: TaskState, now: float) -> Effects:

@@ -28,6 +28,7 @@ class LedgerSettings:
     """Whose runs these are. `margin_seconds`: how long entries outlive the run's time limit.
 
     `secret`: of the owner, from which spot checks are drawn; empty: nothing is taken on credit.
+    `posts`: what nobody known takes is announced on the hive's bulletin.
     """
 
     device: DeviceId
@@ -35,6 +36,7 @@ class LedgerSettings:
     limits: Limits
     margin_seconds: int = 86_400
     secret: bytes = field(default=b"", repr=False)
+    posts: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

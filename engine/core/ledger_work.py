@@ -13,14 +13,17 @@ from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_state import FIRST_WAVE, SILENT_LEASES, RunState, TaskState
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Offer, Progress
+from pockethive.core.notice import may_post
 from pockethive.core.people import workers
-from pockethive.core.task import DeviceId, TaskId
+from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.watch import Watch
 
 OFFER_AGAIN_SECONDS = 3.0
 LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
 COME_BACK_SECONDS = 5.0  # how long what only a lost device can do waits for it to answer again
 COME_BACK_SHARE = 0.1  # of what is left of the run's time, if that is less
+STRANGER_SECONDS = 60.0  # how long it waits for a stranger who reads the bulletin
+STRANGER_SHARE = 0.25  # of what is left of the run's time, if that is less
 NOBODY_SECONDS = 10.0  # how long a task waits for a device that can do or verify it
 
 Effects = Iterator[Effect]
@@ -29,13 +32,17 @@ Effects = Iterator[Effect]
 class WorkDesk:
     """Moves tasks towards an output. Changes the states it is given and nothing else."""
 
-    def __init__(self, desk: Desk, watch: Watch) -> None:
-        self.desk, self._watch = desk, watch
+    def __init__(self, desk: Desk, watch: Watch, *, posts: bool = False) -> None:
+        self.desk, self._watch, self._posts = desk, watch, posts
 
     @property
     def lost(self) -> set[DeviceId]:
         """Devices that stopped answering."""
         return self._watch.lost
+
+    def announces(self, task: Task, members: Sequence[Member]) -> bool:
+        """Whether strangers may read of a task on the bulletin; not where there is no hive."""
+        return self._posts and len(members) > 1 and may_post(task)
 
     def unlock(self, run: RunState, state: TaskState, now: float) -> Effects:
         """See whether a waiting task may start, or never will."""
@@ -57,31 +64,36 @@ class WorkDesk:
             return
         devices = workers(task, members, self._watch.lost, state.blamed)[: state.wave]
         if not devices:
-            yield from self._nobody(run, state, now)
+            yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
         state.wave += FIRST_WAVE
         state.offer_at = now + OFFER_AGAIN_SECONDS
-        inputs = committed_inputs(run, state)
-        if not state.offered:
-            state.least_inputs = frozenset(name for name, _ in inputs)
+        new = not set(devices) <= state.offered
         for place, device in enumerate(devices):
-            offer = Offer(
-                task=task.id,
-                skill=task.skill,
-                needs_model=task.needs_model,
-                label=task.label,
-                place=task.place,
-                rank=place,
-                entry=state.entry,
-                inputs=inputs,
-            )
-            yield Send(to=device, message=offer)
-        if not set(devices) <= state.offered:
-            state.offered.update(devices)
+            yield Send(to=device, message=self.offer_to(run, state, device, place))
+        if new:
             those = f"to {len(devices)} device{'s' if len(devices) > 1 else ''}"
             state.tell(now, f"offered {those}")
             yield self.desk.happened(run, state, "offered", None, those)
+
+    def offer_to(self, run: RunState, state: TaskState, device: DeviceId, place: int) -> Offer:
+        """The offer of a task that stands; `place` is the device's in the rendezvous order."""
+        task, inputs = state.task, committed_inputs(run, state)
+        assert state.entry is not None
+        if not state.offered:
+            state.least_inputs = frozenset(name for name, _ in inputs)
+        state.offered.add(device)
+        return Offer(
+            task=task.id,
+            skill=task.skill,
+            needs_model=task.needs_model,
+            label=task.label,
+            place=task.place,
+            rank=place,
+            entry=state.entry,
+            inputs=inputs,
+        )
 
     def claimed(
         self,
@@ -187,11 +199,17 @@ class WorkDesk:
         until = (now if alive is None else alive) + 1.1 * lease  # nobody else gets its lease before
         return max(short, until - now)
 
-    def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
-        """No device can do it: wait a little for one to come, then say so."""
+    def _nobody(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
+        """No device can do it: wait for one to come, longer where strangers may read of it."""
         if state.nobody_since is None:
             state.nobody_since = now
-        if now < state.nobody_since + NOBODY_SECONDS:
+        patience = NOBODY_SECONDS
+        if self.announces(state.task, members):
+            left = run.began + self.desk.limits.timeout_seconds - state.nobody_since
+            patience = max(patience, min(STRANGER_SECONDS, STRANGER_SHARE * left))
+        if now < state.nobody_since + patience:
             return
         task = state.task
         if task.place is not None:

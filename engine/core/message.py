@@ -78,6 +78,17 @@ class Ended:
     entry: Entry  # commit or close
 
 
-Message = Offer | VerifyOffer | Made | Progress | LetGo | Ended
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOffer:
+    """A device that read a notice to its author: offer me that task. Answered by an Offer, or not.
+
+    `entry` is the asker's signed advertisement of itself: the author may not know it.
+    """
+
+    key: str  # of the notice
+    entry: Entry
+
+
+Message = Offer | VerifyOffer | Made | Progress | LetGo | Ended | AskOffer
 
 PROGRESS_STATES = frozenset(("claimed", "failed", "accepted", "checking", "unchecked"))

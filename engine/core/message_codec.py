@@ -11,6 +11,7 @@ from pockethive.core.lease import MAX_LEASE_SECONDS, Accepted
 from pockethive.core.lease_codec import MAX_MESSAGE, OpenEntry, bounded, take_entry
 from pockethive.core.message import (
     PROGRESS_STATES,
+    AskOffer,
     Ended,
     LetGo,
     Made,
@@ -70,6 +71,8 @@ def _message(message: Message) -> dict[str, Any]:
             return {"say": "let go", "task": task, "epoch": epoch, "reason": reason}
         case Ended(task=task, entry=entry):
             return {"say": "ended", "task": task, "entry": to_text(entry.wire)}
+        case AskOffer(key=notice, entry=entry):
+            return {"say": "ask offer", "key": notice, "entry": to_text(entry.wire)}
 
 
 def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
@@ -116,6 +119,8 @@ def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
             )
         case "ended":
             return Ended(task=fields.task("task"), entry=take_entry(fields, "entry", open_entry))
+        case "ask offer":
+            return AskOffer(key=fields.sha("key"), entry=take_entry(fields, "entry", open_entry))
         case _:
             raise BadEncoding(f"message: nobody knows {say!r}")
 

@@ -23,6 +23,7 @@ from pockethive.core.events import (
     MembersChanged,
     MessageArrived,
     SendFailed,
+    ShardRead,
     SkillDone,
     SkillFailed,
     TaskRead,
@@ -35,6 +36,7 @@ from pockethive.core.message import Ended, LetGo, Made, Offer, Progress
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
+from pockethive.core.seeker import TIMER, Able, Seeker
 from pockethive.core.sources import READ_AGAIN_SECONDS
 from pockethive.core.task import DeviceId, Task, TaskId
 
@@ -51,7 +53,8 @@ Effects = Iterator[Effect]
 class ScoutSettings:
     """What this device can do. `concurrency`: tasks worked on at once.
 
-    `owner_key`: work for this owner's runs alone; None lends the device to everybody.
+    `owner_key`: work for this owner's runs alone; None lends the device to everybody. `seeks`: look
+    for work of owners that do not know this device.
     """
 
     device: DeviceId
@@ -59,6 +62,7 @@ class ScoutSettings:
     has_model: bool
     concurrency: int
     owner_key: str | None = None
+    seeks: bool = False
 
 
 class Scout:
@@ -73,6 +77,9 @@ class Scout:
         self._later: dict[TaskId, Offer] = {}  # came when there was no room for a job
         self._owners: dict[DeviceId, str] = {}  # of members, who are certified by them
         self._leaving = False
+        able = Able(device=settings.device, skills=settings.skills, has_model=settings.has_model)
+        self._seeker = Seeker(able) if settings.seeks else None
+        self._seeking = False
 
     @property
     def open(self) -> int:
@@ -92,6 +99,7 @@ class Scout:
         match event:
             case MembersChanged(members=members):
                 self._owners = {member.device: member.owner_key for member in members}
+                yield from self._begin_seeking(now)
             case MessageArrived(sender=sender, message=Offer() as offer):
                 yield from self._offered(sender, offer, now)
             case MessageArrived(sender=sender, message=LetGo() as message):
@@ -100,6 +108,10 @@ class Scout:
                 yield from self._ended(task, entry, now)
             case Leaving(patient=patient):
                 yield from self._leave(now, patient=patient)
+            case TimerFired(name=name) if name == TIMER and self._seeker is not None:
+                yield from self._seeker.turn(now, free=self._free > 0)
+            case ShardRead() if self._seeker is not None:
+                yield from self._seeker.read(event, now, free=self._free)
             case TimerFired(name=name):
                 yield from self._fired(name, now)
             case WitnessAnswered():
@@ -116,6 +128,16 @@ class Scout:
                 job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
                 if job is not None:
                     yield job.set("tell", now + AGAIN_SECONDS)
+
+    @property
+    def _free(self) -> int:
+        """Hands for work of others that nobody has offered yet."""
+        return 0 if self._leaving else max(0, self._settings.concurrency - len(self._jobs))
+
+    def _begin_seeking(self, now: float) -> Effects:
+        if self._seeker is not None and not self._seeking:
+            self._seeking = True
+            yield self._seeker.begin(now)
 
     def _offered(self, sender: DeviceId, offer: Offer, now: float) -> Effects:
         task = offer.entry.body

@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from pockethive.core.canonical import to_text
 from pockethive.core.credibility import Credit
-from pockethive.core.effects import Effect
-from pockethive.core.entry import Member
-from pockethive.core.events import Event
+from pockethive.core.effects import Effect, RunChecks, RunSkill
+from pockethive.core.entry import Member, Output
+from pockethive.core.events import ChecksDone, Event, SkillDone
 from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
@@ -29,6 +29,8 @@ class TablePlan:
     suspended: its clock goes on, what comes waits until it wakes. `cuts`: spans in which some
     devices reach neither the others nor the DHT. `rates`: how fast a device's clock runs.
     `secret`, `credits`: of the owner, and what he has seen of devices before.
+    `strangers`: devices that the owner does not know; they look for work on the bulletin.
+    `skilled`: who has any skill; empty: all.
     """
 
     seed: str
@@ -49,6 +51,8 @@ class TablePlan:
     sleeps: Mapping[DeviceId, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     cuts: tuple[tuple[float, float, frozenset[DeviceId]], ...] = ()
     rates: Mapping[DeviceId, float] = field(default_factory=dict)
+    strangers: frozenset[DeviceId] = frozenset()
+    skilled: frozenset[DeviceId] = frozenset()
     work_seconds: float = 1.0
     check_seconds: float = 0.5
     secret: bytes = b""
@@ -74,6 +78,11 @@ class Line:
     effects: tuple[Effect, ...]
 
 
+def skills_of(plan: TablePlan, device: DeviceId) -> tuple[str, ...]:
+    """What a device at the table can do."""
+    return plan.skills if device in plan.skilled or not plan.skilled else ()
+
+
 def plan_members(plan: TablePlan) -> tuple[Member, ...]:
     """The devices as they advertise themselves: alike, and all of one owner."""
     return tuple(
@@ -83,7 +92,7 @@ def plan_members(plan: TablePlan) -> tuple[Member, ...]:
             certificate=to_text(bytes(64)),
             host="127.0.0.1",
             port=1,
-            skills=plan.skills,
+            skills=skills_of(plan, device),
             checkers=plan.checkers,
             model="0" * 64,
             documents=0,
@@ -104,3 +113,32 @@ def sign_answer(answer: WitnessAnswer, witness: DeviceId, sign: Sign) -> Witness
     if message is None or isinstance(answer, EpochRead | Refusal):
         return answer
     return replace(answer, signature=to_text(sign(witness, message)))
+
+
+def work_done(plan: TablePlan, device: DeviceId, effect: RunSkill) -> SkillDone:
+    """What an agent at the table says of its work."""
+    task = effect.task
+    lies = device in plan.liars and task.name in (plan.lies or {task.name})
+    lie = f" by {device}" if lies else ""
+    return SkillDone(
+        task=task.id,
+        epoch=effect.epoch,
+        output=right_output(task.name, lie),
+        size=100,
+        model="",
+        inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
+    )
+
+
+def check_done(plan: TablePlan, device: DeviceId, effect: RunChecks) -> ChecksDone:
+    """What a verifier at the table says of an output."""
+    made = effect.output.body
+    assert isinstance(made, Output)
+    right = made.output == right_output(effect.task.name) and device not in plan.grudgers
+    return ChecksDone(
+        task=effect.task.id,
+        output=made.output,
+        accept=right,
+        checks=tuple(check.checker for check in effect.task.verification.checks),
+        reason="" if right else "it is wrong",
+    )

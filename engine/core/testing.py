@@ -16,21 +16,25 @@ from pockethive.core.effects import (
     CancelTimer,
     Effect,
     FinishRun,
+    Meet,
     Ping,
     PlanGoal,
+    PostNotice,
     Publish,
+    ReadShard,
     ReadTask,
+    RemoveNotice,
     RunChecks,
     RunSkill,
+    SeekOffer,
     Send,
     SetTimer,
     forwarded,
 )
-from pockethive.core.entry import Entry, Kind, Output
+from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadEncoding, BadSignature, Failure, ProtocolError
 from pockethive.core.events import (
-    ChecksDone,
     CreditsRead,
     EntryArrived,
     Event,
@@ -40,7 +44,7 @@ from pockethive.core.events import (
     MessageArrived,
     PingAnswered,
     SendFailed,
-    SkillDone,
+    ShardRead,
     TaskRead,
     TimerFired,
     WitnessAnswered,
@@ -49,19 +53,23 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessAnswer
 from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
 from pockethive.core.ledger import Ledger, LedgerSettings
-from pockethive.core.message import Message, Offer, Progress
+from pockethive.core.message import AskOffer, Message, Offer, Progress
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
 from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.table_bulletin import Bulletin
 from pockethive.core.table_plan import (
     Line,
     Sign,
     TablePlan,
+    check_done,
     plan_members,
     right_output,
     sign_answer,
+    skills_of,
+    work_done,
 )
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
 from pockethive.core.verifier import Verifier, VerifierSettings
@@ -92,6 +100,8 @@ class Table:
         self.entries: dict[TaskId, dict[str, Entry]] = {}
         self.outcome: Outcome | None = None
         self.dropped: list[ProtocolError] = []
+        self.bulletin = Bulletin()
+        self._known = [m for m in plan_members(plan) if m.device not in plan.strangers]
         self._sign, self._verify = sign, verify
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -108,7 +118,7 @@ class Table:
         """
         self._graph = graph
         for device in self.plan.devices:
-            self._later(0.0, device, MembersChanged(members=plan_members(self.plan)))
+            self._later(0.0, device, MembersChanged(members=tuple(self._known)))
         run = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32])
         self._later(0.0, self.plan.devices[0], CreditsRead(credits=self.plan.credits))
         goal = GoalSubmitted(run=run, goal="play", wall=WALL + 0.01)
@@ -145,12 +155,21 @@ class Table:
         plan, verify = self.plan, self._verify
         if device == plan.devices[0]:
             settings = LedgerSettings(
-                device=device, owner_key=plan.owner_key, limits=plan.limits, secret=plan.secret
+                device=device,
+                owner_key=plan.owner_key,
+                limits=plan.limits,
+                secret=plan.secret,
+                posts=bool(plan.strangers),
             )
             yield _Machine("coordinator", Coordinator(device, plan.limits).handle)
             yield _Machine("ledger", Ledger(settings, verify).handle)
-        skills = frozenset(plan.skills)
-        scout = ScoutSettings(device=device, skills=skills, has_model=True, concurrency=2)
+        scout = ScoutSettings(
+            device=device,
+            skills=frozenset(skills_of(plan, device)),
+            has_model=True,
+            concurrency=2,
+            seeks=device in plan.strangers,
+        )
         yield _Machine("scout", Scout(scout, verify).handle)
         checker = VerifierSettings(
             device=device,
@@ -243,6 +262,16 @@ class Table:
                 self._ask(device, machine, effect)
             case Send():
                 self._send(device, effect)
+            case PostNotice() | RemoveNotice():
+                self.bulletin.post(effect)
+            case ReadShard(shard=shard):
+                found = self.bulletin.read(device, shard, self.now, WALL)
+                self._later(self._delay(), device, ShardRead(shard=shard, notices=found), machine)
+            case SeekOffer(key=key, owner=owner):
+                ask = AskOffer(key=key, entry=self._introduction(device))
+                self._send(device, Send(to=owner, message=ask))
+            case Meet(entry=entry):
+                self._meet(device, entry)
             case Ping(device=other):
                 lost = all(self._lost(device, other) for _ in range(PING_TRIES))
                 alive = self._answers(other) and not lost
@@ -272,14 +301,7 @@ class Table:
     # the network
 
     def _publish(self, device: DeviceId, effect: Publish) -> None:
-        value: dict[str, object] = {
-            "author": device,
-            "kind": effect.kind.value,
-            "expires": effect.expires,
-            "body": to_text(encode_body(effect.body)),
-        }
-        signature = to_text(self._sign(device, digest("record", encode(value))))
-        entry = self.open_entry(encode({**value, "signature": signature}))
+        entry = self._signed(device, effect)
         if self._lost(device, None):
             return  # the nodes nearest to the key could not be reached
         body = entry.body
@@ -291,6 +313,31 @@ class Table:
             self.feed(device, EntryArrived(entry=entry), None)
 
         self._at(self.now + self._delay(), stored)
+
+    def _signed(self, device: DeviceId, effect: Publish) -> Entry:
+        value: dict[str, object] = {
+            "author": device,
+            "kind": effect.kind.value,
+            "expires": effect.expires,
+            "body": to_text(encode_body(effect.body)),
+        }
+        signature = to_text(self._sign(device, digest("record", encode(value))))
+        return self.open_entry(encode({**value, "signature": signature}))
+
+    def _introduction(self, device: DeviceId) -> Entry:
+        (own,) = (m for m in plan_members(self.plan) if m.device == device)
+        expires = int(WALL + self.now) + 3_600
+        return self._signed(device, Publish(kind=Kind.MEMBER, body=own, expires=expires))
+
+    def _meet(self, device: DeviceId, entry: Entry) -> None:
+        """A device lets a stranger in; the others hear of it when they would."""
+        member = entry.body
+        assert isinstance(member, Member)
+        if member not in self._known:
+            self._known.append(member)
+            for each in self.plan.devices:
+                pause = 0.0 if each == device else self._delay()
+                self._later(pause, each, MembersChanged(members=tuple(self._known)))
 
     def _read(self, device: DeviceId, machine: str, task: TaskId) -> None:
         def read() -> None:
@@ -371,30 +418,9 @@ class Table:
     # the agents
 
     def _work(self, device: DeviceId, effect: RunSkill) -> None:
-        task = effect.task
-        lies = device in self.plan.liars and task.name in (self.plan.lies or {task.name})
-        lie = f" by {device}" if lies else ""
-        done = SkillDone(
-            task=task.id,
-            epoch=effect.epoch,
-            output=right_output(task.name, lie),
-            size=100,
-            model="",
-            inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
-        )
-        seconds = self.plan.durations.get(task.name, self.plan.work_seconds)
+        seconds = self.plan.durations.get(effect.task.name, self.plan.work_seconds)
+        done = work_done(self.plan, device, effect)
         self._later(seconds * (0.8 + 0.4 * self._chance()), device, done)
 
     def _check(self, device: DeviceId, effect: RunChecks) -> None:
-        made = effect.output.body
-        assert isinstance(made, Output)
-        right = made.output == right_output(effect.task.name)
-        right = right and device not in self.plan.grudgers
-        done = ChecksDone(
-            task=effect.task.id,
-            output=made.output,
-            accept=right,
-            checks=tuple(check.checker for check in effect.task.verification.checks),
-            reason="" if right else "it is wrong",
-        )
-        self._later(self.plan.check_seconds, device, done)
+        self._later(self.plan.check_seconds, device, check_done(self.plan, device, effect))

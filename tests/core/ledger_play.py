@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from pockethive.core.effects import Effect, Ping, Publish
+from pockethive.core.entry import Member
 from pockethive.core.events import (
     EntryArrived,
     GoalSubmitted,
@@ -51,8 +52,14 @@ def opened(
     **limits: int,
 ) -> tuple[Ledger, list[Task]]:
     """A ledger with an open run whose tasks stand, and those tasks in order."""
-    ledger = new_ledger(secret, **limits)
-    ledger.handle(MembersChanged(members=tuple(map(member, devices))), 0.0)
+    return begin(new_ledger(secret, **limits), tuple(map(member, devices)), graph)
+
+
+def begin(
+    ledger: Ledger, members: tuple[Member, ...], graph: TaskGraph
+) -> tuple[Ledger, list[Task]]:
+    """Open a run whose tasks stand."""
+    ledger.handle(MembersChanged(members=members), 0.0)
     effects = ledger.handle(GraphOpened(run=RUN, graph=graph), 0.0)
     for ping in of(Ping, effects):
         effects = ledger.handle(PingAnswered(device=ping.device, alive=True), 0.0)

@@ -345,7 +345,7 @@ def test_a_holder_whose_last_words_were_lost_does_not_hold_up_the_run(tmp_path: 
     assert anew
 
 
-@pytest.mark.parametrize("seed", [1, 3, 4])
+@pytest.mark.parametrize("seed", [1, 3, 5])
 def test_an_older_claim_that_failed_has_overtaken_is_none(seed: int, tmp_path: Path) -> None:
     """Healed, "failed" comes before the "claimed" of the same lease, which was sent again."""
     result = cut_off(seed, 6.0, tmp_path)
