@@ -85,7 +85,22 @@ class Settings(BaseModel):
         default=1024, ge=16, le=10_000_000, description="Megabytes kept for others' blobs at most."
     )
     work: bool = Field(default=True, description="Take tasks of this device's own hive.")
-    lend: bool = Field(default=True, description="Take tasks of other owners' runs, too.")
+    lend: Literal["always", "idle", "never"] = Field(
+        default="idle", description="When to take tasks of other owners' runs, too."
+    )
+    idle_load: float = Field(
+        default=0.3, ge=0, le=1, description="Load by other programs, of 1, up to which it is idle."
+    )
+    idle_battery: float = Field(
+        default=0.8, ge=0, le=1, description="Charge, of 1, above which it lends itself unplugged."
+    )
+    idle_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long it must have been quiet before it lends itself.",
+    )
     mdns: bool = Field(default=False, description="Announce and find devices on the local network.")
     metrics: Metrics = Field(
         default="",

@@ -22,6 +22,7 @@ from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.assembly import Assembly
 from pockethive.core.errors import Failure, NetworkError
 from pockethive.core.events import CancelRequested, GoalSubmitted
+from pockethive.core.idle import GateSettings
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.spec import ModelNeed, Team
 from pockethive.core.task import DeviceId, RunId
@@ -46,6 +47,7 @@ class DeviceSettings:
     Attributes:
         home: the person's home folder (owner key, models). folder: this device's own, below it.
         works: take tasks of the hive. verifies: give verdicts. lends: both also for other owners.
+        gate: lend itself only while idle, by these bounds; None: always.
         patient: `start` returns when the device has met its hive; else when it serves, or when one
             of the devices to join has answered.
         eager: load the model at once instead of when it is first needed.
@@ -71,6 +73,7 @@ class DeviceSettings:
     works: bool = True
     verifies: bool = True
     lends: bool = True
+    gate: GateSettings | None = None
     patient: bool = True
     eager: bool = False
     model: ModelNeed | None = None

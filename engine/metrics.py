@@ -102,6 +102,7 @@ def _work(vitals: Vitals) -> Iterator[Family]:
     jobs = tuple(("", {"machine": name}, n) for name, n in sorted(vitals.jobs.items()))
     yield Family("pockethive_open_jobs", "gauge", "Tasks and outputs in hand.", jobs)
     yield _gauge("leases", "Leases held.", vitals.leases)
+    yield _gauge("lending", "1 while it works for other owners, too.", vitals.lending.open)
     yield _gauge("draining", "1 while it is leaving.", vitals.draining)
 
 

@@ -36,6 +36,7 @@ from pockethive.core.canonical import to_text
 from pockethive.core.effects import KeepStanding
 from pockethive.core.entry import Member
 from pockethive.core.events import CreditsRead, Event, MembersChanged
+from pockethive.core.idle import Lending
 from pockethive.core.labels import Label
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.report import Happening, Outcome
@@ -48,6 +49,7 @@ from pockethive.dht.identity import Identity, verify
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
+from pockethive.lending import IdleWatch
 from pockethive.planners.context import Plan
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ class Parts(ABC):
         self.rules = rules
         self.machines: dict[str, Machine] = {}
         self.draining = False
+        gate = settings.gate if settings.lends else None
+        self.idle_watch = IdleWatch(gate, self.post, ground.lease_clock) if gate else None
         self.arrival = Arrival(self)
         self.crew = AgentCrew(
             CrewPlan(
@@ -207,6 +211,8 @@ class Parts(ABC):
             self.post(CreditsRead(credits=ground.credits.all()))
         if self.hive is not None:
             self.hive.serve(self.node, self.roster.look_again, self.roster.contacts)
+        if self.idle_watch is not None:
+            self.idle_watch.start()
         self.arrival.begin()
         if self.settings.patient:
             await self.arrival.settled()
@@ -239,9 +245,25 @@ class Parts(ABC):
         """Effects that are being carried out now."""
         return 0 if self._hands is None else self._hands.under_way
 
+    @property
+    def lending(self) -> Lending:
+        """Whether this device works for other owners' runs now, and why (not)."""
+        settings = self.settings
+        if self.draining:
+            return Lending(open=False, reason="it is leaving")
+        if not settings.works and not settings.verifies:
+            return Lending(open=False, reason="it takes no tasks")
+        if not settings.lends:
+            return Lending(open=False, reason="it works for its owner alone")
+        if self.idle_watch is None:
+            return Lending(open=True, reason="always")
+        return self.idle_watch.lending
+
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
         await self.arrival.stop()
+        if self.idle_watch is not None:
+            await self.idle_watch.stop()
         if self.hive is not None:
             await self.hive.stop()
         await self.roster.stop()
@@ -310,6 +332,8 @@ class Parts(ABC):
                     has_model=has_model,
                     concurrency=WORK_AT_ONCE,
                     seeks=settings.lends,
+                    own_key=self.ownership.owner_key,
+                    gated=settings.gate is not None,
                 ),
                 verify,
             )
@@ -319,6 +343,7 @@ class Parts(ABC):
                     device=device,
                     owner_key=self.ownership.owner_key,
                     lends=settings.lends,
+                    gated=settings.gate is not None,
                     checkers=frozenset(settings.checkers),
                     has_model=has_model,
                 ),

@@ -178,6 +178,7 @@ def _numbers(vitals: Vitals) -> dict[str, Any]:
         "drops": dict(node.drops),
         "jobs": dict(vitals.jobs),
         "leases": vitals.leases,
+        "lending": {"open": vitals.lending.open, "reason": vitals.lending.reason},
         "memory": vitals.memory,
         "cpu": round(vitals.cpu, 3),
         "disk_free": vitals.disk_free,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pockethive.core.idle import Lending
 from pockethive.dht.facts import NodeFacts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Vitals:
         lag: the longest that the loop let something due wait in the last minute, seconds.
         disk_free: bytes on the home's disk. joining: it was told whom to meet.
         fault: what its machines crashed of; empty when they did not.
+        lending: whether it works for other owners now.
     """
 
     node: NodeFacts
@@ -45,6 +47,7 @@ class Vitals:
     joining: bool
     draining: bool
     fault: str
+    lending: Lending
 
 
 class LagWatch:
@@ -92,6 +95,7 @@ def take_vitals(device: "Device", began: float, lag: LagWatch) -> Vitals:
         cpu=time.process_time(),
         joining=bool(device.settings.join),
         draining=parts.draining,
+        lending=parts.lending,
         fault="" if device.fault is None else repr(device.fault)[:200],
     )
 

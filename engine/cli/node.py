@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pockethive.cli.options import (
     add_hive,
@@ -75,6 +75,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add_threads(parser)
     parser.add_argument(
         "--no-work", action="store_true", help="store and witness only; take no tasks"
+    )
+    parser.add_argument(
+        "--lend",
+        choices=("always", "idle", "never"),
+        help="when to work for other owners' runs (default idle: while nothing else goes on)",
     )
     parser.add_argument("--mdns", action="store_true", help="find devices on the local network")
     parser.add_argument(
@@ -240,6 +245,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         documents=(*settings.documents, *args.documents),
         works=works,
         verifies=works,
+        **_lending(args, file),
         patient=args.follow,  # its parent waits for a device that knows the others
         eager=args.follow,
         model=model,
@@ -247,6 +253,19 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         mdns=args.mdns or settings.mdns,
         quota_bytes=settings.quota_bytes if args.quota is None else size(args.quota),
     )
+
+
+def _lending(args: argparse.Namespace, file: "Settings | None") -> dict[str, Any]:
+    """When it works for others. A swarm's own devices do always: their owner uses them."""
+    from pockethive.core.idle import GateSettings
+
+    default = "always" if args.follow else "idle" if file is None else file.lend
+    lend, gate = args.lend or default, GateSettings()
+    if file is not None:
+        gate = replace(
+            gate, load=file.idle_load, battery=file.idle_battery, quiet=file.idle_seconds
+        )
+    return {"lends": lend != "never", "gate": gate if lend == "idle" else None}
 
 
 def _model_of(text: str) -> "ModelNeed":
@@ -299,7 +318,6 @@ def _from_file(file: "Settings") -> "DeviceSettings":
         join=tuple(map(Contact.parse, file.join)),
         documents=file.documents,
         works=file.work,
-        lends=file.lend,
         model=ModelNeed(name=file.model, quantization=file.quantization) if file.model else None,
         threads=file.threads,
         mdns=file.mdns,

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(status: dict[str, Any]) -> list[str]:
     state = "ready" if status["ready"] else "; ".join(status["reasons"])
+    lending = status["lending"]
     records, blobs = status["records"], status["blobs"]
     sent, received = status["sent"]["bytes"] / 1e6, status["received"]["bytes"] / 1e6
     jobs, drops = sum(status["jobs"].values()), sum(status["drops"].values())
@@ -42,6 +43,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"{counted(status['cells'], 'cell')}, {counted(blobs['count'], 'blob')} "
         f"({blobs['bytes'] / 1e6:.1f} of {blobs['quota'] / 1e6:.0f} MB)",
         f"  {sent:.2f} MB sent, {received:.2f} MB received, {counted(drops, 'drop')}",
+        f"  lending: {'yes' if lending['open'] else 'no'} ({lending['reason']})",
         f"  {counted(jobs, 'job')} in hand, {counted(status['leases'], 'lease')}, "
         f"{status['memory'] / 1e6:.0f} MB of memory, {status['cpu']:.1f} s of processor",
     ]

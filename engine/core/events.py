@@ -201,6 +201,14 @@ class Leaving:
     patient: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LendingChanged:
+    """From now on this device works for others, or not: only for its own owner's runs."""
+
+    open: bool
+    reason: str
+
+
 Event = (
     GoalSubmitted
     | GraphPlanned
@@ -225,4 +233,5 @@ Event = (
     | ChecksDone
     | ChecksFailed
     | Leaving
+    | LendingChanged
 )

@@ -5,21 +5,23 @@ lease is gone, the work stops. `now` is a suspend-aware monotonic clock in secon
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pockethive.core.acquisition import Phase
 from pockethive.core.effects import (
+    CancelTimer,
     Effect,
     Publish,
     RunSkill,
     Send,
+    SetTimer,
     StopSkill,
 )
-from pockethive.core.entry import Close, Commit, Entry, Kind, Output
+from pockethive.core.entry import Body, Close, Commit, Entry, Kind, Output
 from pockethive.core.events import (
     EntryArrived,
     Event,
     Leaving,
+    LendingChanged,
     MembersChanged,
     MessageArrived,
     SendFailed,
@@ -36,33 +38,23 @@ from pockethive.core.message import Ended, LetGo, Made, Offer, Progress
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
+from pockethive.core.scout_settings import ScoutSettings
 from pockethive.core.seeker import TIMER, Able, Seeker
 from pockethive.core.sources import READ_AGAIN_SECONDS
 from pockethive.core.task import DeviceId, Task, TaskId
 
+__all__ = ["Scout", "ScoutSettings"]
+
 STAGGER_SECONDS = 0.3
 MAX_JOBS = 64
 MAX_LATER = 1_024
+GRACE_SECONDS = 60.0  # for others' work in hand when this device stops lending itself
+ONLY_IDLE = "this device lends itself only while idle"
+UNLEND = "unlend scout"
 AGAIN_SECONDS = 1.0  # after a message or a renewal that reached too few
 MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
 
 Effects = Iterator[Effect]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoutSettings:
-    """What this device can do. `concurrency`: tasks worked on at once.
-
-    `owner_key`: work for this owner's runs alone; None lends the device to everybody. `seeks`: look
-    for work of owners that do not know this device.
-    """
-
-    device: DeviceId
-    skills: frozenset[str]
-    has_model: bool
-    concurrency: int
-    owner_key: str | None = None
-    seeks: bool = False
 
 
 class Scout:
@@ -80,6 +72,7 @@ class Scout:
         able = Able(device=settings.device, skills=settings.skills, has_model=settings.has_model)
         self._seeker = Seeker(able) if settings.seeks else None
         self._seeking = False
+        self._lending = not settings.gated
 
     @property
     def open(self) -> int:
@@ -106,6 +99,10 @@ class Scout:
                 yield from self._let_go(sender, message, now)
             case MessageArrived(message=Ended(task=task, entry=entry)):
                 yield from self._ended(task, entry, now)
+            case LendingChanged(open=lending):
+                yield from self._lend(now, lending=lending)
+            case TimerFired(name=name) if name == UNLEND:
+                yield from self._give_back(now)
             case Leaving(patient=patient):
                 yield from self._leave(now, patient=patient)
             case TimerFired(name=name) if name == TIMER and self._seeker is not None:
@@ -132,7 +129,11 @@ class Scout:
     @property
     def _free(self) -> int:
         """Hands for work of others that nobody has offered yet."""
-        return 0 if self._leaving else max(0, self._settings.concurrency - len(self._jobs))
+        return (
+            0
+            if self._leaving or not self._lending
+            else max(0, self._settings.concurrency - len(self._jobs))
+        )
 
     def _begin_seeking(self, now: float) -> Effects:
         if self._seeker is not None and not self._seeking:
@@ -178,6 +179,28 @@ class Scout:
             if not (patient and job.claimed):
                 yield from self._give_up(job, "this device is leaving", now)
 
+    def _lend(self, now: float, *, lending: bool) -> Effects:
+        """Others may have this device, or not any more: what they have not got yet is left."""
+        self._lending = lending
+        if lending:
+            yield CancelTimer(name=UNLEND)
+            return
+        self._later = {t: o for t, o in self._later.items() if self._is_own(o.entry.body)}
+        for job in list(self._jobs.values()):
+            if not job.claimed and not self._is_own(job.task):
+                yield from self._give_up(job, ONLY_IDLE, now)
+        yield SetTimer(name=UNLEND, at=now + GRACE_SECONDS)
+
+    def _give_back(self, now: float) -> Effects:
+        """The time of others' work in hand is up; an output that is held costs nothing."""
+        for job in list(self._jobs.values()):
+            if not self._lending and job.stage in BUSY and not self._is_own(job.task):
+                yield from self._give_up(job, ONLY_IDLE, now)
+
+    def _is_own(self, task: Body) -> bool:
+        own = self._settings.own_key
+        return isinstance(task, Task) and own == task.owner_key == self._owners.get(task.owner)
+
     def _fits(self, task: Task) -> bool:
         settings = self._settings
         return (
@@ -185,6 +208,7 @@ class Scout:
             and (settings.has_model or not task.needs_model)
             and task.place in (None, settings.device)
             and self._may_work_for(task)
+            and (self._lending or self._is_own(task))
         )
 
     def _may_work_for(self, task: Task) -> bool:

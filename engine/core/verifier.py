@@ -16,6 +16,7 @@ from pockethive.core.events import (
     EntryArrived,
     Event,
     Leaving,
+    LendingChanged,
     MembersChanged,
     MessageArrived,
     SendFailed,
@@ -40,6 +41,7 @@ TELL_AGAIN_SECONDS = 5.0
 MAX_TELLS = 6
 AGAIN_SECONDS = 1.0
 MAX_JOBS = 64
+ONLY_IDLE = "this device lends itself only while idle"
 _PURPOSES = ("start", "slot", "read", "tell")
 
 Effects = Iterator[Effect]
@@ -47,13 +49,17 @@ Effects = Iterator[Effect]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """What this device can check, and who owns it. `lends`: also for other owners' runs."""
+    """What this device can check, and who owns it.
+
+    `lends`: also for other owners' runs; `gated`: once LendingChanged says so.
+    """
 
     device: DeviceId
     owner_key: str
     checkers: frozenset[str]
     has_model: bool
     lends: bool = True
+    gated: bool = False
 
 
 class _Stage(Enum):
@@ -89,6 +95,7 @@ class Verifier:
         self._jobs: dict[TaskId, _Job] = {}
         self._members: dict[DeviceId, Member] = {}
         self._polls = 0
+        self._lending = not settings.gated
         self._leaving = False
 
     @property
@@ -110,6 +117,8 @@ class Verifier:
                 job = self._jobs.get(task)
                 if job is not None and sender == job.task.owner:
                     yield from self._drop(job)
+            case LendingChanged(open=lending):
+                yield from self._lend(lending=lending)
             case Leaving(patient=patient):
                 yield from self._leave(patient=patient)
             case TimerFired(name=name):
@@ -135,6 +144,9 @@ class Verifier:
             return
         if sender != task.owner or made.task != task.id or not self._may(task, offer.output):
             return
+        if not self._lending and not self._is_own(task):
+            yield self._not_now(task, made)
+            return
         known = self._jobs.get(task.id)
         if known is not None:
             if made.epoch <= known.made.epoch:  # epochs rise from generation to generation
@@ -146,6 +158,24 @@ class Verifier:
         job = _Job(task=task, output=offer.output, made=made, sources=sources)
         self._jobs[task.id] = job
         yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+
+    def _lend(self, *, lending: bool) -> Effects:
+        """Others may have this device, or not any more: what has a slot is ended, it is short."""
+        self._lending = lending
+        for job in list(self._jobs.values()):
+            if not (lending or job.has_slot or self._is_own(job.task)):
+                yield from self._decline(job, ONLY_IDLE)
+
+    def _not_now(self, task: Task, made: Output) -> Send:
+        message = Progress(task=task.id, epoch=made.epoch, state="unchecked", reason=ONLY_IDLE)
+        return Send(to=task.owner, message=message)
+
+    def _is_own(self, task: Task) -> bool:
+        """A task says itself whose it is; a certificate proves it."""
+        asking = self._members.get(task.owner)
+        return asking is not None and (
+            self._settings.owner_key == task.owner_key == asking.owner_key
+        )
 
     def _leave(self, *, patient: bool) -> Effects:
         """Take no more offers; what has not begun, or everything, is left to others."""
@@ -160,10 +190,8 @@ class Verifier:
         settings = self._settings
         if output.author == settings.device or task.label is Label.DEVICE:
             return False
-        if not settings.lends:  # a task says itself whose it is; a certificate proves it
-            asking = self._members.get(task.owner)
-            if asking is None or not settings.owner_key == task.owner_key == asking.owner_key:
-                return False
+        if not settings.lends and not self._is_own(task):
+            return False
         own = self._members.get(settings.device)
         if own is not None and not independent(
             task.owner_key, self._members.get(output.author), own

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from pockethive.core.errors import NetworkError
+from pockethive.core.idle import Lending
 from pockethive.dht.facts import NodeFacts
 from pockethive.dht.tally import Tally
 from pockethive.health import illnesses, obstacles
@@ -52,6 +53,7 @@ VITALS = Vitals(
     joining=True,
     draining=False,
     fault="",
+    lending=Lending(open=True, reason="it is idle"),
 )
 
 
