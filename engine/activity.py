@@ -60,9 +60,16 @@ class Activity:
             seen.add(pid)
             parts = _text(self.own / str(pid) / "stat").rpartition(")")[2].split()
             total += sum(map(int, parts[11:15]))  # utime, stime and those of ended children
-            for children in (self.own / str(pid) / "task").glob("*/children"):
-                waiting.extend(map(int, _text(children).split()))
+            waiting.extend(self._children(pid))
         return total
+
+    def _children(self, pid: int) -> list[int]:
+        """Of all its threads; none of a process that ended meanwhile."""
+        try:
+            files = list((self.own / str(pid) / "task").glob("*/children"))
+        except OSError:
+            return []
+        return [int(child) for file in files for child in _text(file).split()]
 
     def _power(self) -> tuple[bool | None, float | None]:
         """On mains power, and the charge; (None, None) without any battery."""

@@ -42,8 +42,9 @@ class IdleWatch:
         while True:
             try:
                 self._take(self._gate.handle(await self._look(), self._clock()))
-            except ValueError as error:  # a system that writes its numbers otherwise
-                self._take(Lending(open=False, reason=f"its load cannot be read: {error}"))
+            except (OSError, ValueError) as error:  # a process that ended, a number of another form
+                _log.debug("the device could not be looked at: %s", error)
+                self._take(Lending(open=False, reason="its load could not be read"))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> Reading:
