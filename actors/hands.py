@@ -240,7 +240,7 @@ class NodeHands:
     async def _put_notice(self, record: Record) -> None:
         """Once: a notice is posted again while it is due, and expires when it is not."""
         try:
-            await self._around.node.put(record)
+            await self._around.egress.publish(record)
         except PocketHiveError as error:
             _log.info("the bulletin did not take a notice: %s", error)
 
@@ -258,7 +258,7 @@ class NodeHands:
             if roster.advert is None:
                 return
             data = encode_message(AskOffer(key=effect.key, entry=roster.advert))
-            await self._around.node.request(self._reach(effect.owner), MESSAGE_METHOD, data)
+            await self._around.egress.tell(self._reach(effect.owner), MESSAGE_METHOD, data)
         except PocketHiveError as error:
             _log.info("%s was not asked for an offer: %s", effect.owner[:8], error)
 

@@ -161,8 +161,8 @@ class Roster:
         """Greet a device that is not known here, and meet it. Raises PocketHiveError."""
         if device in self._known or self._advert is None:
             return
-        greeting = self._advert[0].encode()
-        answer = await self._node.request(from_text(device, 32), METHOD, greeting)
+        peer, greeting = from_text(device, 32), self._advert[0].encode()
+        answer = await self._egress.tell(peer, METHOD, greeting)
         for entry in self._told_by(answer):
             if entry.author == device:
                 self.welcome(entry)
@@ -282,15 +282,13 @@ class Roster:
         return b""
 
     def _others(self) -> list[Member]:
-        own = self._entries.device
-        return [member for member in self.members if member.device != own]
+        return [member for member in self.members if member.device != self._entries.device]
 
     def _untold(self) -> list[Contact]:
         """Everybody known who does not know what this device is now."""
         contacts = {contact.public: contact for contact in self._node.contacts()}
         for member in self._others():
-            contact = _contact(member)
-            contacts.setdefault(contact.public, contact)
+            contacts.setdefault(from_text(member.device, 32), _contact(member))
         self._told &= contacts.keys()
         return [contact for public, contact in contacts.items() if public not in self._told]
 
@@ -328,11 +326,11 @@ class Roster:
         entry = self._entries.open(body)
         if entry.author != to_text(peer):
             raise ProtocolError("a greeting that describes another device")
-        self._gone.pop(entry.author, None)  # whoever speaks is here
+        author, now = entry.author, self._clock()
+        self._gone.pop(author, None)  # whoever speaks is here
         self._meet(entry)
-        self._hear(entry.author)
-        now = self._clock()
-        others = [e.wire for d, e in self._known.items() if d != entry.author and e.expires > now]
+        self._hear(author)
+        others = [e.wire for d, e in self._known.items() if d != author and e.expires > now]
         if self._advert is not None:
             own = self._advert[1].wire
             others = [*(wire for wire in others if wire != own), own]

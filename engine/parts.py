@@ -378,12 +378,8 @@ class Parts(ABC):
         return DocumentIndex.build(self.settings.documents, self._ground.index, signer)
 
     def _tools(self) -> Tools:
-        return Tools(
-            model=self._model_in_use(),
-            documents=self.documents,
-            sign=self.identity.sign,
-            verify=verify,
-        )
+        model, sign = self._model_in_use(), self.identity.sign
+        return Tools(model=model, documents=self.documents, sign=sign, verify=verify)
 
     def _members_changed(self, members: tuple[Member, ...]) -> None:
         self.met.set()
@@ -392,8 +388,7 @@ class Parts(ABC):
     def _stood(self, effect: KeepStanding) -> None:
         """Keep what was seen of a device. Raises StorageError."""
         if self._ground.credits is not None:
-            key = (effect.device, effect.model)
-            now = self._ground.node.clock()
+            key, now = (effect.device, effect.model), self._ground.node.clock()
             self._ground.credits.keep(key, effect.seen, effect.reason, now)
 
     def _planned(self, run: RunId, plan: Plan) -> None:

@@ -9,7 +9,6 @@ import heapq
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
-from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import (
     AskWitness,
@@ -32,8 +31,7 @@ from pockethive.core.effects import (
     forwarded,
 )
 from pockethive.core.entry import Entry, Kind, Member
-from pockethive.core.entry_codec import decode_body, encode_body
-from pockethive.core.errors import BadEncoding, BadSignature, Failure, ProtocolError
+from pockethive.core.errors import Failure, ProtocolError
 from pockethive.core.events import (
     CreditsRead,
     EntryArrived,
@@ -60,6 +58,7 @@ from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.table_bulletin import Bulletin
+from pockethive.core.table_entries import opened_entry, signed_bytes
 from pockethive.core.table_plan import (
     Line,
     Sign,
@@ -78,7 +77,6 @@ from pockethive.core.witness import Witness, WitnessAsked
 WALL = 1_900_000_000.0  # unix time at the table's second 0
 UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
 PING_TRIES = 3  # a node repeats a request until its time is up
-_MAX_WIRE = 8_192
 
 
 class _Machine:
@@ -119,10 +117,9 @@ class Table:
         self._graph = graph
         for device in self.plan.devices:
             self._later(0.0, device, MembersChanged(members=tuple(self._known)))
-        run = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32])
-        self._later(0.0, self.plan.devices[0], CreditsRead(credits=self.plan.credits))
-        goal = GoalSubmitted(run=run, goal="play", wall=WALL + 0.01)
-        self._later(0.01, self.plan.devices[0], goal)
+        run, owner = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32]), self.plan.devices[0]
+        self._later(0.0, owner, CreditsRead(credits=self.plan.credits))
+        self._later(0.01, owner, GoalSubmitted(run=run, goal="play", wall=WALL + 0.01))
         while self._queue and self.outcome is None and self.now <= seconds:
             self.now, _, action = heapq.heappop(self._queue)
             action()
@@ -132,24 +129,7 @@ class Table:
 
     def open_entry(self, wire: bytes) -> Entry:
         """The entry behind its signed bytes. Raises BadSignature."""
-        value = decode_object(wire, _MAX_WIRE)
-        if value.keys() != {"author", "kind", "expires", "body", "signature"}:
-            raise BadEncoding("not an entry of the table")
-        signature = value.pop("signature")
-        author, message = DeviceId(value["author"]), digest("record", encode(value))
-        if not self._verify(from_text(author, 32), message, from_text(signature, 64)):
-            raise BadSignature("an entry at the table")
-        kind = Kind(value["kind"])
-        return Entry(
-            kind=kind,
-            author=author,
-            expires=value["expires"],
-            body=decode_body(kind, from_text(value["body"])),
-            digest=message.hex(),
-            wire=wire,
-        )
-
-    # seats
+        return opened_entry(wire, self._verify)
 
     def _seat(self, device: DeviceId) -> Iterator[_Machine]:
         plan, verify = self.plan, self._verify
@@ -315,14 +295,7 @@ class Table:
         self._at(self.now + self._delay(), stored)
 
     def _signed(self, device: DeviceId, effect: Publish) -> Entry:
-        value: dict[str, object] = {
-            "author": device,
-            "kind": effect.kind.value,
-            "expires": effect.expires,
-            "body": to_text(encode_body(effect.body)),
-        }
-        signature = to_text(self._sign(device, digest("record", encode(value))))
-        return self.open_entry(encode({**value, "signature": signature}))
+        return self.open_entry(signed_bytes(device, effect, self._sign))
 
     def _introduction(self, device: DeviceId) -> Entry:
         (own,) = (m for m in plan_members(self.plan) if m.device == device)
@@ -419,8 +392,8 @@ class Table:
 
     def _work(self, device: DeviceId, effect: RunSkill) -> None:
         seconds = self.plan.durations.get(effect.task.name, self.plan.work_seconds)
-        done = work_done(self.plan, device, effect)
-        self._later(seconds * (0.8 + 0.4 * self._chance()), device, done)
+        pause = seconds * (0.8 + 0.4 * self._chance())
+        self._later(pause, device, work_done(self.plan, device, effect))
 
     def _check(self, device: DeviceId, effect: RunChecks) -> None:
         self._later(self.plan.check_seconds, device, check_done(self.plan, device, effect))

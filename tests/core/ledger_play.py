@@ -59,6 +59,7 @@ def begin(
     ledger: Ledger, members: tuple[Member, ...], graph: TaskGraph
 ) -> tuple[Ledger, list[Task]]:
     """Open a run whose tasks stand."""
+    ledger.handle(GoalSubmitted(run=RUN, goal="why?", wall=1_900_000_000.0), 0.0)
     ledger.handle(MembersChanged(members=members), 0.0)
     effects = ledger.handle(GraphOpened(run=RUN, graph=graph), 0.0)
     for ping in of(Ping, effects):

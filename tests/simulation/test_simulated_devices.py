@@ -345,13 +345,18 @@ def test_a_holder_whose_last_words_were_lost_does_not_hold_up_the_run(tmp_path: 
     assert anew
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5])
-def test_an_older_claim_that_failed_has_overtaken_is_none(seed: int, tmp_path: Path) -> None:
+def test_an_older_claim_that_failed_has_overtaken_is_none(tmp_path: Path) -> None:
     """Healed, "failed" comes before the "claimed" of the same lease, which was sent again."""
-    result = cut_off(seed, 6.0, tmp_path)
-    (ranked,) = [task for task in result.tasks if task.name == "rank"]
-    assert "the lease could not be kept" in " ".join(ranked.story)
-    for turn in "\n".join(ranked.story).split("planned anew"):  # another task has other epochs
-        claims = [line.partition(": ")[2] for line in turn.splitlines() if ": claimed by" in line]
-        assert len(claims) == len(set(claims))
-    assert result.seconds < 45
+    overtaken = []
+    for seed in range(8):
+        result = cut_off(seed, 6.0, tmp_path)
+        (ranked,) = [task for task in result.tasks if task.name == "rank"]
+        if "the lease could not be kept" in " ".join(ranked.story):
+            overtaken.append(seed)
+        for turn in "\n".join(ranked.story).split("planned anew"):  # another task, other epochs
+            claims = [
+                line.partition(": ")[2] for line in turn.splitlines() if ": claimed by" in line
+            ]
+            assert len(claims) == len(set(claims)), f"seed {seed}"
+        assert result.seconds < 45, f"seed {seed}"
+    assert overtaken
