@@ -3,7 +3,7 @@
 import argparse
 
 from pockethive.cli import run as run_command
-from pockethive.cli.options import add_home, add_timeout, home_of
+from pockethive.cli.options import add_home, add_receipts, add_timeout, home_of
 
 DEVICES = 3
 QUESTION = "What happens when an exception is raised in the else clause of a try statement?"
@@ -19,6 +19,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("question", nargs="?", default=QUESTION)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    add_receipts(parser)
     add_timeout(parser)
     add_home(parser)
     parser.set_defaults(run=run)

@@ -107,6 +107,22 @@ def device_folder(args: argparse.Namespace) -> Path:
     return home_of(args) / NODE
 
 
+def add_receipts(parser: argparse.ArgumentParser) -> None:
+    """`--receipts` and `--answer`."""
+    parser.add_argument(
+        "--receipts",
+        type=Path,
+        metavar="FILE",
+        help="write what proves the run to others; `pockethive verify-receipt FILE` checks it",
+    )
+    parser.add_argument(
+        "--answer",
+        type=Path,
+        metavar="FILE",
+        help="write the output that the receipt binds (further ones to FILE.2, …)",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="JSON on standard output")

@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pockethive.cli.options import add_home, add_join, add_timeout, end_in_order, home_of
+from pockethive.cli.options import (
+    add_home,
+    add_join,
+    add_receipts,
+    add_timeout,
+    end_in_order,
+    home_of,
+)
 from pockethive.core.errors import BadInput, TimeLimit
 
 if TYPE_CHECKING:
@@ -39,18 +46,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    parser.add_argument(
-        "--receipts",
-        type=Path,
-        metavar="FILE",
-        help="write what proves the run to others; `pockethive verify-receipt FILE` checks it",
-    )
-    parser.add_argument(
-        "--answer",
-        type=Path,
-        metavar="FILE",
-        help="write the output that the receipt binds (further ones to FILE.2, …)",
-    )
+    add_receipts(parser)
     add_join(parser)
     add_home(parser)
     parser.set_defaults(run=run)
