@@ -73,6 +73,7 @@ class Network:
         self.on_ack: Callable[[DeviceId, Ack], None] = _unheard
         self._history, self._count = history, 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._named: dict[TaskId, int] = {}  # the generation that liars heard of last
         self._cells: dict[tuple[DeviceId, TaskId], tuple[bytes, float]] = {}
 
     def run(self) -> None:
@@ -152,13 +153,14 @@ class Network:
 
     def _lie(self, peer: DeviceId, request: WitnessRequest, true: WitnessAnswer) -> WitnessAnswer:
         """Yes to everybody, nothing remembered, numbers out of the air."""
-        generation = true.generation if isinstance(true, Grant | Ack | Sealed) else 1
+        generation = self._named.get(request.task, 1)
         match request:
             case ReadEpoch(task=task):
                 epoch = self.dice.choice((0, 1, self.dice.randrange(1_000)))
                 return EpochRead(task=task, epoch=epoch, accepted=None)
             case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry):
                 generation = task_of(entry).committee.generation
+                self._named[task] = generation
                 return _grant(task, generation, epoch, peer, seconds)
             case Propose(task=task, epoch=epoch, seconds=seconds):
                 return _grant(task, generation, epoch, peer, seconds)

@@ -129,7 +129,8 @@ class Owner:
             return
         for seat in self.seats:
             late = self._net.now > seat.since + 20
-            if not seat.busy and (late or self._net.dice.random() < 0.1):
+            restless = self._net.dice.random() < 0.1 and self._net.weather.stormy(self._net.now)
+            if not seat.busy and (late or restless):
                 self._replace(seat)
 
     def _replace(self, seat: Seat) -> None:
