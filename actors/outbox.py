@@ -9,7 +9,6 @@ is unknown, and is asked about; one kind and key is one act, however often it is
 import contextlib
 import fcntl
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,13 +19,13 @@ from typing import Any, Final, Protocol
 from pockethive.core.errors import BadInput, Failure, StorageError
 from pockethive.core.fields import clip
 from pockethive.core.outbox import TABLE, Draft, Move, State, step
+from pockethive.dht.shared_database import lay_out, open_shared, transaction
 
 _log = logging.getLogger(__name__)
 
 MAX_OPEN: Final = 1_000
 MAX_ENDED: Final = 10_000
 _VERSION: Final = 1
-_BUSY_SECONDS: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE acts (
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL,
@@ -91,15 +90,7 @@ class Outbox:
         self._executors: Mapping[str, Executor] = {each.kind: each for each in executors}
         self._lock = threading.RLock()
         where = ":memory:" if path is None else str(path)
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(
-                where, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
-            )
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"cannot open the outbox: {error}", where=where) from error
+        self._db = open_shared(path, "the outbox")
         try:
             self._prepare(where)
         except BaseException:
@@ -278,13 +269,8 @@ class Outbox:
         """One transaction, on the disk when it ends."""
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     yield
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StorageError(f"the outbox refuses: {error}", where=str(self._path)) from error
 
@@ -311,11 +297,7 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             with self._changing():
-                (found,) = self._db.execute("PRAGMA user_version").fetchone()
-                if found == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {_VERSION}")
+                found = lay_out(self._db, _SCHEMA, _VERSION)
         except sqlite3.Error as error:
             raise StorageError(f"the outbox cannot be read: {error}", where=where) from error
         if found not in {0, _VERSION}:

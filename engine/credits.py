@@ -4,7 +4,6 @@ Several processes of one home keep books at once, so each thing seen is applied 
 its own. Guards: never anybody else's word; bounded; of a known version; mode 0600.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,11 +15,11 @@ from pockethive.core.credibility import Credit, Seen, Standing, seen
 from pockethive.core.errors import StorageError
 from pockethive.core.fields import clip
 from pockethive.core.task import DeviceId
+from pockethive.dht.shared_database import lay_out, open_shared, transaction
 
 FILE: Final = "credits.sqlite"
 MAX_CREDITS: Final = 10_000  # standings; the one that changed longest ago gives way
 _VERSION: Final = 1
-_BUSY_SECONDS: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE credits (
   device TEXT NOT NULL, model TEXT NOT NULL,
@@ -43,15 +42,7 @@ class Credits:
     def __init__(self, path: Path | None) -> None:
         self._where = ":memory:" if path is None else str(path)
         self._lock = threading.Lock()
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(
-                self._where, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
-            )
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"cannot open the credits: {error}", where=self._where) from error
+        self._db = open_shared(path, "the credits")
         try:
             self._prepare()
         except BaseException:
@@ -110,13 +101,8 @@ class Credits:
     def _changing(self) -> Iterator[None]:
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     yield
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StorageError(f"the credits: {error}", where=self._where) from error
 
@@ -131,11 +117,7 @@ class Credits:
                 cure="move the file away; credit is then earned anew",
             ) from error
         with self._changing():
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            found = lay_out(self._db, _SCHEMA, _VERSION)
         if found not in (0, _VERSION):
             raise StorageError(
                 f"credits of version {found}, this program reads {_VERSION}",

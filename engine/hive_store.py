@@ -6,7 +6,6 @@ an invitation and the list that it led to are written together or not at all; mo
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +19,11 @@ from pockethive.dht.admission import EXPIRED, UNKNOWN, USED_UP
 from pockethive.dht.charter import Charter
 from pockethive.dht.member_list import MemberList, newest
 from pockethive.dht.record import Record
+from pockethive.dht.shared_database import lay_out, open_shared, transaction
 
 FILE: Final = "hive.sqlite"
 MAX_OPEN: Final = 256  # invitations
 _VERSION: Final = 1
-_BUSY_SECONDS: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE charter (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL);
 CREATE TABLE list (slot BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
@@ -62,15 +61,7 @@ class HiveStore:
     def __init__(self, path: Path | None) -> None:
         self._where = ":memory:" if path is None else str(path)
         self._lock = threading.RLock()
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(
-                self._where, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
-            )
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"cannot open the hive: {error}", where=self._where) from error
+        self._db = open_shared(path, "the hive")
         try:
             self._prepare()
         except BaseException:
@@ -216,13 +207,8 @@ class HiveStore:
                 yield
                 return
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     yield
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StorageError(f"the disk refuses: {error}", where=self._where) from error
 
@@ -248,11 +234,7 @@ class HiveStore:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             with self.changing():
-                found = self._db.execute("PRAGMA user_version").fetchone()[0]
-                if found == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {_VERSION}")
+                found = lay_out(self._db, _SCHEMA, _VERSION)
         except sqlite3.Error as error:
             raise StorageError(f"the hive cannot be read: {error}", where=self._where) from error
         if found not in (0, _VERSION):
