@@ -4,13 +4,14 @@ Each breaks what docs/protocol.md says is safe, and nothing else.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from unittest.mock import patch
 
 from bench.histories.contest import Rules
 from pockethive.core.cell import Cell, decode_cell, encode_cell
-from pockethive.core.lease import Accepted, Ack, AskCommit, WitnessAnswer
+from pockethive.core.lease import Accepted, Ack, AskCommit, Sealed, WitnessAnswer
+from pockethive.core.sealing import Succession
 from pockethive.core.sealing import succession as _succession
 from pockethive.core.task import Committee
 from pockethive.core.witness import Witness, WitnessAsked
@@ -87,8 +88,10 @@ def nothing_carried() -> Iterator[Rules]:
         yield Rules()
 
 
-def _unbound(*arguments: object) -> object:
-    left = _succession(*arguments)  # type: ignore[arg-type]  # as the owner calls it
+def _unbound(
+    committee: Committee, seals: Iterable[Sealed], lease_seconds: int
+) -> Succession | None:
+    left = _succession(committee, seals, lease_seconds)
     return None if left is None else replace(left, bound="")
 
 

@@ -36,7 +36,7 @@ class History:
     """Filled while a history is played; `faults` says in words what must not have been."""
 
     leases: list[Held] = field(default_factory=list)
-    commits: dict[TaskId, dict[str, float]] = field(default_factory=dict)
+    commits: dict[TaskId, set[str]] = field(default_factory=dict)
     ended: list[tuple[int, float]] = field(default_factory=list)  # (seat, when) of every commit
     replaced: int = 0
     lost: int = 0
@@ -70,10 +70,10 @@ class History:
         key = (ack.task, ack.generation, ack.epoch, ack.output)
         signers = self._acks.setdefault(key, set(liars) & set(committee.witnesses))
         signers.add(witness)
-        outputs = self.commits.setdefault(ack.task, {})
+        outputs = self.commits.setdefault(ack.task, set())
         if len(signers) < committee.quorum or ack.output in outputs:
             return False
-        outputs[ack.output] = 0.0
+        outputs.add(ack.output)
         if len(outputs) > 1:
             self.faults.append(f"{ack.task}: {len(outputs)} outputs were committed")
         return len(outputs) == 1

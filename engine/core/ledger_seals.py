@@ -41,6 +41,8 @@ class SealDesk:
         """
         if not state.open or state.status is Status.WAITING:
             return False
+        if not self._watch.lost:
+            return state.split
         committee = state.task.committee
         live = sum(witness not in self._watch.lost for witness in committee.witnesses)
         near = live < len(committee.witnesses) and live <= committee.quorum
@@ -101,9 +103,8 @@ class SealDesk:
             state.may(Move.RETRY)
             state.move(Move.RETRY, now, "its lease ended with its witnesses")
         state.task, state.sealing, state.split = task, None, False
-        state.holder = state.output = state.commit_poll = state.patience = None
-        state.asked, state.checking, state.declined = {}, set(), set()
-        state.commit_attempts = 0
+        state.holder = state.output = None
+        state.begin_round()
         state.offer_at = max(now, going.offer_at)
         count, generation = len(task.committee.witnesses), task.committee.generation
         told = (

@@ -147,6 +147,11 @@ class TaskState:
             and (entry.body.epoch, entry.body.output) == (made.epoch, made.output)
         )
 
+    def begin_round(self) -> None:
+        """Another output, or another committee: nobody has been asked about it yet."""
+        self.asked, self.checking, self.declined = {}, set(), set()
+        self.commit_poll, self.commit_attempts, self.patience = None, 0, None
+
     def proven(self, output: str = "") -> list[Entry]:
         """Outputs that were verified or taken on credit, and that witnesses may still take."""
         return [

@@ -58,9 +58,8 @@ class VerdictDesk:
         state.outputs[entry.digest] = entry
         state.holder, state.epoch, state.output = entry.author, made.epoch, entry
         state.claims = max(state.claims, 1)
-        state.asked, state.checking, state.declined = {}, set(), set()
-        state.commit_poll, state.commit_attempts = None, 0
-        state.nobody_since = state.patience = None
+        state.begin_round()
+        state.nobody_since = None
         yield self._desk.happened(run, state, "made", entry.author, "")
         read = {name for name, _ in made.inputs}
         if not all(_is_output(run, name, sha) for name, sha in made.inputs):

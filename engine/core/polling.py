@@ -111,11 +111,6 @@ class Poll:
         """The seals so far, by witness."""
         return tuple(sorted((w, a) for w, a in self.answers.items() if isinstance(a, Sealed)))
 
-    @property
-    def complete(self) -> bool:
-        """Every witness answered, or is known not to."""
-        return len(self.answers) == len(self._committee.witnesses)
-
     def highest_epoch(self) -> int:
         """The (f+1)-th highest epoch told: at least one honest witness knows it."""
         told = [a.epoch for a in self.answers.values() if isinstance(a, EpochRead | Refusal)]

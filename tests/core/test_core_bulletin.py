@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pockethive.core.effects import Meet, PostNotice, ReadShard, SeekOffer, Send
+from pockethive.core.effects import Meet, PostNotice, ReadShard, SeekOffer, Send, SetTimer
 from pockethive.core.entry import Notice
 from pockethive.core.events import MembersChanged, MessageArrived, ShardRead, TimerFired
 from pockethive.core.graph import TaskGraph
@@ -218,10 +218,11 @@ def turns(scout: Scout, count: int) -> tuple[list[int], list[float]]:
     for _ in range(count):
         read, timer = scout.handle(TimerFired(name=TIMER), now)
         assert isinstance(read, ReadShard)
+        assert isinstance(timer, SetTimer)
         scout.handle(ShardRead(shard=read.shard, notices=()), now)
         shards.append(read.shard)
-        pauses.append(timer.at - now)  # type: ignore[union-attr]
-        now = timer.at  # type: ignore[union-attr]
+        pauses.append(timer.at - now)
+        now = timer.at
     return shards, pauses
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pockethive.core.credibility import Credit, Seen, Standing, after, drawn, trust
-from pockethive.core.effects import KeepStanding, TellCoordinator
+from pockethive.core.effects import KeepStanding, Send, TellCoordinator
 from pockethive.core.entry import Commit, Kind, Output
 from pockethive.core.events import CreditsRead, TaskReopened
 from pockethive.core.fold import fold
@@ -66,7 +66,9 @@ def kept(played: Table) -> list[KeepStanding]:
 
 def asked_to_verify(played: Table, task: TaskId) -> bool:
     return any(
-        isinstance(getattr(effect, "message", None), VerifyOffer) and effect.message.task == task  # type: ignore[union-attr]
+        isinstance(effect, Send)
+        and isinstance(effect.message, VerifyOffer)
+        and effect.message.task == task
         for line in played.transcript
         for effect in line.effects
     )

@@ -12,7 +12,16 @@ from pockethive.core.canonical import to_text
 from pockethive.core.entry import Commit, Entry, Kind
 from pockethive.core.fold import fold
 from pockethive.core.graph import TaskGraph
-from pockethive.core.lease import Accepted, Ack, Grant, Refused, Seal, Sealed, seal_bytes
+from pockethive.core.lease import (
+    Accepted,
+    Ack,
+    Grant,
+    Refused,
+    Seal,
+    Sealed,
+    WitnessAnswer,
+    seal_bytes,
+)
 from pockethive.core.lifecycle import Status
 from pockethive.core.report import RunStatus
 from pockethive.core.sealing import candidates, sealing, succession, successor
@@ -43,7 +52,7 @@ MADE = output(TASK.id, WORKER)
 
 def seal(
     desk: Desk, heir: Committee = HEIR, signed: Entry = SIGNED, by: DeviceId = OWNER
-) -> object:
+) -> WitnessAnswer:
     assert isinstance(signed.body, Task)
     request = Seal(
         task=TASK.id,
@@ -94,7 +103,7 @@ class TestOneWitness:
 
     def test_only_the_device_that_signed_the_task_may_seal(self) -> None:
         desk = Desk()
-        assert why(seal(desk, by=WORKER)) is Refused.UNPROVEN  # type: ignore[arg-type]
+        assert why(seal(desk, by=WORKER)) is Refused.UNPROVEN
         assert isinstance(desk.lease(WORKER, 1), Grant)
 
     def test_one_that_never_heard_of_the_task_seals_it_all_the_same(self) -> None:
@@ -104,7 +113,7 @@ class TestOneWitness:
 
     def test_one_that_lost_its_memory_does_not_say_that_it_accepted_nothing(self) -> None:
         desk = Desk(born=TASK.began + 100.0, now=TASK.began + 10_000.0)
-        assert why(seal(desk)) is Refused.UNKNOWN  # type: ignore[arg-type]
+        assert why(seal(desk)) is Refused.UNKNOWN
 
     def test_what_it_accepted_is_in_its_seal(self) -> None:
         desk = Desk()
