@@ -14,6 +14,8 @@ def run(*command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> s
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     print(f"$ {' '.join(command)}   [{time.perf_counter() - began:.1f} s, exit {done.returncode}]")
     output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-3000:]
-    assert not any(mark in output for mark in STRAY), output[-3000:]
+    if done.returncode or any(mark in output for mark in STRAY):
+        whole = ROOT / "build" / f"failed-{Path(command[-1]).stem}-{int(time.time())}.log"
+        whole.write_text(output)
+        raise AssertionError(f"{output[:1500]} […] {output[-1500:]} (all of it: {whole})")
     return output
