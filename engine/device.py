@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pockethive.actors.skill import Checker, Skill
 from pockethive.actors.skills import CHECKERS, SKILLS
@@ -28,10 +28,11 @@ from pockethive.core.spec import ModelNeed, Team
 from pockethive.core.task import DeviceId, RunId
 from pockethive.dht.contact import Contact
 from pockethive.drain import Drained, drain
-from pockethive.gathering import gather_result
 from pockethive.home import FolderLock
 from pockethive.loop_thread import LoopThread
-from pockethive.result import Result
+
+if TYPE_CHECKING:
+    from pockethive.result import Result
 
 _log = logging.getLogger(__name__)
 
@@ -194,6 +195,8 @@ class Device:
         """
         if self.team is None:
             raise Failure("this device has no team", cure="start it through a Swarm")
+        from pockethive.gathering import gather_result  # a device without a team needs none of it
+
         run = RunId(secrets.token_hex(16))
         ended: Future[Outcome] = Future()
         with self._guard:

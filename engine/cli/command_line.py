@@ -1,55 +1,42 @@
 """The command line: parse, run a command, say what went wrong in one sentence."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from pockethive import __version__
-from pockethive.cli import (
-    check,
-    demo,
-    doctor,
-    get,
-    invite,
-    join,
-    members,
-    models,
-    node,
-    outbox,
-    owner,
-    peers,
-    put,
-    run,
-    status,
-    verify_receipt,
-)
 from pockethive.core.errors import PocketHiveError
 
 _COMMANDS = (
-    *(run, demo, check, node, status, peers),
-    *(invite, join, members, owner),
-    *(get, put, verify_receipt, outbox, models, doctor),
+    *("run", "demo", "check", "node", "status", "peers"),
+    *("invite", "join", "members", "owner"),
+    *("get", "put", "verify-receipt", "outbox", "models", "doctor"),
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line. Commands import what they need when they run."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The command line: of `command` alone where it is one, so that no other takes time and memory.
+
+    Commands import what they need when they run.
+    """
     top = argparse.ArgumentParser(
         prog="pockethive",
         description="Turn the devices you own into one agent swarm with no server.",
     )
     top.add_argument("--version", action="version", version=f"pockethive {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.register(commands)
+    for name in (command,) if command in _COMMANDS else _COMMANDS:
+        module = importlib.import_module(f"pockethive.cli.{name.replace('-', '_')}")
+        module.register(commands)
     return top
 
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Errors on purpose become one message and an exit code."""
     try:
-        args = parser().parse_args(_joined(argv))
+        args = parser(argv[0] if argv else "").parse_args(_joined(argv))
         code: int = args.run(args)
     except PocketHiveError as error:
         sys.stdout.flush()
