@@ -15,7 +15,8 @@ def run(*command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> s
     print(f"$ {' '.join(command)}   [{time.perf_counter() - began:.1f} s, exit {done.returncode}]")
     output = done.stdout + done.stderr
     if done.returncode or any(mark in output for mark in STRAY):
-        whole = ROOT / "build" / f"failed-{Path(command[-1]).stem}-{int(time.time())}.log"
+        what = command[2] if command[1] == "-m" else Path(command[0]).name
+        whole = ROOT / "build" / f"failed-{what}-{int(time.time())}.log"
         whole.write_text(output)
         raise AssertionError(f"{output[:1500]} […] {output[-1500:]} (all of it: {whole})")
     return output
