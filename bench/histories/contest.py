@@ -165,6 +165,7 @@ class Contest:
         if job.lease.accepted is not None:
             task, sha = task_of(job.entry), job.lease.accepted.output
             self._owner.finish(task, job.lease.epoch, sha)
+            self._soon_end(name, job)
         elif dice < 0.3:
             self._propose(name, job)
         elif dice < 0.6:
@@ -198,4 +199,8 @@ class Contest:
         if self._net.weather.stormy(self._net.now) and self._net.dice.random() < 0.5:
             asks = asks[: self._net.dice.randrange(len(asks))]
         self._net.ask_all(name, asks, lambda event: None)
+        self._soon_end(name, job)
+
+    def _soon_end(self, name: DeviceId, job: _Job) -> None:
+        """The owner knows how the task ended, and tells it to whoever holds it still."""
         self._net.timer(name, self._net.local(name) + 3, lambda: self._end(name, job))

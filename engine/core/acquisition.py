@@ -63,6 +63,7 @@ class Acquisition:
         # Only for the first question: asking again for an epoch of one's own would prolong it.
         self._alone = entry.body.committee.witnesses == (device,)
         self._attempt = 0
+        self._asked_at = 0  # milliseconds of the lease clock, when it first asked for `epoch`
         self._polls = 0
         self._poll: Poll | None = None
         self._proposing: Poll | None = None
@@ -106,7 +107,7 @@ class Acquisition:
     def free(self) -> tuple[AskWitness, ...]:
         """Give the lease back everywhere."""
         self.phase = Phase.GIVEN_UP
-        request = FreeLease(task=self.task.id, epoch=self.epoch)
+        request = FreeLease(task=self.task.id, epoch=self.epoch, attempt=self._asked_at)
         return self._new_poll(0.0).questions(request) if self.epoch else ()
 
     @property
@@ -127,6 +128,7 @@ class Acquisition:
             seconds=self.task.lease_seconds,
             entry=self._entry,
             renews=renews,
+            attempt=self._asked_at,
         )
 
     def _join(self, witness: DeviceId) -> AskWitness:
@@ -145,7 +147,7 @@ class Acquisition:
         A refused attempt of our own has raised epochs that a reading may not tell.
         """
         self.epoch = max(told, self.task.committee.epoch_base, self.epoch) + 1
-        self.phase = Phase.ASKING
+        self.phase, self._asked_at = Phase.ASKING, int(now * 1_000)
         return self._ask(self._lease(renews=False), now)
 
     def _asked(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:

@@ -11,7 +11,7 @@ from pockethive.core.entry import Kind
 from pockethive.core.entry_codec import MAX_BODY, MAX_VERDICTS, decode_body, encode_body
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import MAX_TIME, VERSION, Fields
-from pockethive.core.lease import MAX_LEASE_SECONDS, Accepted
+from pockethive.core.lease import MAX_ATTEMPT, MAX_LEASE_SECONDS, Accepted
 from pockethive.core.task import DeviceId, Task
 
 MAX_CELL = 4_096
@@ -42,8 +42,9 @@ class Cell:
     """One acceptor's state. `epoch` is the ballot that it promised last, to `holder`.
 
     `span` is the running lease or hold; None when it was given back. `held` is the hash of the
-    output that turned it into a hold. `task` tells what a commit has to prove. `sealed` is the
-    successor that ended this generation here; empty while it goes on.
+    output that turned it into a hold. `attempt` is the holder's for it. `task` tells
+    what a commit has to prove. `sealed` is the successor that ended this generation here; empty
+    while it goes on.
     """
 
     task: Task
@@ -53,6 +54,7 @@ class Cell:
     slots: tuple[Span, ...] = ()
     accepted: Accepted | None = None
     sealed: str = ""
+    attempt: int = 0
 
     @property
     def holder(self) -> DeviceId | None:
@@ -73,6 +75,7 @@ def encode_cell(cell: Cell) -> bytes:
             "slots": [_span(slot) for slot in cell.slots],
             "accepted": None if accepted is None else [accepted.epoch, accepted.output],
             "sealed": cell.sealed,
+            "attempt": cell.attempt,
         }
     )
     if len(data) > MAX_CELL:
@@ -93,6 +96,7 @@ def decode_cell(data: bytes) -> Cell:
         slots=tuple(_take_span(item) for item in fields.items("slots", _MAX_SLOTS)),
         accepted=None if accepted is None else _take_accepted(accepted),
         sealed=fields.sha("sealed", empty=True),
+        attempt=fields.whole("attempt", 0, MAX_ATTEMPT),
     )
     fields.done()
     return cell

@@ -14,6 +14,7 @@ from pockethive.core.task import DeviceId, TaskId
 
 MAX_EPOCH_JUMP = 16  # how far one lease may raise a witness's epoch
 MAX_LEASE_SECONDS = 600
+MAX_ATTEMPT = 2**50  # milliseconds
 DRIFT = 0.05  # clocks are trusted to run within five per cent of one another
 
 
@@ -29,7 +30,8 @@ class AskLease:
     """Ask for the lease at `epoch`. `entry` is the signed task, for a witness that lacks it.
 
     `renews`: the asker holds it already. Who does not say so gets no epoch twice: a device that
-    restarted has forgotten what it did at the one it held.
+    restarted has forgotten what it did at the one it held. `attempt`: when the asker first asked
+    for this epoch, in milliseconds of its lease clock; it tells its tries for one epoch apart.
     """
 
     task: TaskId
@@ -37,14 +39,20 @@ class AskLease:
     seconds: int
     entry: Entry
     renews: bool = False
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeLease:
-    """Give a lease back that did not reach a quorum, or whose work failed."""
+    """Give a lease back that did not reach a quorum, or whose work failed.
+
+    Only the one that was asked for in this `attempt`: a word that comes late, when the same device
+    holds the same epoch of another attempt or generation, ends nothing. A slot has none.
+    """
 
     task: TaskId
     epoch: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

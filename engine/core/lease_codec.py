@@ -12,6 +12,7 @@ from pockethive.core.entry import Entry
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import NAME, VERSION, Fields, key
 from pockethive.core.lease import (
+    MAX_ATTEMPT,
     MAX_LEASE_SECONDS,
     Accepted,
     Ack,
@@ -59,9 +60,14 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 seconds=_seconds(fields),
                 entry=take_entry(fields, "entry", open_entry),
                 renews=fields.flag("renews"),
+                attempt=fields.whole("attempt", 0, MAX_ATTEMPT),
             )
         case "free":
-            request = FreeLease(task=task, epoch=fields.whole("epoch"))
+            request = FreeLease(
+                task=task,
+                epoch=fields.whole("epoch"),
+                attempt=fields.whole("attempt", 0, MAX_ATTEMPT),
+            )
         case "propose":
             request = Propose(
                 task=task,
@@ -172,9 +178,10 @@ def _request(request: WitnessRequest) -> dict[str, Any]:
             return {"ask": "read", "task": task}
         case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry, renews=renews):
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "renews": renews}
-            return {"ask": "lease", **parts, "entry": to_text(entry.wire)}
-        case FreeLease(task=task, epoch=epoch):
-            return {"ask": "free", "task": task, "epoch": epoch}
+            lasting = {"entry": to_text(entry.wire), "attempt": request.attempt}
+            return {"ask": "lease", **parts, **lasting}
+        case FreeLease(task=task, epoch=epoch, attempt=attempt):
+            return {"ask": "free", "task": task, "epoch": epoch, "attempt": attempt}
         case Propose(task=task, epoch=epoch, seconds=seconds, output=entry):
             wire = to_text(entry.wire)
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": wire}

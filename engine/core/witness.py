@@ -118,7 +118,7 @@ class _Decision:
         assert isinstance(task, Task)
         known = cell if cell is not None and cell.task == task else _begin(task, cell)
         peer, left = self._asked.peer, self._left(known.span)
-        if ask.renews and ask.epoch == known.epoch and known.holder == peer:
+        if ask.renews and (ask.epoch, peer, ask.attempt) == _held(known):
             return self._grant(replace(known, span=self._span(task, ask.seconds)))
         if ask.epoch <= known.epoch:
             return cell, _refusal(known, ask.task, Refused.STALE, left)
@@ -126,10 +126,10 @@ class _Decision:
             return cell, _refusal(known, ask.task, Refused.JUMP, left)
         if left > 0 and known.holder != peer:
             return cell, _refusal(known, ask.task, Refused.BUSY, left)
-        fresh = replace(
-            known, epoch=ask.epoch, span=self._span(task, ask.seconds), held=None, slots=()
+        span, attempt = self._span(task, ask.seconds), ask.attempt
+        return self._grant(
+            replace(known, epoch=ask.epoch, span=span, held=None, slots=(), attempt=attempt)
         )
-        return self._grant(fresh)
 
     def _unfit(self, cell: Cell | None, ask: AskLease) -> Refused | None:
         """Why this request gets no lease here, whatever the cell's epoch is."""
@@ -192,7 +192,7 @@ class _Decision:
 
     def _free(self, cell: Cell, ask: FreeLease) -> Decided:
         peer = self._asked.peer
-        if ask.epoch == cell.epoch and cell.holder == peer:
+        if (ask.epoch, peer, ask.attempt) == _held(cell):
             cell = replace(cell, span=None, held=None, slots=())
         elif ask.epoch == cell.epoch:
             cell = replace(cell, slots=tuple(s for s in cell.slots if s.holder != peer))
@@ -292,6 +292,11 @@ def _begin(task: Task, old: Cell | None) -> Cell:
         epoch=max(committee.epoch_base, 0 if old is None else old.epoch),
         accepted=Accepted(committee.epoch_base, committee.bound) if committee.bound else None,
     )
+
+
+def _held(cell: Cell) -> tuple[int, DeviceId | None, int]:
+    """Which lease this is: two attempts of one device may ask for one epoch."""
+    return cell.epoch, cell.holder, cell.attempt
 
 
 def _succeeds(task: Task, cell: Cell) -> bool:

@@ -140,8 +140,8 @@ MADE = output(TASK.id, DEVICES[1])
 SAID = verdict(MADE, DEVICES[2])
 REQUESTS: tuple[WitnessRequest, ...] = (
     ReadEpoch(task=TASK.id),
-    AskLease(task=TASK.id, epoch=1, seconds=15, entry=SIGNED),
-    FreeLease(task=TASK.id, epoch=1),
+    AskLease(task=TASK.id, epoch=1, seconds=15, entry=SIGNED, attempt=1_234),
+    FreeLease(task=TASK.id, epoch=1, attempt=1_234),
     Propose(task=TASK.id, epoch=1, seconds=15, output=MADE),
     AskSlot(task=TASK.id, epoch=1, output=sha("right"), seconds=15),
     AskCommit(task=TASK.id, epoch=1, output=sha("right"), evidence=(MADE, SAID)),
@@ -251,6 +251,7 @@ def test_a_cell_is_read_back_as_it_was_written() -> None:
         held=sha("o"),
         slots=(span, span),
         accepted=Accepted(6, sha("o")),
+        attempt=1_234,
     )
     assert decode_cell(encode_cell(cell)) == cell
     assert decode_cell(encode_cell(Cell(task=TASK, epoch=0))) == Cell(task=TASK, epoch=0)

@@ -15,12 +15,14 @@ CAUGHT = {
     "quorum too small": 0,
     "commit without epoch check": 0,
     "replacement without seal": 0,
-    "replacement without waiting": 0,
+    "replacement without waiting": 1,
     "nothing carried over": 2,
 }
 
 
-@pytest.mark.parametrize("seed", range(4))
+# In 6 a word that gives a lease back comes two generations of the task later. In 105 five devices
+# are shown an accepted value, one after the other.
+@pytest.mark.parametrize("seed", [0, 1, 6, 105])
 def test_leases_never_overlap_and_one_output_is_committed_whatever_happens(seed: int) -> None:
     history = Contest(seed, Rules()).play()
     assert not history.faults, f"python -m bench.histories --seed {seed} --count 1 --mutants 0"

@@ -63,6 +63,11 @@ class Desk:
         ask = AskLease(task=task, epoch=epoch, seconds=15, entry=signed, renews=renews)
         return self.ask(peer, ask)
 
+    def attempt(self, number: int) -> WitnessAnswer:
+        """The worker's request for epoch 5, told apart from its others."""
+        ask = AskLease(task=TASK.id, epoch=5, seconds=15, entry=SIGNED, attempt=number)
+        return self.ask(WORKER, ask)
+
     def propose(self, made: Entry = MADE, epoch: int = 1) -> WitnessAnswer:
         return self.ask(made.author, Propose(task=TASK.id, epoch=epoch, seconds=15, output=made))
 
@@ -123,6 +128,18 @@ def test_a_lease_given_back_is_free_at_once_but_its_epoch_is_spent() -> None:
     assert desk.ask(WORKER, free) == EpochRead(task=TASK.id, epoch=1, accepted=None)
     assert why(desk.lease(WORKER, 1)) is Refused.STALE
     assert isinstance(desk.lease(OTHER, 2), Grant)
+
+
+def test_a_late_word_that_gives_back_an_earlier_attempt_does_not_end_the_one_that_runs() -> None:
+    # Its first attempt for epoch 5 found no quorum, and this witness had not granted it.
+    desk = Desk()
+    assert isinstance(desk.attempt(2), Grant)
+    desk.ask(WORKER, FreeLease(task=TASK.id, epoch=5, attempt=1))
+    assert why(desk.lease(OTHER, 6)) is Refused.BUSY
+    renewal = AskLease(task=TASK.id, epoch=5, seconds=15, entry=SIGNED, renews=True, attempt=1)
+    assert why(desk.ask(WORKER, renewal)) is Refused.STALE
+    desk.ask(WORKER, FreeLease(task=TASK.id, epoch=5, attempt=2))
+    assert isinstance(desk.lease(OTHER, 6), Grant)
 
 
 @pytest.mark.parametrize(
