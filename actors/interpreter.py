@@ -26,10 +26,8 @@ from pockethive.core.events import (
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.lease_codec import OpenEntry
 from pockethive.core.task import DeviceId
-
-Journal = Callable[[str, Event, float, tuple[Effect, ...]], None]
-"""Sees (machine, event, time, effects) of every step."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +42,22 @@ class Machine(Protocol):
         """Take one event at `now` (lease clock, seconds); return what is to be done."""
 
 
+class Journal(Protocol):
+    """Keeps what the machines were told. Called on the thread that drives them; raises nothing."""
+
+    def begin(self, machines: Mapping[str, Machine], open_entry: OpenEntry) -> float:
+        """Before the first event: bring machines to where a journal left them, if one did.
+
+        The lease clock, in seconds, must not be behind what this returns.
+        """
+
+    def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:
+        """A machine took a step."""
+
+    def write(self) -> None:
+        """Make the steps so far durable: what they led to is about to be carried out."""
+
+
 class Hands(Protocol):
     """What carries effects out. Must not block; answers come back as events, tagged `machine`."""
 
@@ -55,7 +69,7 @@ class Interpreter:
     """Feeds events, one at a time and to the end. Not thread-safe: one thread drives it.
 
     What a machine says to its own `device` is fed like any event: a letter to oneself needs no
-    network. `journal` sees every event and the effects it caused, for replay.
+    network. `journal` sees every step, and has written it before its effects are carried out.
     """
 
     def __init__(
@@ -95,8 +109,10 @@ class Interpreter:
                 self._step(name, next_event)
 
     def flush(self) -> None:
-        """Let the hands begin with what is due."""
+        """Let the journal be written, and the hands begin with what is due."""
         due, self._due = self._due, []
+        if self._journal is not None:
+            self._journal.write()
         if due:
             self._hands.perform(due)
 
@@ -108,7 +124,7 @@ class Interpreter:
             _log.warning("%s was dropped by the %s: %s", type(event).__name__, name, error)
             return
         if self._journal is not None:
-            self._journal(name, event, now, effects)
+            self._journal.saw(name, event, now, effects)
         for effect in effects:
             told = self._told(effect)
             if told is not None:

@@ -1,8 +1,8 @@
 """The shelf: this device's blobs with their labels. Who may fetch which is decided at the door.
 
 Rule guarded here: what is kept twice has the narrower label, and in the store nobody may fetch it
-(`egress` decides instead). Labels live in memory: after a restart a blob is served again once
-somebody with the right to name its label kept it anew.
+(`egress` decides instead). Labels outlive the process in a file (`label_file`), so that what others
+need of a blob's maker is to be had again when it was restarted.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from pockethive.actors.label_file import LabelFile
 from pockethive.core.errors import StorageError
 from pockethive.core.labels import Label, join
 from pockethive.dht.blobs import NOBODY, BlobStore
@@ -32,6 +33,21 @@ class Shelf:
         self._store = store
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._lock = Lock()
+        self._file: LabelFile | None = None
+
+    def remember(self, file: LabelFile) -> None:
+        """Know what was kept before, and write down what is from now on. Raises StorageError."""
+        with self._lock:
+            self._file = file
+            for sha, (label, size) in list(file.read().items())[-_REMEMBERED:]:
+                self._kept[sha] = Kept(label, size)
+
+    def close(self) -> None:
+        """Close the file of labels."""
+        with self._lock:
+            file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def keep(self, data: bytes, label: Label) -> str:
         """Keep `data`; returns its name as a blob. The narrower label wins when kept twice."""
@@ -39,7 +55,10 @@ class Shelf:
         with self._lock:
             known = self._kept.pop(sha, None)
             labels = [label] if known is None else [known.label, label]
-            self._kept[sha] = Kept(join(labels), len(data))
+            made = Kept(join(labels), len(data))
+            self._kept[sha] = made
+            if made != known and self._file is not None:
+                self._file.add(sha, made.label, made.size)
             while len(self._kept) > _REMEMBERED:
                 self._kept.popitem(last=False)
         return sha

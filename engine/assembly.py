@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pockethive import __version__
 from pockethive.actors.base import Ref
 from pockethive.actors.interpreter import Interpreter
 from pockethive.actors.interpreter_actor import InterpreterActor, Post
+from pockethive.actors.label_file import FILE as LABELS
+from pockethive.actors.label_file import LabelFile
 from pockethive.actors.model_actor import Describe, ModelActor
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
@@ -36,6 +39,7 @@ from pockethive.peers import RUNNING, PeerFile, known_contacts
 if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
     from pockethive.dht.mdns import Announcer
+    from pockethive.journal import RunJournal
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class Assembly(Parts):
         self._remembering: asyncio.Task[None] | None = None
         self._store = hive_of(settings.home) if settings.private else None
         self._credits = None if team is None else Credits(settings.home / CREDITS)
+        self.journal = None if team is None else journal_of(settings)
         self._interpreter: Ref | None = None
         self._source = (
             model_source(settings.model, settings.home, settings.threads)
@@ -88,9 +93,11 @@ class Assembly(Parts):
             staff=self.supervisor,
             hive=hive_for(settings.home, identity, self._store) if self._store else None,
             credits=self._credits,
+            journal=self.journal,
             secret=b"" if team is None else spot_check_secret(settings.home, identity),
         )
         super().__init__(settings, team, ground, listener)
+        self.shelf.remember(LabelFile(settings.folder / LABELS))
         if team is not None:  # acts are the run's owner's
             self.open_outbox = partial(open_outbox, settings.home)
         self._peers = PeerFile(settings.home / PEERS, self.network)
@@ -139,12 +146,15 @@ class Assembly(Parts):
     def stop_agents(self) -> None:
         """Stop all actors and close the index; blocks for seconds at most."""
         self.supervisor.stop(STOP_SECONDS)
+        self.shelf.close()
         if self.documents is not None:
             self.documents.close()
         if self._store is not None:
             self._store.close()
         if self._credits is not None:
             self._credits.close()
+        if self.journal is not None:
+            self.journal.close()
 
     def _model_in_use(self) -> ModelProxy | None:
         return self._model
@@ -225,6 +235,15 @@ class Assembly(Parts):
             self._broken(error)
         else:
             self.crew.gone(name, error)
+
+
+def journal_of(settings: "DeviceSettings") -> "RunJournal":
+    """The journal of a device that owns runs. Raises StorageError."""
+    from pockethive.journal import FILE as JOURNAL  # a device without a team needs none of it
+    from pockethive.journal import RunJournal
+
+    path = settings.folder / JOURNAL
+    return RunJournal(path, settings.recipe, settings.revives, __version__)
 
 
 def spot_check_secret(home: Path, device: Identity) -> bytes:

@@ -7,6 +7,7 @@ Everything on the network happens on the device's own loop thread; machines are 
 interpreter's actor; skills run on agents' threads. Methods may be called from any thread.
 """
 
+import asyncio
 import logging
 import secrets
 import threading
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pockethive.actors.skill import Checker, Skill
 from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.assembly import Assembly
-from pockethive.core.errors import Failure, NetworkError
+from pockethive.core.errors import Failure, NetworkError, StorageError
 from pockethive.core.events import CancelRequested, GoalSubmitted
 from pockethive.core.idle import GateSettings
-from pockethive.core.report import Happening, Outcome
+from pockethive.core.report import Happening, Outcome, RunStatus
 from pockethive.core.spec import ModelNeed, Team
 from pockethive.core.task import DeviceId, RunId
 from pockethive.dht.contact import Contact
@@ -32,6 +33,7 @@ from pockethive.home import FolderLock
 from pockethive.loop_thread import LoopThread
 
 if TYPE_CHECKING:
+    from pockethive.going_on import GoingOn
     from pockethive.result import Result
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MEET_SECONDS = 30.0
+CANCELLED = "cancelled by the caller"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class DeviceSettings:
             `hive` names an open network. remembers: keep the contacts that answered for the next
             start.
         quota_bytes: of blobs kept for others.
+        recipe: what it takes to start the device's swarm like this again, kept with its runs.
+        revives: a run of this device's journal, which it is to go on with.
         skills, checkers: what its agents can do, by name; the shipped ones unless a service that
             embeds this device brings its own.
     """
@@ -81,6 +86,8 @@ class DeviceSettings:
     threads: int = 0
     mdns: bool = False
     quota_bytes: int = 1_000_000_000
+    recipe: bytes = b"{}"
+    revives: RunId | None = None
     skills: Mapping[str, Skill] = field(default_factory=lambda: SKILLS)
     checkers: Mapping[str, Checker] = field(default_factory=lambda: CHECKERS)
 
@@ -94,6 +101,7 @@ class Device:
         self._thread: LoopThread | None = None
         self._parts: Assembly | None = None
         self._runs: dict[RunId, Future[Outcome]] = {}
+        self._going_on: GoingOn | None = None
         self.fault: BaseException | None = None
         """What the machines crashed of, if they did."""
         self._watchers: dict[int, Callable[[Happening], None]] = {}
@@ -195,14 +203,29 @@ class Device:
         """
         if self.team is None:
             raise Failure("this device has no team", cure="start it through a Swarm")
-        from pockethive.gathering import gather_result  # a device without a team needs none of it
-
         run = RunId(secrets.token_hex(16))
         ended: Future[Outcome] = Future()
         with self._guard:
             self._runs[run] = ended
         self.loop_thread.submit(self._begin(run, goal))
-        result = self.loop_thread.submit(gather_result(ended, self.parts))
+        return self._awaited(run, ended)
+
+    def resume(self, run: RunId) -> "Future[Result]":
+        """Go on with a run that this device revived from its journal. Raises BadInput."""
+        from pockethive.going_on import GoingOn
+
+        ended: Future[Outcome] = Future()
+        with self._guard:
+            if self._going_on is None:
+                self._going_on = GoingOn(self.parts.journal)
+            self._going_on.check(run)
+            self._runs[run] = ended
+        self.loop_thread.submit(self._go_on())
+        return self._awaited(run, ended)
+
+    def _awaited(self, run: RunId, ended: "Future[Outcome]") -> "Future[Result]":
+        """A run's result, once it has ended; whoever cancels the future cancels the run."""
+        result = self.loop_thread.submit(self._deliver(run, ended))
 
         def cancelled(done: "Future[Result]") -> None:
             if done.cancelled():
@@ -240,6 +263,8 @@ class Device:
         """A run has ended."""
         with self._guard:
             ended = self._runs.pop(outcome.run, None)
+            if ended is None and self._going_on is not None:
+                self._going_on.unclaimed(outcome)
         if ended is not None and not ended.done():
             ended.set_result(outcome)
 
@@ -263,8 +288,37 @@ class Device:
         if wanted:
             self.parts.post(GoalSubmitted(run=run, goal=goal, wall=time.time()))
 
+    async def _go_on(self) -> None:
+        """As for a run that begins; then the machines are told that they were away."""
+        await self.parts.arrival.wait()
+        await self.parts.roster.check()
+        assert self._going_on is not None
+        with self._guard:
+            events, outcomes = self._going_on.due(self._runs)
+        for event in events:
+            self.parts.post(event)
+        for outcome in outcomes:
+            self.finished(outcome)
+
+    async def _deliver(self, run: RunId, ended: "Future[Outcome]") -> "Result":
+        """What a run made; its journal is done with."""
+        from pockethive.gathering import gather_result  # a device without a team needs none of it
+
+        result = await gather_result(ended, self.parts)
+        await asyncio.to_thread(self._done, run, result.status, result.reason)
+        return result
+
+    def _done(self, run: RunId, status: str, reason: str) -> None:
+        journal = None if self._parts is None else self._parts.journal
+        if journal is not None:
+            try:
+                journal.delivered(run, status, reason)
+            except StorageError as error:
+                _log.warning("run %s stays in the journal: %s", run, error)
+
     def _cancel(self, run: RunId) -> None:
         with self._guard:
             known = self._runs.pop(run, None)
         if known is not None and self._parts is not None:
-            self._parts.post(CancelRequested(run=run, reason="cancelled by the caller"))
+            self._parts.post(CancelRequested(run=run, reason=CANCELLED))
+            self._done(run, RunStatus.CANCELLED.value, CANCELLED)

@@ -104,6 +104,16 @@ def free_swarm_folder(home: Path) -> FolderLock:
     )
 
 
+def lock_swarm_folder(folder: Path) -> FolderLock:
+    """Lock one swarm folder. Raises Failure: another process uses it."""
+    lock = FolderLock(folder)
+    if not lock.take():
+        raise Failure(
+            "another swarm lives there", where=str(folder), cure="wait until it has ended"
+        )
+    return lock
+
+
 def own(home: Path, device_folder: Path) -> Ownership:
     """Certify the device of `device_folder` by the owner of `home`, once; both keys are made
     where missing."""

@@ -32,6 +32,7 @@ from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
 from pockethive.actors.workbench import Workbench
 from pockethive.arrival import Arrival
+from pockethive.clocks import OngoingClock
 from pockethive.core.canonical import to_text
 from pockethive.core.effects import KeepStanding
 from pockethive.core.entry import Member
@@ -81,7 +82,7 @@ class Ground:
     Attributes:
         lease_clock: seconds that never jump. index: where the index of its documents is kept.
         staff: who starts its agents and brings them their letters.
-        journal: sees every step of the machines. hive: the private one it belongs to, if any.
+        journal: keeps what the machines were told. hive: the private one it belongs to, if any.
         credits: what the owner has seen of devices; None: neither read nor kept.
         secret: the owner's, for drawing spot checks; empty: nothing is taken on credit.
     """
@@ -110,7 +111,7 @@ class Parts(ABC):
     ) -> None:
         self.settings, self.team, self._ground = settings, team, ground
         self.identity, self.ownership = ground.identity, ground.ownership
-        wall_clock = ground.node.clock
+        wall_clock, self.clock = ground.node.clock, OngoingClock(ground.lease_clock)
         self.hive = hive = ground.hive
         self.network = hive.network if hive else settings.hive
         self.entries = Entries(self.identity, self.network, hive.keys if hive else None)
@@ -198,14 +199,10 @@ class Parts(ABC):
         self.egress.answer(PING_METHOD, self._ping_answer)
         ground = self._ground
         self.machines = self._machines()
+        if ground.journal is not None:
+            self.clock.go_on_from(ground.journal.begin(self.machines, self.entries.open))
         await self._begin(
-            Interpreter(
-                self.machines,
-                self._hands,
-                ground.lease_clock,
-                self.entries.device,
-                ground.journal,
-            )
+            Interpreter(self.machines, self._hands, self.clock, self.entries.device, ground.journal)
         )
         if ground.credits is not None:
             self.post(CreditsRead(credits=ground.credits.all()))
@@ -300,7 +297,7 @@ class Parts(ABC):
             finished=self._finished,
             told=self._happened,
             stood=self._stood,
-            clock=self._ground.lease_clock,
+            clock=self.clock,
         )
 
     def _machines(self) -> dict[str, Machine]:

@@ -22,14 +22,17 @@ from pockethive.configs.loader import load_team
 from pockethive.core.errors import BadEncoding, BadInput, DocumentError, Failure, Problem
 from pockethive.core.report import Happening
 from pockethive.core.spec import Fan, Team
+from pockethive.core.task import RunId
 from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.charter import check_hive_name
 from pockethive.dht.contact import Contact
 from pockethive.hive_store import FILE as HIVE_FILE
-from pockethive.home import FolderLock, free_swarm_folder, own
+from pockethive.home import FolderLock, free_swarm_folder, lock_swarm_folder, own
 from pockethive.inference import usable_cores
+from pockethive.known_runs import KnownRun, find_run
 from pockethive.planners.context import PlanContext
+from pockethive.recipe import Recipe
 from pockethive.result import Result
 from pockethive.vocabulary import vocabulary
 
@@ -52,6 +55,7 @@ class SwarmOptions:
     devices: int = 3
     join: tuple[Contact, ...] = ()
     hive: str | None = None
+    resumes: KnownRun | None = None  # a run that was left, in whose folder this swarm lives
     threads: int = 0  # of each device's model; 0: the cores are shared out among the devices
     mdns: bool = False
 
@@ -72,7 +76,7 @@ class Swarm:
             raise BadInput(f"{options.threads} threads", cure="give some, or 0 for all cores")
         if options.hive is not None:
             _check_hive(options.hive)
-        self.team, self.options = team, options
+        self.team, self.options, self._source = team, options, ""
         self._device: Device | None = None
         self._children: list[Child] = []
         self._lock: FolderLock | None = None
@@ -108,8 +112,38 @@ class Swarm:
             join=contacts,
         )
         swarm = cls(loaded, options)
+        swarm._source = str(Path(team).absolute() if Path(team).exists() else team)
         if timeout is not None:
             swarm.limit(timeout)
+        return swarm
+
+    @classmethod
+    def from_run(cls, run: str, *, home: str | Path | None = None) -> Self:
+        """A swarm like the one that was pursuing a run when it ended, to `resume` that run.
+
+        Raises:
+            BadInput: no run of this home is called so, or it is going or has ended.
+            ConfigError: as `from_yaml`.
+        """
+        place = Path(home).absolute() if home is not None else default_home()
+        found = find_run(place, run)
+        how = Recipe.decode(found.note.settings)
+        options = SwarmOptions(
+            home=place,
+            documents=how.documents,
+            devices=how.devices,
+            join=tuple(Contact.parse(text) for text in how.join),
+            hive=how.hive,
+            threads=how.threads,
+            mdns=how.mdns,
+            resumes=found,
+        )
+        if not how.team:
+            raise BadInput(
+                f"run {found.note.run[:8]} was begun by a program with a team of its own"
+            )
+        swarm = cls(replace(load_team(how.team, vocabulary()), limits=how.limits), options)
+        swarm._source = how.team
         return swarm
 
     @property
@@ -154,7 +188,11 @@ class Swarm:
             return
         options = self.options
         dealt, self._dealt = self._dealt or self._deal(), None
-        self._lock = free_swarm_folder(options.home)
+        resumes = options.resumes
+        if resumes is None:
+            self._lock = free_swarm_folder(options.home)
+        else:
+            self._lock = lock_swarm_folder(resumes.folder)
         folder = self._lock.folder
         try:
             self._device = Device(
@@ -171,6 +209,8 @@ class Swarm:
                     model=self.team.model,
                     threads=options.threads,
                     mdns=options.mdns,
+                    recipe=self._recipe().encode(),
+                    revives=None if resumes is None else resumes.note.run,
                 ),
                 self.team,
             )
@@ -208,6 +248,21 @@ class Swarm:
     async def run(self, goal: str) -> Result:
         """Run a goal to its end. Cancelling the awaiting task cancels the run."""
         return await asyncio.wrap_future(self.submit(goal))
+
+    async def resume(self, run: str | None = None) -> Result:
+        """Go on with a run that an earlier process left; see `from_run`. Raises BadInput.
+
+        Without an id it is the run that the swarm was made from; others that were going on in the
+        same process can be asked for, too.
+        """
+        return await asyncio.wrap_future(self.submit_resumed(run))
+
+    def submit_resumed(self, run: str | None = None) -> "Future[Result]":
+        """As `resume`; cancelling the future cancels the run."""
+        left = self.options.resumes
+        if run is None and left is not None:
+            run = left.note.run
+        return self.device.resume(RunId(run or ""))
 
     async def stream(self, goal: str) -> AsyncIterator[Happening | Result]:
         """What happens while a goal is run, and its result last.
@@ -276,6 +331,19 @@ class Swarm:
         dealt = deal(options.documents, max(1, options.devices))
         self.skipped = dealt.skipped
         return dealt.shares if options.devices else ()
+
+    def _recipe(self) -> Recipe:
+        options = self.options
+        return Recipe(
+            team=self._source,
+            documents=tuple(path.absolute() for path in options.documents),
+            devices=options.devices,
+            join=tuple(map(str, options.join)),
+            hive=options.hive,
+            threads=options.threads,
+            mdns=options.mdns,
+            limits=self.team.limits,
+        )
 
     def _child_spec(self, folder: Path, number: int, share: tuple[Path, ...]) -> ChildSpec:
         name = f"device-{number}"

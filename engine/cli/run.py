@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from pockethive.cli.options import (
 from pockethive.core.errors import BadInput, TimeLimit
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from pockethive.result import Result
     from pockethive.swarm import Swarm
 
@@ -77,27 +80,28 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             for problem in swarm.skipped:
                 sys.stderr.write(f"skipped: {problem}\n")
-        result = _follow(swarm, goal, quiet=args.json)
-        _write(result, args)
-        return _print(result, as_json=args.json)  # before the devices take their time to stop
+        result = follow(swarm, lambda: swarm.submit(goal), quiet=args.json)
+        write_files(result, args)
+        return print_result(result, as_json=args.json)  # before the devices take their time to stop
 
 
-def _follow(swarm: "Swarm", goal: str, *, quiet: bool) -> "Result":
+def follow(swarm: "Swarm", begin: Callable[[], "Future[Result]"], *, quiet: bool) -> "Result":
+    """Begin a run and wait for its result, showing meanwhile how it goes."""
     if quiet:
-        return _await(swarm, goal)
+        return _await(begin)
     from pockethive.cli.progress import Progress
 
     with Progress(sys.stdout) as progress:
         unsubscribe = swarm.device.subscribe(progress.saw)
         try:
-            return _await(swarm, goal)
+            return _await(begin)
         finally:
             unsubscribe()
 
 
-def _await(swarm: "Swarm", goal: str) -> "Result":
+def _await(begin: Callable[[], "Future[Result]"]) -> "Result":
     """Wait for the result; an interrupt cancels the run before it goes on its way."""
-    future = swarm.submit(goal)
+    future = begin()
     try:
         return future.result()
     except BaseException:
@@ -105,7 +109,8 @@ def _await(swarm: "Swarm", goal: str) -> "Result":
         raise
 
 
-def _write(result: "Result", args: argparse.Namespace) -> None:
+def write_files(result: "Result", args: argparse.Namespace) -> None:
+    """The files that `add_receipts` asks for."""
     from pockethive.home import write_atomically
 
     if args.receipts is not None:
@@ -116,7 +121,8 @@ def _write(result: "Result", args: argparse.Namespace) -> None:
             write_atomically(path if number == 1 else path.with_name(f"{path.name}.{number}"), blob)
 
 
-def _print(result: "Result", *, as_json: bool) -> int:
+def print_result(result: "Result", *, as_json: bool) -> int:
+    """Print it; the exit code that says how the run ended."""
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
     else:

@@ -23,6 +23,7 @@ from pockethive.core.events import (
     GoalSubmitted,
     GraphPlanned,
     PlanningFailed,
+    Restarted,
     TaskEnded,
     TaskReopened,
     TimerFired,
@@ -42,6 +43,7 @@ Effects = Iterator[Effect]
 @dataclass(slots=True, kw_only=True)
 class _Run:
     id: RunId
+    goal: str
     began: float
     planned: float | None = None
     graph: TaskGraph | None = None
@@ -70,13 +72,16 @@ class Coordinator:
                 run = self._runs.get(event.run)
                 if run is not None:
                     yield from self._happened(run, event, now)
+            case Restarted():
+                for run in self._runs.values():
+                    yield from self._go_on(run, now)
             case TimerFired(name=name):
                 yield from self._fired(name, now)
 
     def _submitted(self, event: GoalSubmitted, now: float) -> Effects:
         if event.run in self._runs:
             return
-        self._runs[event.run] = _Run(id=event.run, began=now)
+        self._runs[event.run] = _Run(id=event.run, goal=event.goal, began=now)
         yield SetTimer(name=f"limit:{event.run}", at=now + self._limits.timeout_seconds)
         yield PlanGoal(run=event.run, goal=event.goal)
 
@@ -101,6 +106,16 @@ class Coordinator:
                 run.reports[report.name] = report
                 if run.graph is not None and len(run.reports) == len(run.graph.tasks):
                     yield from self._finish(run, now)
+
+    def _go_on(self, run: _Run, now: float) -> Effects:
+        """After a restart: whatever this run was waiting for may never have been asked for."""
+        yield Tell(happening=Happening(what="resumed", run=run.id, device=self._device))
+        yield SetTimer(name=f"limit:{run.id}", at=run.began + self._limits.timeout_seconds)
+        if run.ending is not None:
+            yield SetTimer(name=f"closing:{run.id}", at=now + CLOSING_SECONDS)
+            yield CloseGraph(run=run.id, detail=run.ending[1])
+        elif run.graph is None:
+            yield PlanGoal(run=run.id, goal=run.goal)
 
     def _planned(self, run: _Run, graph: TaskGraph, now: float) -> Effects:
         run.planned = now

@@ -154,6 +154,14 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """Coordinator and ledger are as they were when their process ended; what they had asked for
+    may never have been done. `wall` is unix time."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SkillDone:
     """An agent made an output; its blob is kept on this device."""
 
@@ -228,6 +236,7 @@ Event = (
     | SendFailed
     | PingAnswered
     | TimerFired
+    | Restarted
     | SkillDone
     | SkillFailed
     | ChecksDone

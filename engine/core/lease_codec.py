@@ -105,7 +105,12 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
 
 def encode_answer(answer: WitnessAnswer) -> bytes:
     """Canonical bytes of an answer."""
-    return bounded({"v": VERSION, **_answer(answer)})
+    return bounded(answer_object(answer))
+
+
+def answer_object(answer: WitnessAnswer) -> dict[str, Any]:
+    """What `encode_answer` writes, before it is bytes and bounded."""
+    return {"v": VERSION, **_answer(answer)}
 
 
 def decode_answer(data: bytes) -> WitnessAnswer:

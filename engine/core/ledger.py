@@ -20,6 +20,7 @@ from pockethive.core.events import (
     MembersChanged,
     MessageArrived,
     PingAnswered,
+    Restarted,
     SendFailed,
     TaskReopened,
     TimerFired,
@@ -29,6 +30,7 @@ from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
+from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
@@ -67,6 +69,12 @@ class Ledger:
         self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
         self._verdicts = VerdictDesk(self._work, self._credit, verify)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
+        self._restart = RestartDesk(self._work)
+
+    @property
+    def ground(self) -> tuple[Event, ...]:
+        """Events that tell a new ledger what this one knows beside its runs."""
+        return ground(self._credit.known, self._members, self._watch.lost)
 
     def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Take one event; return what is to be done.
@@ -102,6 +110,8 @@ class Ledger:
                 yield from self._pinged(event, now)
             case SendFailed(to=to, message=message):
                 self._undelivered(to, message)
+            case Restarted(wall=wall):
+                yield from self._restarted(wall, now)
             case TimerFired(name="tick"):
                 yield from self._tick(now)
             case TimerFired(name=name):
@@ -134,6 +144,19 @@ class Ledger:
         if not self._ticking:
             self._ticking = True
             yield SetTimer(name="tick", at=now + TICK_SECONDS)
+
+    def _restarted(self, wall: float, now: float) -> Effects:
+        """Say again all that may not have been done; a round of every task follows at once."""
+        self._walls = dict.fromkeys(self._walls, wall - now)
+        self._notices.begin_anew(now)
+        for opening in self._openings.values():
+            yield from self._opener.ask_again(opening, now)
+        for run in self._runs.values():
+            run.agenda.mark_all()
+            for state in (*run.tasks.values(), *run.retired):
+                yield from self._restart.task(run, state, now)
+        self._ticking = True
+        yield SetTimer(name="tick", at=now)
 
     def _close_run(self, run_id: RunId, detail: str, now: float) -> Effects:
         opening = self._openings.get(run_id)

@@ -38,6 +38,14 @@ class CreditDesk:
         for credit in credits_:
             self._keep((credit.device, credit.model), credit.standing)
 
+    @property
+    def known(self) -> tuple[Credit, ...]:
+        """Every standing, as it is now."""
+        return tuple(
+            Credit(device=device, model=model, standing=standing)
+            for (device, model), standing in self._standings.items()
+        )
+
     def proposed(self, state: TaskState, now: float) -> Effects:
         """An output was made: waive its verdicts if its maker is trusted and the draw says so."""
         if self._waives(state):

@@ -24,16 +24,15 @@ _REASONS = {move: reason for reason, move in CLOSES.items()}
 
 
 class Desk:
-    """Shared by the ledger's parts. Stateless but for who it is and a count of questions."""
+    """Shared by the ledger's parts. Stateless but for who it is."""
 
     def __init__(self, device: DeviceId, limits: Limits, verify: VerifySignature) -> None:
         self.device, self.limits, self._verify = device, limits, verify
-        self._polls = 0
 
     def poll(self, state: TaskState, now: float) -> Poll:
         """A new question to all witnesses of a task."""
-        self._polls += 1
-        return Poll(state.id, self._polls, state.task.committee, now)
+        state.polls += 1
+        return Poll(state.id, state.polls, state.task.committee, now)
 
     def certify(self, state: TaskState, device: DeviceId, epoch: int, grants: Certificate) -> None:
         """See that a device holds or held a lease. Raises ProtocolError; changes nothing."""

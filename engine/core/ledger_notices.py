@@ -63,6 +63,12 @@ class NoticeDesk:
             self._count(key, -1)
             yield self._post(run, state, key, wall + now, now)
 
+    def begin_anew(self, now: float) -> None:
+        """What was posted, or was to be, is posted again in the next round."""
+        for posted in self._posted.values():
+            posted.again_at = now
+        self._next_at = self._window = 0.0
+
     def sweep(self) -> Effects:
         """Take back what was taken without a round for its task."""
         for key, posted in list(self._posted.items()):

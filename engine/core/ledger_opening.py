@@ -78,6 +78,11 @@ class OpeningDesk:
         timer = SetTimer(name=opening.timer, at=now + ANSWER_SECONDS)
         return opening, (*(Ping(device=device) for device in asked), timer)
 
+    def ask_again(self, opening: Opening, now: float) -> Effects:
+        """After a restart: whoever has not answered may never have been asked."""
+        yield from (Ping(device=device) for device in sorted(opening.silent))
+        yield SetTimer(name=opening.timer, at=now + ANSWER_SECONDS)
+
     def decided(self, opening: Opening, members: Sequence[Member]) -> bool:
         """Whether it does not matter any more what the silent ones answer."""
         hoped = self.committee(members, opening.alive | opening.silent)

@@ -73,6 +73,7 @@ class TaskState:
     commit_epoch: int = 0
     commit_at: float = 0.0
     commit_attempts: int = 0
+    polls: int = 0  # questions to all its witnesses so far; numbers them
     publish_at: float = 0.0
     publishing: Publish | None = None  # sent again until it stands
     end: Entry | None = None  # the commit or close as it stands in the DHT

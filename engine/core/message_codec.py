@@ -28,7 +28,12 @@ MAX_RANK = 10_000
 
 def encode_message(message: Message) -> bytes:
     """Canonical bytes of a message. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
-    return bounded({"v": VERSION, **_message(message)})
+    return bounded(message_object(message))
+
+
+def message_object(message: Message) -> dict[str, Any]:
+    """What `encode_message` writes, before it is bytes and bounded."""
+    return {"v": VERSION, **_message(message)}
 
 
 def decode_message(data: bytes, open_entry: OpenEntry) -> Message:

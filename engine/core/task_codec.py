@@ -36,12 +36,10 @@ def encode_task(task: Task) -> dict[str, Any]:
         "role": task.role,
         "skill": task.skill,
         "spec": task.spec,
-        "after": [[e.kind.value, list(e.sources), e.count, e.seconds] for e in task.after],
+        "after": [edge_list(edge) for edge in task.after],
         "place": task.place,
         "label": task.label.value,
-        "checks": [[check.policy.value, check.checker] for check in task.verification.checks],
-        "verdicts": task.verification.verdicts,
-        "adaptive": task.verification.adaptive,
+        **verification_fields(task.verification),
         "model": task.needs_model,
         "witnesses": list(committee.witnesses),
         "quorum": committee.quorum,
@@ -69,10 +67,10 @@ def decode_task(fields: Fields) -> Task:
         role=fields.text("role", NAME),
         skill=fields.text("skill", NAME),
         spec=spec,
-        after=tuple(_decode_edge(item) for item in fields.items("after", 8)),
+        after=tuple(take_edge(item) for item in fields.items("after", 8)),
         place=None if place is None else Fields({"place": place}, "task").device("place"),
         label=fields.one_of("label", Label),
-        verification=_decode_verification(fields),
+        verification=take_verification(fields),
         needs_model=fields.flag("model"),
         committee=_decode_committee(fields),
         owner=fields.device("owner"),
@@ -83,7 +81,22 @@ def decode_task(fields: Fields) -> Task:
     )
 
 
-def _decode_edge(item: object) -> Edge:
+def edge_list(edge: Edge) -> list[Any]:
+    """An edge as its four parts."""
+    return [edge.kind.value, list(edge.sources), edge.count, edge.seconds]
+
+
+def verification_fields(verification: Verification) -> dict[str, Any]:
+    """The three fields of a verification policy."""
+    return {
+        "checks": [[check.policy.value, check.checker] for check in verification.checks],
+        "verdicts": verification.verdicts,
+        "adaptive": verification.adaptive,
+    }
+
+
+def take_edge(item: object) -> Edge:
+    """The edge behind `edge_list`. Raises BadEncoding."""
     if not isinstance(item, list) or len(item) != 4:
         raise BadEncoding("task: an edge that has not four parts")
     fields = Fields(dict(zip(("kind", "sources", "count", "seconds"), item, strict=True)), "edge")
@@ -95,7 +108,8 @@ def _decode_edge(item: object) -> Edge:
     )
 
 
-def _decode_verification(fields: Fields) -> Verification:
+def take_verification(fields: Fields) -> Verification:
+    """The policy behind `verification_fields`. Raises BadEncoding."""
     policies = {policy.value: policy for policy in Policy}
     checks = []
     for policy, checker in fields.pairs("checks", MAX_CHECKS):

@@ -1,0 +1,133 @@
+"""The journal of coordinator and ledger: replayed exactly, and enough to go on after any crash."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pockethive.core.credibility import Credit, Standing
+from pockethive.core.effects import Effect, FinishRun, RunSkill, forwarded
+from pockethive.core.entry import Commit, Output
+from pockethive.core.events import Event
+from pockethive.core.graph import TaskGraph
+from pockethive.core.replay import MACHINES, concerns
+from pockethive.core.report import Outcome, RunStatus
+from pockethive.core.spec import Limits
+from pockethive.core.task import Check, EdgeKind, Policy, Verification
+from tests.core.core_play import DEVICES, edge, planned, research
+from tests.core.journal_play import JournalTable, commits, plan
+
+ADAPTIVE = Verification(checks=(Check(Policy.CHECK, "quotation"),), adaptive=True)
+WIDE = TaskGraph(
+    (
+        *(planned(f"a-{n}") for n in range(4)),
+        planned("b", (edge("a-0", "a-1", kind=EdgeKind.AT_LEAST, count=1), edge("a-2"))),
+        planned("c", (edge("b", "a-3"),)),
+    )
+)
+CREDITS = tuple(Credit(device=each, model="", standing=Standing(40, 40, 0)) for each in DEVICES[:4])
+PLAYS: dict[str, tuple[dict[str, Any], TaskGraph]] = {
+    "quiet": ({}, research(DEVICES[1:4])),
+    "lossy": ({"loss": 0.05, "doubled": 0.1}, WIDE),
+    "a witness dies": ({"count": 7, "crashes": {DEVICES[3]: 2.0, DEVICES[4]: 2.5}}, WIDE),
+    "all witnesses die": ({"count": 5, "crashes": dict.fromkeys(DEVICES[1:4], 3.0)}, WIDE),
+    "liars": ({"count": 5, "liars": frozenset(DEVICES[1:2])}, WIDE),
+    "on credit": (
+        {"secret": b"of the owner", "credits": CREDITS},
+        TaskGraph(tuple(planned(f"a-{n}", verification=ADAPTIVE) for n in range(6))),
+    ),
+    "alone with two": ({"count": 3}, WIDE),
+}
+
+
+BEGUN = 4  # rows until the goal is written
+
+
+def played(name: str, cuts: frozenset[int] = frozenset(), seed: str = "") -> JournalTable:
+    changes, graph = PLAYS[name]
+    changes = {"limits": Limits(timeout_seconds=400), **changes}
+    count = changes.pop("count", 4)
+    table = JournalTable(plan(f"journal {name} {seed}", count, **changes), cuts)
+    table.run(graph)
+    return table
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_replay_gives_every_effect_again_in_its_order(name: str) -> None:
+    table = played(name)
+    lines = [
+        (line.machine, line.event, line.effects)
+        for line in table.transcript
+        if line.device == table.owner
+        and line.machine in MACHINES
+        and concerns(line.machine, line.event)
+    ]
+    seen: list[tuple[str, Event, tuple[Effect, ...]]] = []
+    done, _ = table.replayed(
+        lambda machine, event, _, effects: seen.append((machine, event, effects))
+    )
+    assert seen == lines
+    assert done.steps == len(table.steps) > 30
+    assert list(done.outcomes.values()) == [table.outcome]
+    told = sum(forwarded(effect) is not None for _, _, effects in lines for effect in effects)
+    assert told > 4  # what one says to the other is not written, and still follows
+
+
+def test_a_row_is_small_and_a_run_writes_its_graph_once() -> None:
+    table = played("lossy")
+    sizes = sorted(len(step.row) for step in table.steps)
+    assert sizes[len(sizes) // 2] < 600
+    assert sizes[-1] < 8_000
+    graphs = [step for step in table.steps if step.row.startswith(b'[1,"graph"')]
+    assert len(graphs) == 1
+
+
+def holds(table: JournalTable, outcome: Outcome) -> None:
+    """What was committed before a crash stays, and nothing of it is done again."""
+    where = f"{table.plan.seed!r}, cuts {sorted(table.cuts)}"
+    reports = {str(report.id): report for report in outcome.tasks}
+    for task, (epoch, output) in table.stood.items():
+        assert commits(table)[task] == (epoch, output), where
+        if task in reports:
+            assert (str(reports[task].epoch), reports[task].output) == (epoch, output), where
+            made = [e.body for e in reports[task].receipts if isinstance(e.body, Output)]
+            assert [one.output for one in made] == [output], where
+    worked = Counter(
+        (effect.task.id, effect.epoch)
+        for line in table.transcript
+        for effect in line.effects
+        if isinstance(effect, RunSkill)
+    )
+    assert max(worked.values()) == 1, where
+    accepted: dict[str, set[str]] = {}
+    for entries in table.entries.values():
+        for entry in entries.values():
+            if isinstance(entry.body, Commit):
+                accepted.setdefault(entry.body.task, set()).add(entry.body.output)
+    assert all(len(values) == 1 for values in accepted.values()), where
+    ends = [e for line in table.transcript for e in line.effects if isinstance(e, FinishRun)]
+    assert len(ends) <= 1, where
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_an_owner_that_dies_at_any_row_ends_its_run_and_redoes_nothing_committed(name: str) -> None:
+    rows = len(played(name).steps)
+    dice = random.Random(name)
+    for cut in sorted(dice.sample(range(BEGUN, rows + 1), min(20, rows - BEGUN))):
+        table = played(name, frozenset((cut,)))
+        assert table.crashes == 1, cut
+        assert table.outcome is not None
+        holds(table, table.outcome)
+        if name != "all witnesses die":
+            assert table.outcome.status is RunStatus.COMPLETED, (cut, table.outcome.reason)
+
+
+def test_it_survives_one_crash_after_another() -> None:
+    for seed in range(5):
+        cuts = frozenset(random.Random(seed).sample(range(BEGUN, 150), 6))
+        table = played("lossy", cuts, str(seed))
+        assert table.crashes >= 3
+        assert table.outcome is not None
+        holds(table, table.outcome)
+        assert table.outcome.status is RunStatus.COMPLETED, (seed, table.outcome.reason)
