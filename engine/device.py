@@ -52,6 +52,7 @@ class DeviceSettings:
         home: the person's home folder (owner key, models). folder: this device's own, below it.
         works: take tasks of the hive. verifies: give verdicts. lends: both also for other owners.
         gate: lend itself only while idle, by these bounds; None: always.
+        folder_patience: seconds that another process may take to let go of the folder.
         patient: `start` returns when the device has met its hive; else when it serves, or when one
             of the devices to join has answered.
         eager: load the model at once instead of when it is first needed.
@@ -81,6 +82,7 @@ class DeviceSettings:
     lends: bool = True
     gate: GateSettings | None = None
     patient: bool = True
+    folder_patience: float = 0.0
     eager: bool = False
     model: ModelNeed | None = None
     threads: int = 0
@@ -114,7 +116,7 @@ class Device:
             Failure: another process uses this device's folder, the port is taken, nobody answered.
             BadInput: documents or a model that cannot be used.
         """
-        if not self._lock.take():
+        if not self._lock.take(self.settings.folder_patience):
             raise Failure(
                 "another process runs this device",
                 where=str(self.settings.folder),

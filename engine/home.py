@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
+
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
 from pockethive.core.errors import BadEncoding, Failure, StorageError
 from pockethive.dht.identity import Identity, OwnerKey, certify
@@ -55,8 +57,20 @@ class FolderLock:
     folder: Path
     _file: IO[str] | None = field(default=None, repr=False)
 
-    def take(self) -> bool:
-        """True when the folder is now ours; False when another process holds it."""
+    def take(self, patience: float = 0.0) -> bool:
+        """True when the folder is now ours; False when another process holds it.
+
+        For `patience` seconds one that is ending may let go of it. Blocks as long.
+        """
+        attempts = Retrying(
+            retry=retry_if_result(lambda taken: not taken),
+            stop=stop_after_delay(patience),
+            wait=wait_random(0.05, 0.2),
+            retry_error_callback=lambda _: False,
+        )
+        return bool(attempts(self._try))
+
+    def _try(self) -> bool:
         make_private(self.folder)
         try:
             file = (self.folder / "lock").open("a")

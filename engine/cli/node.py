@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 20.0
 MAX_DRAIN_SECONDS = 3_600.0
+ENDING_SECONDS = 12.0  # what a device may take to end whose swarm was killed a moment ago
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -246,6 +247,7 @@ def settings_of(args: argparse.Namespace, file: "Settings | None" = None) -> "De
         works=works,
         verifies=works,
         **_lending(args, file),
+        folder_patience=ENDING_SECONDS if args.follow else 0.0,
         patient=args.follow,  # its parent waits for a device that knows the others
         eager=args.follow,
         model=model,
@@ -338,7 +340,7 @@ def _until_closed(end: Callable[[], None], ready: threading.Event) -> None:
     A device that is not ready yet waits for a parent that cannot answer any more, and would keep
     its folder from the next run: it leaves at once, with nothing half written (SQLite, renames).
     """
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):  # a buffered read would be in the way of a good end
         pass
     end()
     if not ready.is_set():

@@ -1,6 +1,7 @@
 """The home folder: keys and certificates made once, one process at a time, writes whole."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_a_damaged_certificate_is_named_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / "a" / "certificate.json").write_bytes(b"{")
     with pytest.raises(StorageError, match=r"certificate\.json.*made again"):
         own(tmp_path, tmp_path / "a")
+
+
+def test_who_is_patient_gets_a_folder_that_is_let_go_of_meanwhile(tmp_path: Path) -> None:
+    first, second = FolderLock(tmp_path / "a"), FolderLock(tmp_path / "a")
+    assert first.take()
+    assert not second.take(patience=0.2)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(second.take, 30.0)
+        first.release()
+        assert waiting.result()
+    second.release()
 
 
 def test_a_folder_serves_one_process_at_a_time(tmp_path: Path) -> None:
