@@ -44,6 +44,7 @@ from pockethive.core.effects import (
     SeekOffer,
     Send,
     SetTimer,
+    SignEntry,
     StopSkill,
     Tell,
 )
@@ -175,6 +176,9 @@ class NodeHands:
                     self._around.finished(outcome)
                 case KeepBlob(data=data, label=label):
                     self._around.shelf.keep(data, Label(label))
+                case SignEntry(kind=kind, body=body, expires=expires):
+                    _, entry = self._around.entries.sign(kind, body, expires)
+                    self._around.post(EntryArrived(entry=entry), None)
                 case KeepStanding():
                     self._around.stood(effect)
                 case StopSkill(task=task, epoch=epoch):

@@ -153,8 +153,8 @@ class HiveRules:
             return _LIST_LIMIT
         try:
             limit = _LIMITS[Kind(kind)]
-        except ValueError as error:
-            raise BadEncoding(f"no such kind of entry: {kind!r}") from error
+        except (ValueError, KeyError) as error:
+            raise BadEncoding(f"no such kind of entry is stored: {kind!r}") from error
         if self._membership is None:
             return limit
         return replace(limit, max_body=min(MAX_BODY, limit.max_body + BODY_OVERHEAD))

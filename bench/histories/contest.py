@@ -18,6 +18,8 @@ from pockethive.core.task import DeviceId
 
 __all__ = ["Contest", "Rules"]
 
+SLOT_SECONDS = 0.3  # in which a calm network has brought a question
+
 
 @dataclass(slots=True)
 class _Job:
@@ -190,7 +192,15 @@ class Contest:
         self._go_on(name, job, job.lease.propose(output, self._net.local(name)))
 
     def _commit(self, name: DeviceId, job: _Job) -> None:
-        """Ask for acks; half of those who do so in a storm die while they ask."""
+        """The checker takes its slots; then acks are asked for."""
+        assert job.lease.output is not None
+        asks = self._owner.slot_asks(task_of(job.entry), job.lease.output)
+        self._net.ask_all(CHECKER, asks, lambda event: None)
+        due = self._net.local(name) + SLOT_SECONDS
+        self._net.timer(name, due, lambda: self._ask_acks(name, job))
+
+    def _ask_acks(self, name: DeviceId, job: _Job) -> None:
+        """Half of those who do so in a storm die while they ask."""
         assert job.lease.output is not None
         assert isinstance(job.lease.output.body, Output)
         asks = self._owner.commit_asks(

@@ -5,12 +5,12 @@ from hashlib import sha256
 
 from bench.histories.network import ANSWER_SECONDS, WALL, Network, task_of
 from bench.histories.record import History
-from bench.histories.world import OWNER, WITNESSES, signed
+from bench.histories.world import CHECKER, OWNER, WITNESSES, signed
 from pockethive.core.effects import AskWitness
-from pockethive.core.entry import Entry
+from pockethive.core.entry import Entry, Invite, Output
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.labels import Label
-from pockethive.core.lease import Ack, AskCommit, Seal, Sealed, Yes
+from pockethive.core.lease import Ack, AskCommit, AskSlot, Seal, Sealed, Yes
 from pockethive.core.polling import Poll
 from pockethive.core.sealing import succession, successor
 from pockethive.core.task import (
@@ -57,6 +57,20 @@ class Owner:
         evidence = self.evidence.get((task.id, sha), ())
         request = AskCommit(task=task.id, epoch=epoch, output=sha, evidence=evidence)
         return list(self._poll(task).questions(request)) if evidence else []
+
+    def slot_asks(self, task: Task, output: Entry) -> list[AskWitness]:
+        """The checker's request for a verify slot to all witnesses, with the owner's invitation."""
+        made = output.body
+        assert isinstance(made, Output)
+        word = Invite(task=task.id, epoch=made.epoch, output=made.output, verifier=CHECKER)
+        request = AskSlot(
+            task=task.id,
+            epoch=made.epoch,
+            output=made.output,
+            seconds=LEASE,
+            invite=signed(OWNER, word),
+        )
+        return list(self._poll(task).questions(request))
 
     def finish(self, task: Task, epoch: int, sha: str) -> None:
         """A holder was shown an accepted value: finish it at this epoch."""

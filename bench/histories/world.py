@@ -29,7 +29,7 @@ def device(name: str) -> DeviceId:
 OWNER, CHECKER = device("owner"), device("checker")
 WITNESSES = tuple(device(f"witness {number}") for number in range(10))
 CONTENDERS = tuple(device(f"contender {number}") for number in range(5))
-NAMES = (OWNER, *WITNESSES, *CONTENDERS)
+NAMES = (OWNER, CHECKER, *WITNESSES, *CONTENDERS)
 
 
 def sign(author: DeviceId, message: bytes) -> bytes:

@@ -16,7 +16,7 @@ from pockethive.core.task import DeviceId, Task
 
 MAX_CELL = 4_096
 SPARE_SLOTS = 2  # verifiers beyond those needed, so that one slow verifier does not stop a task
-_MAX_SLOTS = MAX_VERDICTS + SPARE_SLOTS
+MAX_SLOTS = MAX_VERDICTS + SPARE_SLOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def decode_cell(data: bytes) -> Cell:
         epoch=fields.whole("epoch"),
         span=None if span is None else _take_span(span),
         held=fields.sha("held", empty=True) or None,
-        slots=tuple(_take_span(item) for item in fields.items("slots", _MAX_SLOTS)),
+        slots=tuple(_take_span(item) for item in fields.items("slots", MAX_SLOTS)),
         accepted=None if accepted is None else _take_accepted(accepted),
         sealed=fields.sha("sealed", empty=True),
         attempt=fields.whole("attempt", 0, MAX_ATTEMPT),

@@ -71,6 +71,18 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignEntry:
+    """Sign an entry that is shown to whom it concerns and not published.
+
+    Answered by EntryArrived on this device.
+    """
+
+    kind: Kind
+    body: Body
+    expires: int  # unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTask:
     """Read all entries of a task. Answered by TaskRead."""
 
@@ -215,6 +227,7 @@ Effect = (
     | FinishRun
     | KeepBlob
     | Publish
+    | SignEntry
     | ReadTask
     | AskWitness
     | Send

@@ -19,6 +19,7 @@ class Kind(Enum):
     OUTPUT = "output"
     VERDICT = "verdict"
     WAIVER = "waiver"
+    INVITE = "invite"
     COMMIT = "commit"
     SEAL = "seal"
     CLOSE = "close"
@@ -68,6 +69,16 @@ class Waiver:
     epoch: int
     output: str
     worker: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invite:
+    """The owner drew this device to judge one output. Shown to witnesses, never published."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    verifier: DeviceId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +157,9 @@ class Notice:
     owner: DeviceId
 
 
-Body = Task | Claim | Output | Verdict | Waiver | Commit | Sealing | Close | Member | Notice
+Body = (
+    Task | Claim | Output | Verdict | Waiver | Invite | Commit | Sealing | Close | Member | Notice
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from pockethive.core.entry import (
     Close,
     CloseReason,
     Commit,
+    Invite,
     Kind,
     Member,
     Notice,
@@ -41,6 +42,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.OUTPUT: 1_600,
     Kind.VERDICT: 800,
     Kind.WAIVER: 480,
+    Kind.INVITE: 400,
     Kind.COMMIT: 1_300,
     Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
@@ -92,6 +94,8 @@ def slot(body: Body) -> bytes:
             return body.key[:32].encode()
         case Output() | Verdict() | Waiver():
             return b"%d " % body.epoch + body.output[:32].encode()
+        case Invite():
+            return b"%d " % body.epoch + body.verifier.encode()
         case _:
             return kind_of(body).value.encode()
 
@@ -183,6 +187,24 @@ def _decode_waiver(fields: Fields) -> Waiver:
         epoch=fields.whole("epoch"),
         output=fields.sha("output"),
         worker=fields.device("worker"),
+    )
+
+
+def _encode_invite(invite: Invite) -> dict[str, Any]:
+    return {
+        "task": invite.task,
+        "epoch": invite.epoch,
+        "output": invite.output,
+        "verifier": invite.verifier,
+    }
+
+
+def _decode_invite(fields: Fields) -> Invite:
+    return Invite(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        verifier=fields.device("verifier"),
     )
 
 
@@ -293,6 +315,7 @@ _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.OUTPUT: _encode_output,
     Kind.VERDICT: _encode_verdict,
     Kind.WAIVER: _encode_waiver,
+    Kind.INVITE: _encode_invite,
     Kind.COMMIT: _encode_commit,
     Kind.SEAL: _encode_sealing,
     Kind.CLOSE: _encode_close,
@@ -305,6 +328,7 @@ _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.OUTPUT: _decode_output,
     Kind.VERDICT: _decode_verdict,
     Kind.WAIVER: _decode_waiver,
+    Kind.INVITE: _decode_invite,
     Kind.COMMIT: _decode_commit,
     Kind.SEAL: _decode_sealing,
     Kind.CLOSE: _decode_close,

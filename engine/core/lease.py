@@ -67,12 +67,13 @@ class Propose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSlot:
-    """Ask to be one of the verifiers of the held output."""
+    """Ask to be one of the verifiers of the held output. `invite`: of the owner, to the asker."""
 
     task: TaskId
     epoch: int
     output: str
     seconds: int
+    invite: Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

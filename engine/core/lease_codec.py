@@ -81,6 +81,7 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 epoch=fields.whole("epoch"),
                 output=fields.sha("output"),
                 seconds=_seconds(fields),
+                invite=take_entry(fields, "invite", open_entry),
             )
         case "commit":
             wires = fields.texts("evidence", _MAX_EVIDENCE, MAX_WIRE)
@@ -191,9 +192,9 @@ def _request(request: WitnessRequest) -> dict[str, Any]:
             wire = to_text(entry.wire)
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": wire}
             return {"ask": "propose", **parts}
-        case AskSlot(task=task, epoch=epoch, output=output, seconds=seconds):
+        case AskSlot(task=task, epoch=epoch, output=output, seconds=seconds, invite=entry):
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": output}
-            return {"ask": "slot", **parts}
+            return {"ask": "slot", **parts, "invite": to_text(entry.wire)}
         case AskCommit(task=task, epoch=epoch, output=output, evidence=evidence):
             wires = [to_text(entry.wire) for entry in evidence]
             parts = {"task": task, "epoch": epoch, "output": output}

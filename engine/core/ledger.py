@@ -28,6 +28,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
 from pockethive.core.ledger_restart import RestartDesk, ground
@@ -67,7 +68,8 @@ class Ledger:
         self._work = WorkDesk(desk, self._watch, posts=settings.posts)
         self._notices = NoticeDesk(self._work)
         self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
-        self._verdicts = VerdictDesk(self._work, self._credit, verify)
+        self._lots = LotsDesk(self._work, settings.secret)
+        self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
         self._restart = RestartDesk(self._work)
 
@@ -174,12 +176,14 @@ class Ledger:
     # what comes in
 
     def _stored(self, entry: Entry, now: float) -> Effects:
-        """An entry of this device stands in the DHT."""
+        """An entry of this device stands in the DHT, or an invitation is signed."""
         if entry.author != self._device:
             return
         body = entry.body
         task = body.id if isinstance(body, Task) else getattr(body, "task", None)
         known = None if task is None else self._by_task.get(task)
+        if known is not None and entry.kind is Kind.INVITE:
+            yield from self._lots.invited(*known, entry)
         if known is None or known[1].publishing is None or known[1].publishing.body != body:
             return
         run, state = known

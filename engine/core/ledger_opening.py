@@ -95,7 +95,7 @@ class OpeningDesk:
         return choose_committee(present, own.device, own.owner_key)
 
     def open(
-        self, opening: Opening, members: Iterable[Member], wall: float, now: float
+        self, opening: Opening, members: Sequence[Member], wall: float, now: float
     ) -> tuple[RunState, tuple[Effect, ...]]:
         """The run with its tasks to be published. `wall`: unix time minus lease clock, seconds."""
         event = opening.event
@@ -110,7 +110,14 @@ class OpeningDesk:
             states[planned.name] = state
             effects.append(KeepBlob(data=planned.spec(), label=planned.label.value))
             effects.extend(self._desk.publish(state, Kind.TASK, task, now))
-        return RunState(id=event.run, graph=event.graph, began=now, tasks=states), tuple(effects)
+        run = RunState(
+            id=event.run,
+            graph=event.graph,
+            began=now,
+            tasks=states,
+            founders=frozenset(member.device for member in members),
+        )
+        return run, tuple(effects)
 
     def again(
         self, run: RunState, state: TaskState, members: Iterable[Member], now: float

@@ -197,6 +197,7 @@ class RunState:
     graph: TaskGraph
     began: float
     tasks: dict[str, TaskState]
+    founders: frozenset[DeviceId] = frozenset()  # members when it began: they judge first
     agenda: Agenda = field(init=False)
     unfinished: set[int] = field(init=False)  # places of tasks that are open or being published
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further

@@ -12,11 +12,11 @@ from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import Ack, AskCommit, Refused, Yes, ack_bytes
 from pockethive.core.ledger_credit import CreditDesk
+from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_state import RunState, TaskState
-from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
+from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import LetGo, Made, Progress, VerifyOffer
-from pockethive.core.people import verifiers
+from pockethive.core.message import LetGo, Made, Progress
 from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
 from pockethive.core.signed import signed_by
@@ -34,9 +34,11 @@ Effects = Iterator[Effect]
 class VerdictDesk:
     """Moves proposed tasks to their commit. Changes the states it is given and nothing else."""
 
-    def __init__(self, work: WorkDesk, credit: CreditDesk, verify: VerifySignature) -> None:
+    def __init__(
+        self, work: WorkDesk, credit: CreditDesk, lots: LotsDesk, verify: VerifySignature
+    ) -> None:
         self._work, self._desk, self._verify = work, work.desk, verify
-        self._credit = credit
+        self._credit, self._lots = credit, lots
 
     def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
         """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
@@ -174,11 +176,7 @@ class VerdictDesk:
     ) -> Effects:
         task, output = state.task, state.output
         assert output is not None
-        assert state.entry is not None
-        # Other sources may have been committed since: the verifier reads what the worker read.
-        read = {name for name, _ in state.made.inputs}
-        inputs = tuple(each for each in committed_inputs(run, state) if each[0] in read)
-        fit = verifiers(task, members, self._work.lost, output)
+        fit = self._lots.line(run, state, members)
         said = {entry.author for entry in state.verdicts_on(output)}
         busy = state.verifiers() & set(fit)
         fresh = [d for d in fit if d not in state.asked and d not in said]
@@ -193,16 +191,8 @@ class VerdictDesk:
             yield from self._nobody(run, state, now)
             return
         state.nobody_since = None
-        for place, device in enumerate(fresh[:wanted]):
-            state.asked[device] = now
-            offer = VerifyOffer(
-                task=task.id,
-                rank=place if slow else 0,
-                entry=state.entry,
-                output=output,
-                inputs=inputs,
-            )
-            yield Send(to=device, message=offer)
+        for device in fresh[:wanted]:
+            yield from self._lots.invite(state, device, now)
 
     def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
         said = [e.body for e in state.verdicts_on(state.output) if isinstance(e.body, Verdict)]

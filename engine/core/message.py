@@ -27,9 +27,9 @@ class VerifyOffer:
     """An output that wants a verdict, offered to a device that may give one."""
 
     task: TaskId
-    rank: int
     entry: Entry  # the signed task
     output: Entry  # the signed output
+    invite: Entry  # the owner's signed word that the device was drawn
     inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
 
 

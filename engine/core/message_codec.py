@@ -62,9 +62,9 @@ def _message(message: Message) -> dict[str, Any]:
             return {
                 "say": "verify",
                 "task": message.task,
-                "rank": message.rank,
                 "entry": to_text(message.entry.wire),
                 "output": to_text(message.output.wire),
+                "invite": to_text(message.invite.wire),
                 "inputs": _inputs(message.inputs),
             }
         case Made(entry=entry, grants=grants):
@@ -98,9 +98,9 @@ def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
             task = fields.task("task")
             return VerifyOffer(
                 task=task,
-                rank=fields.whole("rank", 0, MAX_RANK),
                 entry=take_entry(fields, "entry", open_entry),
                 output=take_entry(fields, "output", open_entry),
+                invite=take_entry(fields, "invite", open_entry),
                 inputs=_take_inputs(fields, task),
             )
         case "made":

@@ -33,17 +33,16 @@ def workers(
 def verifiers(
     task: Task, members: Iterable[Member], lost: set[DeviceId], output: Entry
 ) -> tuple[DeviceId, ...]:
-    """Devices that may judge `output`, in an order that its maker could not choose."""
+    """Devices that may judge `output`, in no order that matters: who is asked is drawn (`lots`)."""
     if task.label is Label.DEVICE:
         return ()
     known = {member.device: member for member in members}
     worker = known.get(output.author)
-    fit = [
+    return tuple(
         member.device
         for member in known.values()
         if member.device != output.author
         and member.device not in lost
         and able(task, member.checkers, has_model=bool(member.model))
         and independent(task.owner_key, worker, member)
-    ]
-    return rank(task.id, fit, output.digest)
+    )

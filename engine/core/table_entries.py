@@ -1,7 +1,7 @@
 """Entries at the table: signed by its keyed hash, and opened again from their bytes."""
 
 from pockethive.core.canonical import decode_object, digest, encode, from_text, to_text
-from pockethive.core.effects import Publish
+from pockethive.core.effects import Publish, SignEntry
 from pockethive.core.entry import Entry, Kind
 from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadEncoding, BadSignature
@@ -12,7 +12,7 @@ from pockethive.core.task import DeviceId
 _MAX_WIRE = 8_192
 
 
-def signed_bytes(device: DeviceId, effect: Publish, sign: Sign) -> bytes:
+def signed_bytes(device: DeviceId, effect: Publish | SignEntry, sign: Sign) -> bytes:
     """What a device publishes, as `opened_entry` reads it."""
     value: dict[str, object] = {
         "author": device,

@@ -6,10 +6,9 @@ gives one play, so a failure is repeated by its seed. Bytes pass through the rea
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 
-from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import (
     AskWitness,
     CancelTimer,
@@ -28,6 +27,7 @@ from pockethive.core.effects import (
     SeekOffer,
     Send,
     SetTimer,
+    SignEntry,
     forwarded,
 )
 from pockethive.core.entry import Entry, Kind, Member
@@ -50,13 +50,11 @@ from pockethive.core.events import (
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessAnswer
 from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
-from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.message import AskOffer, Message, Offer, Progress
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
-from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.table_bulletin import Bulletin
 from pockethive.core.table_entries import opened_entry, signed_bytes
 from pockethive.core.table_plan import (
@@ -67,23 +65,15 @@ from pockethive.core.table_plan import (
     plan_members,
     right_output,
     sign_answer,
-    skills_of,
     work_done,
 )
+from pockethive.core.table_seat import seat
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
-from pockethive.core.verifier import Verifier, VerifierSettings
 from pockethive.core.witness import Witness, WitnessAsked
 
 WALL = 1_900_000_000.0  # unix time at the table's second 0
 UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
 PING_TRIES = 3  # a node repeats a request until its time is up
-
-
-class _Machine:
-    """Names of a machine's timers and asks are its own."""
-
-    def __init__(self, name: str, handle: Callable[[Event, float], tuple[Effect, ...]]) -> None:
-        self.name, self.handle = name, handle
 
 
 class Table:
@@ -106,7 +96,7 @@ class Table:
         self._cells: dict[tuple[DeviceId, TaskId], bytes] = {}
         self._timers: dict[tuple[DeviceId, str, str], int] = {}
         self._graph: TaskGraph | None = None
-        self._machines = {device: list(self._seat(device)) for device in plan.devices}
+        self._machines = {device: tuple(seat(plan, device, verify)) for device in plan.devices}
 
     def run(self, graph: TaskGraph, seconds: float = 600.0) -> Outcome:
         """Play a run of `graph` to its end.
@@ -130,34 +120,6 @@ class Table:
     def open_entry(self, wire: bytes) -> Entry:
         """The entry behind its signed bytes. Raises BadSignature."""
         return opened_entry(wire, self._verify)
-
-    def _seat(self, device: DeviceId) -> Iterator[_Machine]:
-        plan, verify = self.plan, self._verify
-        if device == plan.devices[0]:
-            settings = LedgerSettings(
-                device=device,
-                owner_key=plan.owner_key,
-                limits=plan.limits,
-                secret=plan.secret,
-                posts=bool(plan.strangers),
-            )
-            yield _Machine("coordinator", Coordinator(device, plan.limits).handle)
-            yield _Machine("ledger", Ledger(settings, verify).handle)
-        scout = ScoutSettings(
-            device=device,
-            skills=frozenset(skills_of(plan, device)),
-            has_model=True,
-            concurrency=2,
-            seeks=device in plan.strangers,
-        )
-        yield _Machine("scout", Scout(scout, verify).handle)
-        checker = VerifierSettings(
-            device=device,
-            owner_key=plan.owner_key,
-            checkers=frozenset(plan.checkers),
-            has_model=True,
-        )
-        yield _Machine("verifier", Verifier(checker, verify).handle)
 
     # the clock and the dice
 
@@ -236,6 +198,8 @@ class Table:
                 self.outcome = outcome
             case Publish():
                 self._publish(device, effect)
+            case SignEntry():
+                self._later(0.0, device, EntryArrived(entry=self._signed(device, effect)))
             case ReadTask(task=task):
                 self._read(device, machine, task)
             case AskWitness():
@@ -294,7 +258,7 @@ class Table:
 
         self._at(self.now + self._delay(), stored)
 
-    def _signed(self, device: DeviceId, effect: Publish) -> Entry:
+    def _signed(self, device: DeviceId, effect: Publish | SignEntry) -> Entry:
         return self.open_entry(signed_bytes(device, effect, self._sign))
 
     def _introduction(self, device: DeviceId) -> Entry:

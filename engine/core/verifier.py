@@ -27,6 +27,7 @@ from pockethive.core.events import (
 from pockethive.core.fields import clip
 from pockethive.core.labels import Label
 from pockethive.core.lease import AskSlot, FreeLease, Grant, Yes
+from pockethive.core.lots import invites
 from pockethive.core.message import Ended, Made, Progress, VerifyOffer
 from pockethive.core.polling import Poll, poll_key
 from pockethive.core.ports import VerifySignature
@@ -34,7 +35,6 @@ from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import able, independent
 
-STAGGER_SECONDS = 0.3
 SLOT_ATTEMPTS = 4
 SLOT_AGAIN_SECONDS = 0.4
 TELL_AGAIN_SECONDS = 5.0
@@ -42,7 +42,7 @@ MAX_TELLS = 6
 AGAIN_SECONDS = 1.0
 MAX_JOBS = 64
 ONLY_IDLE = "this device lends itself only while idle"
-_PURPOSES = ("start", "slot", "read", "tell")
+_PURPOSES = ("slot", "read", "tell")
 
 Effects = Iterator[Effect]
 
@@ -63,7 +63,6 @@ class VerifierSettings:
 
 
 class _Stage(Enum):
-    WAITING = "waiting"
     GETTING = "getting"
     CHECKING = "checking"
     TELLING = "telling"
@@ -74,8 +73,9 @@ class _Job:
     task: Task
     output: Entry
     made: Output
+    invite: Entry
     sources: Sources
-    stage: _Stage = _Stage.WAITING
+    stage: _Stage = _Stage.GETTING
     slot: Poll | None = None
     has_slot: bool = False
     attempts: int = 0
@@ -144,6 +144,8 @@ class Verifier:
             return
         if sender != task.owner or made.task != task.id or not self._may(task, offer.output):
             return
+        if not invites(offer.invite, task, offer.output, self._settings.device):
+            return
         if not self._lending and not self._is_own(task):
             yield self._not_now(task, made)
             return
@@ -155,9 +157,10 @@ class Verifier:
         if len(self._jobs) >= MAX_JOBS:
             return
         sources = Sources(offer.inputs, task.owner, self._verify)
-        job = _Job(task=task, output=offer.output, made=made, sources=sources)
+        job = _Job(task=task, output=offer.output, made=made, invite=offer.invite, sources=sources)
         self._jobs[task.id] = job
-        yield SetTimer(name=job.timer("start"), at=now + offer.rank * STAGGER_SECONDS)
+        yield from self._ask_slot(job, now)
+        yield from self._read(job, now)
 
     def _lend(self, *, lending: bool) -> Effects:
         """Others may have this device, or not any more: what has a slot is ended, it is short."""
@@ -204,11 +207,7 @@ class Verifier:
         job = self._jobs.get(TaskId(task))
         if job is None or purpose not in _PURPOSES:
             return
-        if purpose == "start" and job.stage is _Stage.WAITING:
-            job.stage = _Stage.GETTING
-            yield from self._ask_slot(job, now)
-            yield from self._read(job, now)
-        elif purpose == "slot" and job.stage is _Stage.GETTING and not job.has_slot:
+        if purpose == "slot" and job.stage is _Stage.GETTING and not job.has_slot:
             yield from self._ask_slot(job, now)
         elif purpose == "read" and job.stage is _Stage.GETTING:
             yield from self._read(job, now)
@@ -224,6 +223,7 @@ class Verifier:
             epoch=job.made.epoch,
             output=job.made.output,
             seconds=job.task.lease_seconds,
+            invite=job.invite,
         )
         yield from job.slot.questions(request)
 

@@ -7,7 +7,7 @@ shell makes the cell durable before an answer leaves, and signs grants and acks.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pockethive.core.cell import SPARE_SLOTS, Cell, Span, decode_cell, encode_cell
+from pockethive.core.cell import MAX_SLOTS, SPARE_SLOTS, Cell, Span, decode_cell, encode_cell
 from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.lease import (
     MAX_EPOCH_JUMP,
@@ -29,6 +29,7 @@ from pockethive.core.lease import (
     WitnessAnswer,
     WitnessRequest,
 )
+from pockethive.core.lots import invites_to
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import needed, satisfied
 
@@ -220,12 +221,16 @@ class _Decision:
             return cell, _refusal(cell, ask.task, Refused.STALE, left)
         if ask.epoch > cell.epoch or cell.held != ask.output or left <= 0:
             return cell, _refusal(cell, ask.task, Refused.UNKNOWN, left)
-        if peer == cell.holder:
+        drawn = invites_to(ask.invite, cell.task, (ask.epoch, ask.output), peer)
+        if peer == cell.holder or not drawn:
             return cell, _refusal(cell, ask.task, Refused.UNPROVEN, left)
-        others = tuple(s for s in cell.slots if s.holder != peer and self._left(s) > 0)
-        if len(others) >= needed(cell.task) + SPARE_SLOTS:
-            wait = min(self._left(slot) for slot in others)
-            return replace(cell, slots=others), _refusal(cell, ask.task, Refused.FULL, wait)
+        others = tuple(slot for slot in cell.slots if slot.holder != peer)
+        waits = [self._left(slot) for slot in others if self._left(slot) > 0]
+        if len(waits) >= needed(cell.task) + SPARE_SLOTS:
+            return cell, _refusal(cell, ask.task, Refused.FULL, min(waits))
+        # Those whose time ran out are remembered while there is room: their verdicts count.
+        if len(others) == MAX_SLOTS:
+            others = tuple(s for s in others if s is not min(others, key=self._left))
         taken = replace(cell, slots=(*others, self._span(cell.task, ask.seconds)))
         return self._grant(taken, slot=True)
 
@@ -250,14 +255,23 @@ class _Decision:
 
         Either the epoch's holder signed it, or the run's owner finishes what was accepted at an
         earlier epoch: only an owner may do that, and does it when the holder reports such a value.
+        Whoever else asks can show verdicts of those alone who had a slot here: no worker picks a
+        friend as its judge.
         """
-        said = [entry for entry in ask.evidence if entry.kind in (Kind.VERDICT, Kind.WAIVER)]
+        owns = self._asked.peer == cell.task.owner
+        judges = {slot.holder for slot in cell.slots}
+        said = [
+            entry
+            for entry in ask.evidence
+            if entry.kind is Kind.WAIVER
+            or (entry.kind is Kind.VERDICT and (owns or entry.author in judges))
+        ]
         for entry in _outputs(ask.evidence, ask.output):
             assert isinstance(entry.body, Output)
             fresh = entry.body.epoch == cell.epoch and entry.author == cell.holder
             if fresh and cell.held not in (None, ask.output):
                 continue
-            finished = entry.body.epoch < cell.epoch and self._asked.peer == cell.task.owner
+            finished = entry.body.epoch < cell.epoch and owns
             if (fresh or finished) and satisfied(cell.task, entry, said):
                 return True
         return False

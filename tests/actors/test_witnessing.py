@@ -10,9 +10,9 @@ import pytest
 from pockethive.actors.entries import Entries
 from pockethive.actors.witnessing import HiveRules
 from pockethive.core.canonical import to_text
-from pockethive.core.entry import Body, Commit, Kind, Output, Waiver
+from pockethive.core.entry import Body, Commit, Invite, Kind, Output, Waiver
 from pockethive.core.entry_codec import kind_of
-from pockethive.core.errors import BadSignature, ProtocolError
+from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.core.lease import ack_bytes
 from pockethive.core.task import Committee, DeviceId, Task
 from pockethive.dht.identity import Identity
@@ -103,6 +103,12 @@ def test_a_waiver_of_a_task_that_is_held_comes_from_its_owner(store: RecordStore
         with pytest.raises(BadSignature, match="does not own the task"):
             store.add(wire(author, waiver))
     assert store.add(wire(OWNER, waiver))
+
+
+def test_an_invitation_is_shown_and_not_stored(store: RecordStore) -> None:
+    invite = Invite(task=TASK.id, epoch=1, output=VALUE, verifier=name(STRANGER))
+    with pytest.raises(BadEncoding, match="no such kind"):
+        store.add(wire(OWNER, invite))
 
 
 def test_a_false_task_of_the_same_name_does_not_shut_out_the_true_commit(

@@ -7,7 +7,7 @@ from typing import Any
 
 from pockethive.core.canonical import digest, encode, to_text
 from pockethive.core.certificate import Certificate, certificate
-from pockethive.core.entry import Body, Entry, Member, Output, Verdict
+from pockethive.core.entry import Body, Entry, Invite, Member, Output, Verdict
 from pockethive.core.entry_codec import encode_body, kind_of
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
@@ -139,6 +139,15 @@ def verdict(made: Entry, author: DeviceId, *, accept: bool = True) -> Entry:
         reason="" if accept else "not in the source",
     )
     return entry(author, body)
+
+
+def invite(made: Entry, verifier: DeviceId, owner: DeviceId = DEVICES[0]) -> Entry:
+    """The owner's word that a device was drawn to judge an output."""
+    assert isinstance(made.body, Output)
+    body = Invite(
+        task=made.body.task, epoch=made.body.epoch, output=made.body.output, verifier=verifier
+    )
+    return entry(owner, body)
 
 
 def acks(task: Task, epoch: int, output_sha: str, count: int) -> tuple[tuple[DeviceId, str], ...]:

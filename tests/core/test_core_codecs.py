@@ -16,6 +16,7 @@ from pockethive.core.entry import (
     Close,
     CloseReason,
     Commit,
+    Invite,
     Kind,
     Member,
     Output,
@@ -75,6 +76,7 @@ from tests.core.core_play import (
     edge,
     entry,
     grants,
+    invite,
     make_task,
     output,
     sha,
@@ -111,6 +113,7 @@ BODIES: tuple[Body, ...] = (
         reason="nicht wörtlich",
     ),
     Waiver(task=TASK.id, epoch=1, output=sha("o"), worker=DEVICES[1]),
+    Invite(task=TASK.id, epoch=1, output=sha("o"), verifier=DEVICES[2]),
     Commit(task=TASK.id, generation=1, epoch=1, output=sha("o"), acks=acks(TASK, 1, sha("o"), 3)),
     Sealing(
         task=TASK.id,
@@ -137,13 +140,13 @@ BODIES: tuple[Body, ...] = (
 )
 SIGNED = entry(DEVICES[0], TASK)
 MADE = output(TASK.id, DEVICES[1])
-SAID = verdict(MADE, DEVICES[2])
+SAID, INVITED = verdict(MADE, DEVICES[2]), invite(MADE, DEVICES[2])
 REQUESTS: tuple[WitnessRequest, ...] = (
     ReadEpoch(task=TASK.id),
     AskLease(task=TASK.id, epoch=1, seconds=15, entry=SIGNED, attempt=1_234),
     FreeLease(task=TASK.id, epoch=1, attempt=1_234),
     Propose(task=TASK.id, epoch=1, seconds=15, output=MADE),
-    AskSlot(task=TASK.id, epoch=1, output=sha("right"), seconds=15),
+    AskSlot(task=TASK.id, epoch=1, output=sha("right"), seconds=15, invite=INVITED),
     AskCommit(task=TASK.id, epoch=1, output=sha("right"), evidence=(MADE, SAID)),
     Seal(task=TASK.id, generation=1, successor=sha("heir"), entry=SIGNED),
 )
@@ -184,7 +187,7 @@ MESSAGES: tuple[Message, ...] = (
         entry=SIGNED,
         inputs=SOURCES,
     ),
-    VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=MADE, inputs=SOURCES),
+    VerifyOffer(task=TASK.id, entry=SIGNED, output=MADE, invite=INVITED, inputs=SOURCES),
     Made(entry=SAID),
     Made(entry=MADE, grants=grants(TASK, DEVICES[1], 3)),
     Progress(
@@ -196,7 +199,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Progress(task=TASK.id, epoch=1, state="failed", reason="kein Strom"),
     LetGo(task=TASK.id, epoch=1, reason="rejected"),
-    Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[7])),
+    Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[8])),
 )
 
 
@@ -343,7 +346,8 @@ def test_the_largest_entries_still_fit_into_one_message() -> None:
     signed, output_ = entry(task.owner, task), entry(DEVICES[1], made)
     verdicts = [entry(DEVICES[number], replace(said, reason="r" * 200)) for number in range(2, 5)]
     inputs = tuple((name, make_id(RUN, name, sha(name))) for name, _ in made.inputs)
-    offer = VerifyOffer(task=task.id, rank=9, entry=signed, output=output_, inputs=inputs)
+    word = invite(output_, DEVICES[2])
+    offer = VerifyOffer(task=task.id, entry=signed, output=output_, invite=word, inputs=inputs)
     commit = AskCommit(task=task.id, epoch=9, output=sha("o"), evidence=(output_, *verdicts))
     assert len(encode_message(offer)) <= MAX_MESSAGE
     assert len(encode_request(commit)) <= MAX_MESSAGE

@@ -40,6 +40,7 @@ from tests.core.core_play import (
     edge,
     entry,
     grants,
+    invite,
     make_task,
     member,
     output,
@@ -59,10 +60,10 @@ def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
 class TestVerifier:
     def test_it_never_judges_its_own_output_and_only_what_it_can_check(self) -> None:
         for author, checkers, owner_key, asked in (
-            (OTHER, {"quotation"}, OWNER_KEY, 1),
-            (WORKER, {"quotation"}, OWNER_KEY, 0),
-            (OTHER, {"arithmetic"}, OWNER_KEY, 0),
-            (OTHER, {"quotation"}, OTHER, 0),
+            (OTHER, {"quotation"}, OWNER_KEY, True),
+            (WORKER, {"quotation"}, OWNER_KEY, False),
+            (OTHER, {"arithmetic"}, OWNER_KEY, False),
+            (OTHER, {"quotation"}, OTHER, False),
         ):
             settings = VerifierSettings(
                 device=WORKER,
@@ -71,11 +72,14 @@ class TestVerifier:
                 has_model=False,
                 lends=False,
             )
-            offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, author))
+            made = output(TASK.id, author)
+            offer = VerifyOffer(
+                task=TASK.id, entry=SIGNED, output=made, invite=invite(made, WORKER)
+            )
             verifier = Verifier(settings, verify)
             verifier.handle(MembersChanged(members=(member(OWNER),)), 0.0)
             effects = verifier.handle(MessageArrived(sender=OWNER, message=offer), 0.0)
-            assert len(effects) == asked
+            assert bool(effects) == asked
 
     def test_a_device_that_does_not_lend_itself_believes_certificates_not_tasks(self) -> None:
         settings = VerifierSettings(
@@ -85,7 +89,8 @@ class TestVerifier:
             has_model=False,
             lends=False,
         )
-        offer = VerifyOffer(task=TASK.id, rank=0, entry=SIGNED, output=output(TASK.id, OTHER))
+        made = output(TASK.id, OTHER)
+        offer = VerifyOffer(task=TASK.id, entry=SIGNED, output=made, invite=invite(made, WORKER))
         for members in ((), (member(OWNER, OTHER),)):
             verifier = Verifier(settings, verify)
             verifier.handle(MembersChanged(members=members), 0.0)

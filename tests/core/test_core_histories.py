@@ -8,17 +8,20 @@ import pytest
 from bench.histories.contest import Contest, Rules
 from bench.histories.mutants import MUTANTS
 
-# For each mutant, a history that it breaks; `bench.histories --only NAME` finds others.
+# For each mutant, the first history that it broke last time. Any change of the protocol changes what
+# happens in a history, so some after it are tried, too.
 CAUGHT = {
-    "no drift margin": 2,
-    "forgetful witness": 1,
+    "no drift margin": 10,
+    "forgetful witness": 3,
     "quorum too small": 0,
-    "commit without epoch check": 0,
+    "commit without epoch check": 2,
     "replacement without seal": 0,
     "replacement without waiting": 1,
-    "nothing carried over": 2,
+    "nothing carried over": 1,
 }
 
+
+TRIED = 16
 
 # In 6 a word that gives a lease back comes two generations of the task later. In 105 five devices
 # are shown an accepted value, one after the other.
@@ -38,5 +41,6 @@ def test_one_seed_is_one_history() -> None:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_protocol_without_one_of_its_rules_is_caught(name: str) -> None:
+    first = CAUGHT[name]
     with MUTANTS[name]() as rules:
-        assert Contest(CAUGHT[name], rules).play().faults
+        assert any(Contest(seed, rules).play().faults for seed in range(first, first + TRIED))

@@ -71,7 +71,7 @@ def events(draw: st.DrawFn, tasks: list[Task]) -> Event:
     signed = to_text(sign(device, ack_bytes(task.id, 1, epoch, sha("right"))))
     ack = Ack(task=task.id, generation=1, epoch=epoch, output=sha("right"), signature=signed)
     letter = LetGo(task=task.id, epoch=epoch, reason="")
-    offer = VerifyOffer(task=task.id, rank=0, entry=made, output=made)
+    offer = VerifyOffer(task=task.id, entry=made, output=made, invite=made)
     undelivered: list[Message] = [letter, offer]
     possible: list[Event] = [
         said(device, claim(task, epoch, draw(STATES), sha("right"), grants=shown)),

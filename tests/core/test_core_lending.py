@@ -11,7 +11,16 @@ from pockethive.core.scout import GRACE_SECONDS, ONLY_IDLE, UNLEND, Scout, Scout
 from pockethive.core.seeker import TIMER
 from pockethive.core.task import Task
 from pockethive.core.verifier import Verifier, VerifierSettings
-from tests.core.core_play import DEVICES, OWNER_KEY, entry, make_task, member, output, verify
+from tests.core.core_play import (
+    DEVICES,
+    OWNER_KEY,
+    entry,
+    invite,
+    make_task,
+    member,
+    output,
+    verify,
+)
 from tests.core.ledger_play import of
 
 DEVICE, OWNER, WORKER = DEVICES[1], DEVICES[0], DEVICES[2]
@@ -127,7 +136,9 @@ def checker(own_key: str) -> Verifier:
 
 def judge(task: Task) -> MessageArrived:
     made: Any = output(task.id, WORKER)
-    message = VerifyOffer(task=task.id, rank=0, entry=entry(OWNER, task), output=made)
+    message = VerifyOffer(
+        task=task.id, entry=entry(OWNER, task), output=made, invite=invite(made, DEVICE)
+    )
     return MessageArrived(sender=OWNER, message=message)
 
 

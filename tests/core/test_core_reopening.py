@@ -6,7 +6,7 @@ from itertools import count
 from pockethive.core.canonical import to_text
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.credibility import Credit, Standing, drawn
-from pockethive.core.effects import AskWitness, FinishRun, Publish, Send, TellCoordinator
+from pockethive.core.effects import AskWitness, FinishRun, Publish, SignEntry, TellCoordinator
 from pockethive.core.entry import Commit, Waiver
 from pockethive.core.events import (
     CreditsRead,
@@ -21,7 +21,7 @@ from pockethive.core.events import (
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import Ack, AskCommit, ack_bytes
 from pockethive.core.ledger import Ledger
-from pockethive.core.message import Made, VerifyOffer
+from pockethive.core.message import Made
 from pockethive.core.report import RunStatus, TaskReport
 from pockethive.core.task import Task, task_id
 from tests.core.core_play import (
@@ -107,7 +107,7 @@ def test_a_commit_that_comes_to_stand_after_its_maker_was_caught_is_not_reported
     reopened: list[TellCoordinator] = []
     now = 0.7
     for _ in range(2):
-        asked = [s.to for s in of(Send, effects) if isinstance(s.message, VerifyOffer)]
+        asked = [each.body.verifier for each in of(SignEntry, effects)]
         for verifier in asked:
             no = verdict(lie, verifier, accept=False)
             effects = ledger.handle(said(verifier, Made(entry=no)), now)

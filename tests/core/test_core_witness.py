@@ -30,7 +30,7 @@ from pockethive.core.lease import (
 )
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.witness import Witness, WitnessAsked
-from tests.core.core_play import DEVICES, entry, make_task, output, sha, verdict
+from tests.core.core_play import DEVICES, entry, invite, make_task, output, sha, verdict
 
 TASK = make_task()
 OWNER, WORKER, OTHER, THIRD, FOURTH = DEVICES[:5]
@@ -71,8 +71,10 @@ class Desk:
     def propose(self, made: Entry = MADE, epoch: int = 1) -> WitnessAnswer:
         return self.ask(made.author, Propose(task=TASK.id, epoch=epoch, seconds=15, output=made))
 
-    def slot(self, peer: DeviceId, epoch: int = 1) -> WitnessAnswer:
-        return self.ask(peer, AskSlot(task=TASK.id, epoch=epoch, output=sha("right"), seconds=15))
+    def slot(self, peer: DeviceId, epoch: int = 1, invited: Entry | None = None) -> WitnessAnswer:
+        word = invited or invite(output(TASK.id, WORKER, epoch), peer)
+        ask = AskSlot(task=TASK.id, epoch=epoch, output=sha("right"), seconds=15, invite=word)
+        return self.ask(peer, ask)
 
     def commit(
         self, made: Entry, verdicts: Sequence[Entry], epoch: int = 1, peer: DeviceId = OWNER

@@ -6,7 +6,7 @@ import pytest
 
 from pockethive.actors.entries import Entries
 from pockethive.actors.witnessing import HiveRules
-from pockethive.core.entry import Claim, Kind
+from pockethive.core.entry import Claim, Invite, Kind
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.core.lease import AskCommit, AskLease
 from pockethive.core.lease_codec import MAX_MESSAGE, encode_request
@@ -37,7 +37,9 @@ def test_the_largest_encrypted_entries_still_fit_into_one_message() -> None:
         for name in ("bert", "cora", "dora")
     )
     inputs = tuple((name, task.id) for name, _ in made.inputs)
-    offer = VerifyOffer(task=task.id, rank=9, entry=signed, output=output, inputs=inputs)
+    invite = Invite(task=task.id, epoch=9, output=made.output, verifier=output.author)
+    asked = anna.sign(Kind.INVITE, invite, LIFE)[1]
+    offer = VerifyOffer(task=task.id, entry=signed, output=output, invite=asked, inputs=inputs)
     commit = AskCommit(task=task.id, epoch=9, output=made.output, evidence=(output, *verdicts))
     lease = AskLease(task=task.id, epoch=9, seconds=60, entry=signed)
     assert len(encode_message(offer)) <= MAX_MESSAGE
