@@ -1,15 +1,24 @@
 """The verifier: takes verify offers, gets a slot, lets the checkers judge, signs the verdict.
 
 Rules guarded here: never a verdict on this device's own output, nor on that of a friend of a
-stranger; no verdict without having run every check.
+stranger; no verdict without having run every check. Where the owner stays silent, the verifier
+itself asks for the commit (`last_word`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pockethive.core.effects import CancelTimer, Effect, Publish, RunChecks, Send, SetTimer
-from pockethive.core.entry import Entry, Kind, Member, Output, Verdict
+from pockethive.core.effects import (
+    CancelTimer,
+    Effect,
+    Publish,
+    ReadTask,
+    RunChecks,
+    Send,
+    SetTimer,
+)
+from pockethive.core.entry import Close, Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.events import (
     ChecksDone,
     ChecksFailed,
@@ -26,6 +35,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.fields import clip
 from pockethive.core.labels import Label
+from pockethive.core.last_word import LastWord
 from pockethive.core.lease import AskSlot, FreeLease, Grant, Yes
 from pockethive.core.lots import invites
 from pockethive.core.message import Ended, Made, Progress, VerifyOffer
@@ -38,7 +48,9 @@ from pockethive.core.verification import able, independent
 SLOT_ATTEMPTS = 4
 SLOT_AGAIN_SECONDS = 0.4
 TELL_AGAIN_SECONDS = 5.0
-MAX_TELLS = 6
+MAX_TELL_SECONDS = 300.0  # an owner asleep is told ever more rarely, and
+MAX_TELLS = 40  # for some three hours
+ALONE_TELLS = 3  # who has told it so often without an end asks for the commit itself
 AGAIN_SECONDS = 1.0
 MAX_JOBS = 64
 ONLY_IDLE = "this device lends itself only while idle"
@@ -81,6 +93,7 @@ class _Job:
     attempts: int = 0
     verdict: Publish | None = None
     signed: Entry | None = None
+    last: LastWord | None = None
     tells: int = 0
 
     def timer(self, purpose: str) -> str:
@@ -129,6 +142,7 @@ class Verifier:
                 for job in list(self._jobs.values()):
                     job.sources.take(event)
                     yield from self._check_if_ready(job)
+                yield from self._look(event, now)
             case ChecksDone() | ChecksFailed():
                 yield from self._judged(event, now)
             case EntryArrived(entry=entry):
@@ -154,6 +168,7 @@ class Verifier:
             if made.epoch <= known.made.epoch:  # epochs rise from generation to generation
                 return
             yield from self._drop(known)
+        yield from self._make_room()
         if len(self._jobs) >= MAX_JOBS:
             return
         sources = Sources(offer.inputs, task.owner, self._verify)
@@ -161,6 +176,13 @@ class Verifier:
         self._jobs[task.id] = job
         yield from self._ask_slot(job, now)
         yield from self._read(job, now)
+
+    def _make_room(self) -> Effects:
+        """A verdict that was told again and again gives way to an output that waits for one."""
+        told = (job for job in self._jobs.values() if job.tells > ALONE_TELLS)
+        oldest = next(told, None)
+        if oldest is not None and len(self._jobs) >= MAX_JOBS:
+            yield from self._drop(oldest)
 
     def _lend(self, *, lending: bool) -> Effects:
         """Others may have this device, or not any more: what has a slot is ended, it is short."""
@@ -215,8 +237,11 @@ class Verifier:
             yield from self._tell(job, now)
 
     def _ask_slot(self, job: _Job, now: float) -> Effects:
-        self._polls += 1
         job.attempts += 1
+        yield from self._slot_questions(job, now)
+
+    def _slot_questions(self, job: _Job, now: float) -> Effects:
+        self._polls += 1
         job.slot = Poll(job.task.id, self._polls, job.task.committee, now)
         request = AskSlot(
             task=job.task.id,
@@ -229,6 +254,10 @@ class Verifier:
 
     def _answered(self, event: WitnessAnswered, now: float) -> Effects:
         job = self._jobs.get(TaskId(poll_key(event.ask)))
+        if job is not None and job.last is not None:
+            commit = job.last.answered(event)
+            if commit is not None:
+                yield Publish(kind=Kind.COMMIT, body=commit, expires=job.task.expires)
         if job is None or job.slot is None or job.has_slot:
             return
         if not job.slot.take(event, lambda answer: self._is_slot(job, answer)):
@@ -291,10 +320,15 @@ class Verifier:
         yield SetTimer(name=job.timer("tell"), at=now + TELL_AGAIN_SECONDS)
 
     def _signed(self, entry: Entry, now: float) -> Effects:
-        job = self._jobs.get(entry.body.task) if isinstance(entry.body, Verdict) else None
-        if job is None or job.verdict is None or job.signed is not None:
+        body = entry.body
+        job = self._jobs.get(body.task) if isinstance(body, Verdict | Commit) else None
+        if job is None or job.verdict is None or entry.author != self._settings.device:
             return
-        if entry.author == self._settings.device and entry.body == job.verdict.body:
+        if isinstance(body, Commit):  # its maker need not hold it any more
+            yield Send(to=job.output.author, message=Ended(task=job.task.id, entry=entry))
+        if job.signed is not None:
+            return
+        if body == job.verdict.body:
             job.signed = entry
             yield from self._tell(job, now)
 
@@ -308,7 +342,25 @@ class Verifier:
             yield Send(to=job.task.owner, message=Made(entry=job.signed))
         elif job.verdict is not None:
             yield job.verdict
-        yield SetTimer(name=job.timer("tell"), at=now + TELL_AGAIN_SECONDS)
+        if job.signed is not None and job.tells >= ALONE_TELLS:
+            job.last = job.last or LastWord(job.task, job.output, self._verify)
+            yield ReadTask(task=job.task.id)
+        pause = min(MAX_TELL_SECONDS, TELL_AGAIN_SECONDS * 2 ** max(0, job.tells - 2 * ALONE_TELLS))
+        yield SetTimer(name=job.timer("tell"), at=now + pause)
+
+    def _look(self, event: TaskRead, now: float) -> Effects:
+        """The owner has been silent for long: ask for the commit if verdicts suffice."""
+        job = self._jobs.get(event.task)
+        if job is None or job.last is None or job.signed is None or not event.entries:
+            return
+        request = job.last.sufficient(event.entries, job.signed)
+        if job.last.ended is not None and isinstance(job.last.ended.body, Close):
+            yield from self._drop(job)
+        elif request is not None:
+            yield from self._slot_questions(job, now)  # for a witness that missed it
+            self._polls += 1
+            poll = Poll(job.task.id, self._polls, job.task.committee, now)
+            yield from job.last.ask(request, poll)
 
     def _decline(self, job: _Job, reason: str) -> Effects:
         """Say that this device cannot judge, so that another one is asked."""
