@@ -26,7 +26,7 @@ def decided(rule: str, dice: random.Random, count: int, bad: int, seconds: float
         return first < bad
     if rule == "none":
         return bad > 0
-    bound = (1 + SPARE) / count * 2 ** int(seconds)
+    bound: float = (1 + SPARE) / count * 2 ** int(seconds)
     return min(ranks[:bad]) <= bound
 
 

@@ -8,7 +8,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 from collections.abc import Iterator
 
 from pockethive.core.effects import Effect, SetTimer, TellCoordinator
-from pockethive.core.entry import Entry, Kind, Member, Output, Verdict
+from pockethive.core.entry import Entry, Kind, Member, Output
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     CreditsRead,
@@ -27,7 +27,7 @@ from pockethive.core.events import (
     WitnessAnswered,
 )
 from pockethive.core.ledger_credit import CreditDesk
-from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_desk import Desk, task_of
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
@@ -204,7 +204,7 @@ class Ledger:
 
     def _told(self, sender: DeviceId, message: Made | Progress, now: float) -> Effects:
         """A worker or verifier says something of a task that was offered."""
-        task = message.task if isinstance(message, Progress) else _task_of(sender, message.entry)
+        task = message.task if isinstance(message, Progress) else task_of(sender, message.entry)
         known = None if task is None else self._by_task.get(task)
         if known is None:
             return
@@ -286,7 +286,8 @@ class Ledger:
     def _tick(self, now: float) -> Effects:
         yield from self._tend_all(now)
         yield from self._notices.sweep()
-        yield from self._watch.pings(self._debtors(), now)
+        debtors = {device for run in self._runs.values() for device in run.debtors()}
+        yield from self._watch.pings(debtors, now)
         for run in list(self._runs.values()):
             for state in run.retired:
                 if state.publishing is not None and now >= state.publish_at:
@@ -305,18 +306,6 @@ class Ledger:
         self._walls.pop(run.id, None)
         for state in (*run.tasks.values(), *run.retired):
             del self._by_task[state.id]
-
-    def _debtors(self) -> set[DeviceId]:
-        """Devices from which an open task awaits something."""
-        found: set[DeviceId] = set()
-        for run in self._runs.values():
-            for state in map(run.at, run.busy):
-                found.update(state.task.committee.witnesses)
-                if state.status in (Status.CLAIMED, Status.PROPOSED):
-                    found.update(filter(None, (state.holder,)), state.verifiers())
-                elif state.task.place is not None:
-                    found.add(state.task.place)
-        return found
 
     def _tend_everything(self, now: float) -> Effects:
         """Something changed that may concern any task."""
@@ -392,11 +381,3 @@ class Ledger:
         yield self._work.desk.happened(run, made, "replanned", None, reason)
         yield from effects
         run.touched(made, now)
-
-
-def _task_of(sender: DeviceId, entry: Entry) -> TaskId | None:
-    """The task of an output or verdict that its author itself brings."""
-    body = entry.body
-    if sender != entry.author or not isinstance(body, Output | Verdict):
-        return None
-    return body.task

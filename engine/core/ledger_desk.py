@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pockethive.core.certificate import Certificate, certified
 from pockethive.core.effects import Effect, Publish, Send, Tell, TellCoordinator
-from pockethive.core.entry import Body, Close, CloseReason, Kind
+from pockethive.core.entry import Body, Close, CloseReason, Entry, Kind, Output, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import TaskEnded
 from pockethive.core.fields import clip
@@ -15,7 +15,7 @@ from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Happening
 from pockethive.core.spec import Limits
-from pockethive.core.task import DeviceId
+from pockethive.core.task import DeviceId, TaskId
 
 PUBLISH_AGAIN_SECONDS = 5.0
 
@@ -106,3 +106,11 @@ class Desk:
 
     def _report(self, run: RunState, state: TaskState) -> TellCoordinator:
         return TellCoordinator(event=TaskEnded(run=run.id, report=state.report()))
+
+
+def task_of(sender: DeviceId, entry: Entry) -> TaskId | None:
+    """The task of an output or verdict that its author itself brings."""
+    body = entry.body
+    if sender != entry.author or not isinstance(body, Output | Verdict):
+        return None
+    return body.task

@@ -1,6 +1,6 @@
 """What the ledger knows of its runs and tasks. Plain state; the decisions are in `ledger`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -217,6 +217,16 @@ class RunState:
             state.open or (state.status is Status.COMMITTED and state.end is None)
             for state in self.tasks.values()
         )
+
+    def debtors(self) -> Iterator[DeviceId]:
+        """Devices from which an open task awaits something; some more than once."""
+        for state in map(self.at, self.busy):
+            yield from state.task.committee.witnesses
+            if state.status in (Status.CLAIMED, Status.PROPOSED):
+                yield from filter(None, (state.holder,))
+                yield from state.verifiers()
+            elif state.task.place is not None:
+                yield state.task.place
 
     def at(self, place: int) -> TaskState:
         """The task of that place in the graph's order."""

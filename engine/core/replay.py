@@ -50,7 +50,7 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
         *(PingAnswered, SendFailed, TimerFired, Restarted),
     ),
 }
-_OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.COMMIT, Kind.CLOSE))
+_OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.INVITE, Kind.COMMIT, Kind.CLOSE))
 
 Handle = Callable[[Event, float], tuple[Effect, ...]]
 

@@ -10,6 +10,7 @@ from pockethive.core.journal_codec import RowReader, RowWriter
 from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.replay import MACHINES, Handle, Replayed, Step, concerns, replay
 from pockethive.core.table_plan import TablePlan
+from pockethive.core.table_seat import seat
 from pockethive.core.task import DeviceId
 from pockethive.core.testing import WALL, Table
 from tests.core.core_play import DEVICES, OWNER_KEY, sign, verify
@@ -93,7 +94,7 @@ class JournalTable(Table):
         self._back = self.now + AWAY_SECONDS
         self.stood |= commits(self)
         self._timers = {key: n for key, n in self._timers.items() if key[0] != self.owner}
-        self._machines[self.owner] = list(self._seat(self.owner))
+        self._machines[self.owner] = tuple(seat(self.plan, self.owner, self._verify))
         back, handles = self.replayed()
         for machine in self._machines[self.owner]:
             if machine.name in MACHINES:

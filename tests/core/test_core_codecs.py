@@ -388,14 +388,8 @@ def test_what_is_signed_differs_in_every_field() -> None:
     assert len({ack_bytes(TASK.id, g, e, o) for g in (1, 2) for e in (1, 2) for o in "ab"}) == 8
     grant = ANSWERS[2]
     assert isinstance(grant, Grant)
-    variants = [
-        grant,
-        replace(grant, slot=False),
-        replace(grant, epoch=5),
-        replace(grant, seconds=16),
-        replace(grant, holder=DEVICES[0]),
-        replace(grant, accepted=None),
-        replace(grant, generation=2),
-    ]
+    changes: list[dict[str, Any]] = [{"slot": False}, {"epoch": 5}, {"seconds": 16}]
+    changes += [{"holder": DEVICES[0]}, {"accepted": None}, {"generation": 2}]
+    variants = [grant, *(replace(grant, **change) for change in changes)]
     assert len({grant_bytes(variant) for variant in variants}) == len(variants)
     assert grant_bytes(replace(grant, signature="")) == grant_bytes(grant)

@@ -8,8 +8,8 @@ import pytest
 from bench.histories.contest import Contest, Rules
 from bench.histories.mutants import MUTANTS
 
-# For each mutant, the first history that it broke last time. Any change of the protocol changes what
-# happens in a history, so some after it are tried, too.
+# For each mutant, the first history that it broke last time. Any change of the protocol changes
+# what happens in a history, so some after it are tried, too.
 CAUGHT = {
     "no drift margin": 10,
     "forgetful witness": 3,
@@ -22,6 +22,7 @@ CAUGHT = {
 
 
 TRIED = 16
+
 
 # In 6 a word that gives a lease back comes two generations of the task later. In 105 five devices
 # are shown an accepted value, one after the other.
