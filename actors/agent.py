@@ -21,12 +21,16 @@ from pockethive.core.errors import PocketHiveError, SkillFailure
 CALLED_OFF_KEPT = 4_096
 
 
+Gather = Callable[[], Work]
+"""Makes the work of what is on this device; raises PocketHiveError. Called by the agent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoWork:
     """Order: make an output. `token` names the order in the report; use each only once."""
 
     token: str
-    work: Work
+    work: Work | Gather
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +147,8 @@ class AgentActor(BaseActor):
         if report.token not in self._duty.called_off:
             self._duty.report(report)
 
-    def _work(self, token: str, work: Work) -> Report:
-        skill = self._duty.skill
+    def _work(self, token: str, order: Work | Gather) -> Report:
+        skill, work = self._duty.skill, order if isinstance(order, Work) else order()
         if skill is None or skill.name != work.skill:
             raise SkillFailure(f"this agent has no skill {work.skill!r}", where=self.name)
         return WorkDone(token=token, product=skill.run(work, self._duty.tools))

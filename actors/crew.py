@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from pockethive.actors.agent import (
@@ -28,7 +29,7 @@ from pockethive.actors.skill import Checker, Skill, Tools, Work
 from pockethive.actors.supervisor import ChildSpec
 from pockethive.actors.workbench import Workbench
 from pockethive.core import events
-from pockethive.core.effects import RunChecks, RunSkill
+from pockethive.core.effects import RunChecks, RunSkill, WorkHere
 from pockethive.core.entry import Member, Output
 from pockethive.core.errors import PocketHiveError
 from pockethive.core.events import Event, SkillDone, SkillFailed
@@ -54,6 +55,9 @@ class CrewPlan:
     tools: Callable[[], Tools]
 
 
+Order = RunSkill | RunChecks | WorkHere
+
+
 class Staff(Protocol):
     """Who runs actors: a `Supervisor` with its threads, or a virtual loop."""
 
@@ -71,12 +75,12 @@ class AgentCrew:
         self,
         plan: CrewPlan,
         staff: Staff,
-        post: Callable[[Event], None],
+        post: Callable[[Event, str | None], None],
         members: Callable[[], tuple[Member, ...]],
     ) -> None:
         self._plan, self._staff = plan, staff
         self._post, self._members = post, members
-        self._orders: dict[str, tuple[str, RunSkill | RunChecks]] = {}
+        self._orders: dict[str, tuple[str, Order]] = {}
         self._called_off = CalledOff()
         self._lock = threading.Lock()
         self._workbench: Workbench | None = None
@@ -103,6 +107,14 @@ class AgentCrew:
         token = self._token(agent, effect)
         self._order(agent, DoWork(token=token, work=work), token)
 
+    def work_here(self, effect: WorkHere) -> None:
+        """Order an output of what is on this device. Answered to the ledger."""
+        agent = effect.planned.skill
+        token = self._token(agent, effect)
+        assert self._workbench is not None
+        gather = partial(self._workbench.here, effect)
+        self._order(agent, DoWork(token=token, work=gather), token)
+
     def check(self, effect: RunChecks, work: Work, output: dict[str, Any]) -> None:
         """Order a judgement. Answered by ChecksDone or ChecksFailed."""
         token = self._token(VERIFIER, effect)
@@ -116,7 +128,9 @@ class AgentCrew:
             tokens = [
                 token
                 for token, (_, effect) in self._orders.items()
-                if isinstance(effect, RunSkill) and effect.task.id == task and effect.epoch == epoch
+                if not isinstance(effect, RunChecks)
+                and _task_of(effect) == task
+                and effect.epoch == epoch
             ]
             for token in tokens:
                 del self._orders[token]
@@ -163,7 +177,7 @@ class AgentCrew:
         assert self._plan.team is not None
         return PlannerActor(self._plan.team, self._plan.tools().model)
 
-    def _token(self, agent: str, effect: RunSkill | RunChecks) -> str:
+    def _token(self, agent: str, effect: Order) -> str:
         with self._lock:
             self._numbers += 1
             token = str(self._numbers)
@@ -186,39 +200,55 @@ class AgentCrew:
             event = self._event(effect, report)
         except PocketHiveError as error:
             event = self._event(effect, WorkFailed(token=report.token, reason=str(error)))
-        self._post(event)
+        self._post(event, "ledger" if isinstance(effect, WorkHere) else None)
 
-    def _event(self, effect: RunSkill | RunChecks, report: Report) -> Event:
-        task = effect.task
-        if isinstance(effect, RunSkill):
-            if isinstance(report, WorkDone):
-                assert self._workbench is not None
-                made = self._workbench.keep(report.product, task.label)
-                return SkillDone(
-                    task=task.id,
-                    epoch=effect.epoch,
-                    output=made.sha256,
-                    size=made.size,
-                    model=self._model_of(task.needs_model),
-                    inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
-                )
-            reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
-            return SkillFailed(task=task.id, epoch=effect.epoch, reason=reason[:MAX_REASON])
-        assert isinstance(effect.output.body, Output)
-        output = effect.output.body.output
-        if isinstance(report, ChecksDone):
-            name, finding = report.findings[-1] if report.findings else ("", None)
-            reason = f"{name}: {finding.reason}" if finding else "nothing to check"
-            return events.ChecksDone(
-                task=task.id,
-                output=output,
-                accept=report.accept,
-                checks=tuple(name for name, _ in report.findings),
-                reason=reason[:MAX_REASON],
+    def _event(self, effect: Order, report: Report) -> Event:
+        if isinstance(effect, RunChecks):
+            return _judged(effect, report)
+        what = effect.task if isinstance(effect, RunSkill) else effect.planned
+        if isinstance(report, WorkDone):
+            assert self._workbench is not None
+            made = self._workbench.keep(report.product, what.label)
+            return SkillDone(
+                task=_task_of(effect),
+                epoch=effect.epoch,
+                output=made.sha256,
+                size=made.size,
+                model=self._model_of(what.needs_model),
+                inputs=_read_by(effect),
             )
         reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
-        return events.ChecksFailed(task=task.id, output=output, reason=reason[:MAX_REASON])
+        return SkillFailed(task=_task_of(effect), epoch=effect.epoch, reason=reason[:MAX_REASON])
 
     def _model_of(self, needed: bool) -> str:
         model = self._plan.tools().model
         return model.model_class.sha256 if needed and model is not None else ""
+
+
+def _task_of(effect: RunSkill | WorkHere) -> TaskId:
+    return effect.task.id if isinstance(effect, RunSkill) else effect.task
+
+
+def _read_by(effect: RunSkill | WorkHere) -> tuple[tuple[str, str], ...]:
+    """What the ledger does not know of its own order."""
+    if isinstance(effect, WorkHere):
+        return ()
+    return tuple((name, sha) for name, sha, _ in effect.inputs)
+
+
+def _judged(effect: RunChecks, report: Report) -> Event:
+    task = effect.task
+    assert isinstance(effect.output.body, Output)
+    output = effect.output.body.output
+    if isinstance(report, ChecksDone):
+        name, finding = report.findings[-1] if report.findings else ("", None)
+        reason = f"{name}: {finding.reason}" if finding else "nothing to check"
+        return events.ChecksDone(
+            task=task.id,
+            output=output,
+            accept=report.accept,
+            checks=tuple(name for name, _ in report.findings),
+            reason=reason[:MAX_REASON],
+        )
+    reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
+    return events.ChecksFailed(task=task.id, output=output, reason=reason[:MAX_REASON])

@@ -18,7 +18,7 @@ encrypted, of all in an open one.
 import inspect
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
@@ -100,6 +100,12 @@ class Egress:
         data = record.encode()
         self._note(f"a {record.kind} record", self._facts, None, _seen(data))
         return await self._node.put(record)
+
+    async def publish_all(self, records: Sequence[Record]) -> int:
+        """Put many records into the DHT; how many of them are kept. Raises as `Node.put_all`."""
+        for record in records:
+            self._note(f"a {record.kind} record", self._facts, None, _seen(record.encode()))
+        return await self._node.put_all(records)
 
     async def note(self, key: str, value: bytes, seconds: float, slot: str = "") -> int:
         """Publish a note, as somebody asked for in so many words. Raises as `Node.note`."""

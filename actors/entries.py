@@ -4,18 +4,18 @@ Rule guarded here: nothing becomes an `Entry` unless its signature verified and 
 a private hive bodies are encrypted on the way out and only encrypted ones are opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
 from pockethive.core.entry import Body, Entry, Kind, Member, Notice
-from pockethive.core.entry_codec import decode_body, encode_body, slot
+from pockethive.core.entry_codec import decode_body, encode_body, kind_of, slot
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.notice import shard_of
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
 from pockethive.dht.identity import Identity, certified
-from pockethive.dht.record import Record, sign_record
+from pockethive.dht.record import Draft, Record, sign_batch, sign_record
 
 Opening = Callable[[bytes], bytes]
 """`(signed record) -> the key of its encrypted body`; empty where the body is in clear."""
@@ -48,13 +48,24 @@ class Entries:
 
     def sign(self, kind: Kind, body: Body, expires: int) -> tuple[Record, Entry]:
         """A record of this device and the entry that it is."""
-        key, place, data = self.key_of(body), slot(body), encode_body(body)
-        if self._keys is not None:
-            data = self._keys.seal(_context(kind.value, key, self._identity.public, place), data)
-        record = sign_record(self._identity, kind.value, key, place, expires, data)
+        draft = self._draft(body, expires)
+        record = sign_record(self._identity, kind.value, draft.key, draft.slot, expires, draft.body)
         entry = _entry(record, body)
         self._opened.put(entry.wire, entry)
         return record, entry
+
+    def sign_all(self, said: Sequence[tuple[Body, int]]) -> list[tuple[Record, Entry]]:
+        """Records of this device, signed in batches, and the entries that they are.
+
+        `said`: each body, and until when it is kept (unix seconds).
+        """
+        records = sign_batch(self._identity, [self._draft(*each) for each in said])
+        signed = []
+        for record, (body, _) in zip(records, said, strict=True):
+            entry = _entry(record, body)
+            self._opened.put(entry.wire, entry)
+            signed.append((record, entry))
+        return signed
 
     def tombstone(self, kind: Kind, body: Body, expires: int) -> Record:
         """What takes an entry of this device back, of a kind that can be."""
@@ -106,6 +117,17 @@ class Entries:
         Raises BadEncoding: see `plain`.
         """
         return b"" if self._keys is None else self._keys.body_key(Record.decode(wire).body)
+
+    def _draft(self, body: Body, expires: int) -> Draft:
+        kind, key, place, data = (
+            kind_of(body).value,
+            self.key_of(body),
+            slot(body),
+            encode_body(body),
+        )
+        if self._keys is not None:
+            data = self._keys.seal(_context(kind, key, self._identity.public, place), data)
+        return Draft(kind, key, place, expires, data)
 
     def shard_key(self, shard: int) -> bytes:
         """Where the notices of a shard of this hive's bulletin stand, 20 bytes."""

@@ -11,16 +11,16 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
+from pockethive.actors.orders import Crew
 from pockethive.actors.roster import ALIVE, Roster
 from pockethive.actors.shelf import Shelf
-from pockethive.actors.skill import Work
 from pockethive.actors.witnessing import Asks
 from pockethive.actors.workbench import Workbench
 from pockethive.core.canonical import from_text, to_text
@@ -36,6 +36,7 @@ from pockethive.core.effects import (
     PlanGoal,
     PostNotice,
     Publish,
+    PublishAll,
     ReadShard,
     ReadTask,
     RemoveNotice,
@@ -47,6 +48,7 @@ from pockethive.core.effects import (
     SignEntry,
     StopSkill,
     Tell,
+    WorkHere,
 )
 from pockethive.core.entry import Entry, Kind, Notice
 from pockethive.core.errors import ActorFailure, NetworkError, PocketHiveError, ProtocolError
@@ -87,22 +89,6 @@ PING_SECONDS = 1.0
 MACHINES_LIVE = b"machines live"  # a node answers even when nobody is left who would work
 
 
-class Crew(Protocol):
-    """The agents of a device. All three return at once; agents report by themselves."""
-
-    def do(self, effect: RunSkill, work: Work) -> None:
-        """Let an agent with the task's skill work."""
-
-    def check(self, effect: RunChecks, work: Work, output: dict[str, Any]) -> None:
-        """Let a verifier judge."""
-
-    def stop(self, task: TaskId, epoch: int) -> None:
-        """Drop what is being done for a task."""
-
-    async def plan(self, goal: str) -> Plan:
-        """Have a goal planned. Raises PocketHiveError."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the hands reach for."""
@@ -135,6 +121,7 @@ class NodeHands:
         self._ways: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             PlanGoal: self._plan,
             Publish: self._publish,
+            PublishAll: self._publish_all,
             AskWitness: self._ask,
             Send: self._send,
             Ping: self._ping,
@@ -181,6 +168,8 @@ class NodeHands:
                     self._around.post(EntryArrived(entry=entry), None)
                 case KeepStanding():
                     self._around.stood(effect)
+                case WorkHere():
+                    self._around.crew.work_here(effect)
                 case StopSkill(task=task, epoch=epoch):
                     self._around.crew.stop(task, epoch)
                 case _:
@@ -232,6 +221,12 @@ class NodeHands:
         record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
         await self._retried(lambda: self._around.egress.publish(record))
         self._around.post(EntryArrived(entry=entry), None)
+
+    async def _publish_all(self, effect: PublishAll) -> None:
+        said = [(each.body, each.expires) for each in effect.entries]
+        for record, entry in self._around.entries.sign_all(said):
+            await self._retried(partial(self._around.egress.publish, record))
+            self._around.post(EntryArrived(entry=entry), None)
 
     async def _post(self, effect: PostNotice) -> None:
         record, _ = self._around.entries.sign(Kind.NOTICE, effect.notice, effect.expires)

@@ -13,9 +13,12 @@ from typing import Protocol
 from pockethive.core.effects import (
     AskWitness,
     CancelTimer,
+    CloseGraph,
     Effect,
+    OpenGraph,
     Send,
     SetTimer,
+    TellCoordinator,
     forwarded,
 )
 from pockethive.core.errors import ProtocolError
@@ -126,17 +129,16 @@ class Interpreter:
         if self._journal is not None:
             self._journal.saw(name, event, now, effects)
         for effect in effects:
-            told = self._told(effect)
-            if told is not None:
+            kind = type(effect)
+            if kind is Send and effect.to == self._device:
+                told: Event = MessageArrived(sender=self._device, message=effect.message)
                 self._queue.append((None, told))
+            elif (receiver := _RECEIVERS.get(kind)) is not None:
+                heard = forwarded(effect)
+                assert heard is not None
+                self._queue.append((receiver if receiver in self._machines else None, heard))
             else:
                 self._due.append((name, _tagged(name, effect)))
-
-    def _told(self, effect: Effect) -> Event | None:
-        """The event that an effect is to the machines of this device; None for all others."""
-        if isinstance(effect, Send) and effect.to == self._device:
-            return MessageArrived(sender=self._device, message=effect.message)
-        return forwarded(effect)
 
     def _addressed(self, event: Event, to: str | None) -> tuple[str | None, Event]:
         """Answers find the machine that asked: by `to`, or by the tag on their own name."""
@@ -151,8 +153,19 @@ class Interpreter:
         return to, event
 
 
+_TAGGED = frozenset((AskWitness, SetTimer, CancelTimer))
+_RECEIVERS: Mapping[type[Effect], str] = {
+    OpenGraph: "ledger",
+    CloseGraph: "ledger",
+    TellCoordinator: "coordinator",
+}
+"""Who alone hears what one machine says to another (`forwarded`)."""
+
+
 def _tagged(machine: str, effect: Effect) -> Effect:
     """Timers and questions carry the name of the machine whose they are."""
+    if type(effect) not in _TAGGED:
+        return effect
     match effect:
         case AskWitness():
             return replace(effect, ask=f"{machine}{SEPARATOR}{effect.ask}")

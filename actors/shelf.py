@@ -16,6 +16,8 @@ from pockethive.core.labels import Label, join
 from pockethive.dht.blobs import NOBODY, BlobStore
 
 _REMEMBERED = 20_000
+_RECENT = 256  # small blobs at hand: what one task made, the next one mostly reads
+_SMALL = 4_096  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Shelf:
         self._store = store
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._lock = Lock()
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._file: LabelFile | None = None
 
     def remember(self, file: LabelFile) -> None:
@@ -61,6 +64,10 @@ class Shelf:
                 self._file.add(sha, made.label, made.size)
             while len(self._kept) > _REMEMBERED:
                 self._kept.popitem(last=False)
+            if len(data) <= _SMALL:
+                self._recent[sha] = data
+                if len(self._recent) > _RECENT:
+                    self._recent.popitem(last=False)
         return sha
 
     def kept(self, sha: str) -> Kept | None:
@@ -70,6 +77,9 @@ class Shelf:
 
     def get(self, sha: str) -> bytes | None:
         """The blob, or None when it is not here. Raises StorageError for a damaged one."""
+        recent = self._recent.get(sha)
+        if recent is not None:
+            return recent
         store = self._store()
         try:
             return store.get(sha)

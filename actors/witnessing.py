@@ -176,7 +176,7 @@ class HiveRules:
             return
         body = self._entries.opened(record).body
         if isinstance(body, Commit) and not _acks_hold(body):
-            raise BadSignature("a commit without acks, or with acks that nobody signed")
+            raise BadSignature("a commit with acks that nobody signed")
         if membership is None or not isinstance(body, Member):
             return
         if not membership.is_member(record.author):
@@ -229,9 +229,9 @@ class HiveRules:
 
 
 def _acks_hold(commit: Commit) -> bool:
-    """Whether distinct devices signed all acks of a commit, and there is one at least."""
+    """Whether distinct devices signed all acks of a commit; without any, its author is one."""
     said = ack_bytes(commit.task, commit.generation, commit.epoch, commit.output)
     devices = {device for device, _ in commit.acks}
-    return 0 < len(devices) == len(commit.acks) and all(
+    return len(devices) == len(commit.acks) and all(
         signed_by(device, said, signature, verify) for device, signature in commit.acks
     )

@@ -4,6 +4,7 @@ Output blobs are canonical bytes `{"v": 1, "value": …, "tokens": {"prompt": n,
 Runs on the node's event loop; the work itself happens on the agents' threads.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,14 @@ from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Product, Work
 from pockethive.core.canonical import decode_object, encode
+from pockethive.core.effects import WorkHere
 from pockethive.core.entry import Entry, Output
-from pockethive.core.errors import BadEncoding, NetworkError
+from pockethive.core.errors import BadEncoding, NetworkError, PocketHiveError, StorageError
 from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId, Task
 from pockethive.dht.contact import Contact
+
+_log = logging.getLogger(__name__)
 
 MAX_SPEC = 64 * 1024
 MAX_OUTPUT = 4 * 1024 * 1024
@@ -68,12 +72,41 @@ class Workbench:
             device=worker,
         )
 
+    def here(self, order: WorkHere) -> Work:
+        """The same of a task that concerns this device alone. Any thread.
+
+        Raises:
+            StorageError, BadEncoding: an input is damaged, or not here.
+        """
+        planned = order.planned
+        spec = decode_object(planned.spec(), MAX_SPEC) if planned.params else {"params": {}}
+        values = {}
+        for name, sha in order.inputs:
+            data = self._shelf.get(sha)
+            if data is None:
+                raise StorageError(f"the output of {name} is not here any more", where=sha[:12])
+            values[name] = _value(sha, data)["value"]
+        return Work(
+            task=order.task,
+            name=planned.name,
+            skill=planned.skill,
+            params=spec["params"],
+            inputs=values,
+            device=self._device,
+        )
+
+    def at_hand(self, sha: str) -> dict[str, Any] | None:
+        """An output blob, decoded, if it is here and whole. Any thread."""
+        try:
+            data = self._shelf.get(sha)
+            return None if data is None else _value(sha, data)
+        except PocketHiveError as error:
+            _log.warning("blob %s: %s", sha[:12], error)
+            return None
+
     async def output(self, sha: str, holders: Sequence[DeviceId], label: Label) -> dict[str, Any]:
         """An output blob, decoded; kept on the shelf under `label` on the way."""
-        value = decode_object(await self.blob(sha, holders, label), MAX_OUTPUT)
-        if value.get("v") != 1 or "value" not in value:
-            raise BadEncoding(f"blob {sha[:12]} is not an output of version 1")
-        return value
+        return _value(sha, await self.blob(sha, holders, label))
 
     async def produced(self, output: Entry, label: Label) -> dict[str, Any]:
         """The output blob that a signed output entry names, from its maker."""
@@ -101,3 +134,11 @@ class Workbench:
         data = await self._fetch(contacts, sha)
         self._shelf.keep(data, label)
         return data
+
+
+def _value(sha: str, data: bytes) -> dict[str, Any]:
+    """An output blob, decoded. Raises BadEncoding."""
+    value = decode_object(data, MAX_OUTPUT)
+    if value.get("v") != 1 or "value" not in value:
+        raise BadEncoding(f"blob {sha[:12]} is not an output of version 1")
+    return value

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from pockethive.core.errors import StorageError
-from pockethive.dht.chunks import CHUNK, Bytes, is_name
+from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.dht.chunks import CHUNK, Bytes, Manifest, check_small, is_name
 
 Source = BinaryIO | Iterable[Bytes]
 """Where the bytes of a new blob come from: an open binary file, or pieces of any size."""
@@ -266,3 +266,19 @@ def _disk(where: Path) -> Iterator[None]:
             where=str(where),
             cure="free some space, or choose another home folder",
         ) from error
+
+
+def check(name: str, manifest: Manifest | None, index: int, data: bytes) -> None:
+    """Raises StorageError when the disk gave other bytes than were kept."""
+    try:
+        if manifest:
+            manifest.check(index, data)
+        else:
+            check_small(name, data)
+    except ProtocolError as error:
+        raise damaged(name) from error
+
+
+def damaged(name: str) -> StorageError:
+    """What to say of a blob whose bytes are not those that were kept."""
+    return StorageError("the blob is damaged", where=name, cure="drop it and fetch it again")

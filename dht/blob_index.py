@@ -1,6 +1,7 @@
 """The index of a blob store: its tables, and what is taken over from an older or damaged one.
 
-Guards: an index of a later version is refused and left as it is.
+A small blob's bytes are in it: they come and go in one step with its name. Guards: an index of a
+later version is refused and left as it is.
 """
 
 import contextlib
@@ -13,11 +14,14 @@ from pockethive.dht.chunks import CHUNK
 from pockethive.dht.database import Database, open_database
 from pockethive.dht.references import SCHEMA as PINS
 
-_VERSION = 2
+SMALL: Final = 1_024
+"""Bytes up to which a blob is kept in the index: a file of its own costs ten times as much."""
+
+_VERSION = 3
 _TABLES = """
 CREATE TABLE blobs (
   name TEXT PRIMARY KEY, size INTEGER NOT NULL, public INTEGER NOT NULL, devices BLOB NOT NULL,
-  used REAL NOT NULL, leaves BLOB NOT NULL
+  used REAL NOT NULL, leaves BLOB NOT NULL, data BLOB NOT NULL
 );
 CREATE INDEX blobs_by_use ON blobs (used);
 CREATE TABLE partials (
@@ -25,12 +29,18 @@ CREATE TABLE partials (
 );
 """
 _SCHEMA = _TABLES + PINS
-_V1 = ("SELECT hash, size, public, devices, {now}, x'' FROM blobs WHERE size <= {chunk}", "blobs")
-_V2 = (
-    ("SELECT name, size, public, devices, used, leaves FROM blobs", "blobs"),
+_V1 = (
+    "SELECT hash, size, public, devices, {now}, x'', x'' FROM blobs WHERE size <= {chunk}",
+    "blobs",
+)
+_V2 = ("SELECT name, size, public, devices, used, leaves, x'' FROM blobs", "blobs")
+_LATER = (
+    ("SELECT name, size, public, devices, used, leaves, data FROM blobs", "blobs"),
     ("SELECT name, size, used, leaves FROM partials", "partials"),
     ("SELECT owner, name FROM pins", "pins"),
 )
+INSERT: Final = "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)"
+DATA: Final = "SELECT data FROM blobs WHERE name = ?"
 UNUSED: Final = """
 SELECT name, size, used FROM blobs WHERE used < ?1 AND name NOT IN (SELECT name FROM pins)
 UNION ALL
@@ -61,10 +71,10 @@ def _save(old: sqlite3.Connection | None, new: sqlite3.Connection) -> str:
     if old is not None:
         with contextlib.suppress(sqlite3.Error):
             version = old.execute("PRAGMA user_version").fetchone()[0]
-            if version == 1:
-                query, table = _V1
+            if version <= 2:
+                query, table = _V1 if version == 1 else _V2
                 _copy(old, new, query.format(now=int(time.time()), chunk=CHUNK), table)
-        for query, table in _V2:
+        for query, table in _LATER:
             _copy(old, new, query, table)
             _copy(old, new, f"{query} ORDER BY 1 DESC", table)
     kept = new.execute("SELECT count(*) FROM blobs").fetchone()[0]

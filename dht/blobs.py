@@ -15,19 +15,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pockethive.core.errors import ProtocolError, StorageError
+from pockethive.core.errors import StorageError
 from pockethive.dht.audience import EVERYONE, NOBODY, Audience
-from pockethive.dht.blob_files import DiskFiles, Files, MemoryFiles, Source, copy_out, pieces_of
-from pockethive.dht.blob_index import UNUSED, USED, open_index
-from pockethive.dht.chunks import (
-    CHUNK,
-    MAX_BLOB,
-    Manifest,
-    check_small,
-    count_of,
-    leaf,
-    name_of,
+from pockethive.dht.blob_files import (
+    DiskFiles,
+    Files,
+    MemoryFiles,
+    Source,
+    check,
+    copy_out,
+    damaged,
+    pieces_of,
 )
+from pockethive.dht.blob_index import DATA, INSERT, SMALL, UNUSED, USED, open_index
+from pockethive.dht.chunks import CHUNK, MAX_BLOB, Manifest, count_of, leaf, name_of
 from pockethive.dht.database import Database
 from pockethive.dht.identity import PUBLIC_SIZE
 from pockethive.dht.partial import Partial
@@ -54,9 +55,10 @@ class _Row:
 class BlobStore:
     """Blobs of one device, in a folder or (None) in memory. Any thread.
 
-    A blob's bytes are renamed into place after they are written; the index follows. What a crash
-    leaves between the two is an unnamed file that the next `put` of the same bytes adopts, or `gc`
-    removes. `quota` is in bytes and counts what is being fetched, `fresh` in seconds.
+    Small ones are in the index. The bytes of others are renamed into place after they are written;
+    the index follows. What a crash leaves between the two is an unnamed file that the next `put` of
+    the same bytes adopts, or `gc` removes. `quota` is in bytes and counts what is
+    being fetched, `fresh` in seconds.
     """
 
     def __init__(
@@ -106,6 +108,10 @@ class BlobStore:
         name = name_of(data)
         with self._lock:
             if self._widen(name, audience):
+                return name
+            if 0 < len(data) <= SMALL:
+                self._make_room(len(data))
+                self._insert(name, len(data), audience, data=data)
                 return name
         return self.put_stream((data,), audience)
 
@@ -209,8 +215,8 @@ class BlobStore:
             raise StorageError(f"a blob of {size} bytes is read in chunks", where=name)
         if size > CHUNK:
             return b"".join(self.chunks(name))
-        data = self._files.read(name, 0, CHUNK)
-        _check(name, None, 0, data)
+        data = self._bytes(name, size, 0)
+        check(name, None, 0, data)
         return data
 
     def size(self, name: str) -> int:
@@ -235,9 +241,9 @@ class BlobStore:
         size = self.size(name)
         if not 0 <= index < count_of(size):
             raise StorageError(f"the blob has no chunk {index}", where=name)
-        data = self._files.read(name, index * CHUNK, CHUNK)
+        data = self._bytes(name, size, index)
         if len(data) != min(CHUNK, size - index * CHUNK):
-            raise _damaged(name)
+            raise damaged(name)
         return data
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -245,7 +251,7 @@ class BlobStore:
         manifest = self.manifest(name)
         for index in range(manifest.count if manifest else 1):
             data = self.read_chunk(name, index)
-            _check(name, manifest, index, data)
+            check(name, manifest, index, data)
             yield data
 
     def copy_to(self, name: str, path: Path) -> None:
@@ -271,6 +277,14 @@ class BlobStore:
         with self._lock:
             row = self._row(name)
         return row.audience if row else NOBODY
+
+    def _bytes(self, name: str, size: int, index: int) -> bytes:
+        if size <= SMALL:
+            with self._lock:
+                row = self._db.execute(DATA, (name,)).fetchone()
+            if row and row[0]:
+                return bytes(row[0])
+        return self._files.read(name, index * CHUNK, CHUNK)
 
     # letting go
 
@@ -321,10 +335,12 @@ class BlobStore:
             self._write(query, (wider.public, b"".join(sorted(wider.devices)), name))
         return True
 
-    def _insert(self, name: str, size: int, audience: Audience, leaves: bytes) -> None:
+    def _insert(
+        self, name: str, size: int, audience: Audience, leaves: bytes = b"", data: bytes = b""
+    ) -> None:
         devices = b"".join(sorted(audience.devices))
-        row = (name, size, audience.public, devices, self._clock(), leaves)
-        self._write("INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (name, size, audience.public, devices, self._clock(), leaves, data)
+        self._write(INSERT, row)
         self._used += size
 
     def _remove(self, name: str) -> None:
@@ -346,8 +362,7 @@ class BlobStore:
         left = self._quota - self._reserved - count
         if self._used <= left:
             return
-        evictable = sum(size for _, size in self._unused())
-        if self._used - evictable > left:
+        if self._used - sum(size for _, size in self._unused()) > left:
             raise StorageError(
                 f"the blob store is full ({self._used + self._reserved} of {self._quota} bytes)",
                 where=str(self._folder or "memory"),
@@ -381,18 +396,3 @@ class BlobStore:
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._db.refusal(error) from error
-
-
-def _check(name: str, manifest: Manifest | None, index: int, data: bytes) -> None:
-    """Raises StorageError when the disk gave other bytes than were kept."""
-    try:
-        if manifest:
-            manifest.check(index, data)
-        else:
-            check_small(name, data)
-    except ProtocolError as error:
-        raise _damaged(name) from error
-
-
-def _damaged(name: str) -> StorageError:
-    return StorageError("the blob is damaged", where=name, cure="drop it and fetch it again")

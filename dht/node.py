@@ -12,13 +12,13 @@ import random
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from pockethive.core.errors import NetworkError, ProtocolError
 from pockethive.dht import puzzle, wire
 from pockethive.dht.audience import NOBODY, Allow, Audience
 from pockethive.dht.blobs import BlobStore
+from pockethive.dht.bulk import publish_all
 from pockethive.dht.carrier import BlobCarrier
 from pockethive.dht.contact import Contact
 from pockethive.dht.exchange import Directory, Exchange
@@ -80,12 +80,7 @@ class Node:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.stop()
 
     async def start(self) -> None:
@@ -122,6 +117,10 @@ class Node:
         """
         with self._tallies["put"].timed():
             return await self._running.publish(record)
+
+    async def put_all(self, records: Sequence[Record]) -> int:
+        """Store many records, where they may be stored; how many are held here now."""
+        return await publish_all(self._running, records)
 
     async def remove(self, record: Record) -> int:
         """Take back what this device wrote, wherever it is held; how many copies are buried.

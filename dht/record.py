@@ -2,9 +2,11 @@
 
 Guards: the signature covers kind, key, author, slot, expiry and body, so a holder can neither
 change nor prolong a record; (key, kind, author, slot) names the place where an author may hold one.
-A record with an empty body is a tombstone: its author takes back whatever the place held.
+A record with an empty body is a tombstone: its author takes back whatever the place held. Version 2
+is signed with others in a batch (`batch.py`): the signature is of the root to which its path leads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +14,19 @@ import orjson
 
 from pockethive.core.canonical import digest, from_any_text, to_text
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
+from pockethive.dht.batch import (
+    HASH_SIZE,
+    HEAD_SIZE,
+    MAX_BATCH,
+    MAX_PATH,
+    holds,
+    leaf,
+    paths,
+    signed_bytes,
+)
 from pockethive.dht.identity import PUBLIC_SIZE, SIGNATURE_SIZE, Identity, verify
 
-VERSION = 1
+SINGLE, BATCHED = 1, 2  # versions
 KEY_SIZE = 20
 MAX_KIND = 32
 MAX_SLOT = 64
@@ -23,10 +35,11 @@ MAX_RECORD = 6144  # an encoded record must fit into one message of 8 KiB
 _MAX_EXPIRES = 2**40
 
 _FIELDS = frozenset(("v", "kind", "key", "author", "slot", "expires", "body", "signature"))
+_BATCH_FIELDS = _FIELDS | {"path"}
 _TEXTS = ("author", "body", "key", "kind", "signature", "slot")
 # The canonical form around the signature. Its texts are base64url or a kind: none needs an escape.
 _BEFORE = '{"author":"%s","body":"%s","expires":%d,"key":"%s","kind":"%s",'
-_BEHIND = '"slot":"%s","v":1}'
+_BEHIND = '"slot":"%s","v":%d}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class Record:
     expires: int
     body: bytes
     signature: bytes
+    path: bytes = b""  # in the tree of its batch; empty: signed on its own
     digest: bytes = field(init=False, repr=False, compare=False)
     _wire: bytes = field(init=False, repr=False, compare=False)
     _verified: bool = field(init=False, repr=False, compare=False)
@@ -52,6 +66,8 @@ class Record:
         _check(self)
         before, behind = _spelled(self)
         signature = f'"signature":"{to_text(self.signature)}",'
+        if self.path:
+            signature = f'"path":"{to_text(self.path)}",{signature}'
         object.__setattr__(self, "digest", digest("record", f"{before}{behind}".encode()))
         object.__setattr__(self, "_wire", f"{before}{signature}{behind}".encode())
         object.__setattr__(self, "_verified", False)
@@ -96,6 +112,7 @@ class Record:
             expires=value["expires"],
             body=from_any_text(value["body"]),
             signature=from_any_text(value["signature"]),
+            path=from_any_text(value.get("path", "")),
         )
         if record.encode() != data:
             raise BadEncoding("not canonical: keys unsorted, white space or another spelling")
@@ -103,9 +120,63 @@ class Record:
 
     def verify(self) -> None:
         """Raises BadSignature unless the author signed this record."""
-        if not self._verified and not verify(self.author, self.digest, self.signature):
+        if not self._verified and not self._signed():
             raise BadSignature(f"the signature of a {self.kind} record does not verify")
         object.__setattr__(self, "_verified", True)
+
+    def _signed(self) -> bool:
+        if self.path:
+            return holds(self.author, self.digest, self.path, self.signature)
+        return verify(self.author, self.digest, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a record says, before anybody signs it. Fields as in `Record`."""
+
+    kind: str
+    key: bytes
+    slot: bytes
+    expires: int
+    body: bytes
+
+
+def sign_batch(identity: Identity, drafts: Sequence[Draft]) -> list[Record]:
+    """Records of `identity` under as few signatures as can be, in the order of the drafts.
+
+    Raises BadEncoding when a field is out of bounds.
+    """
+    records: list[Record] = []
+    for begin in range(0, len(drafts), MAX_BATCH):
+        records += _sign_some(identity, drafts[begin : begin + MAX_BATCH])
+    return records
+
+
+def _sign_some(identity: Identity, drafts: Sequence[Draft]) -> list[Record]:
+    author, unsigned = identity.public, bytes(SIGNATURE_SIZE)
+    unproven = [
+        Record(d.kind, d.key, author, d.slot, d.expires, d.body, unsigned, bytes(HEAD_SIZE))
+        for d in drafts
+    ]
+    root, found = paths([leaf(record.digest) for record in unproven])
+    signature = identity.sign(signed_bytes(root, len(drafts)))
+    return [_proven(record, signature, path) for record, path in zip(unproven, found, strict=True)]
+
+
+def _proven(record: Record, signature: bytes, path: bytes) -> Record:
+    """The record with its proof; nothing of what is signed is spelled or hashed again."""
+    before, _, rest = record.encode().partition(b'"path":')
+    proof = f'"path":"{to_text(path)}","signature":"{to_text(signature)}",'.encode()
+    made: Record = object.__new__(Record)
+    for name in ("kind", "key", "author", "slot", "expires", "body", "digest"):
+        object.__setattr__(made, name, getattr(record, name))
+    object.__setattr__(made, "signature", signature)
+    object.__setattr__(made, "path", path)
+    object.__setattr__(made, "_wire", before + proof + rest[rest.index(b'"slot":') :])
+    object.__setattr__(made, "_verified", True)
+    if len(made.encode()) > MAX_RECORD:
+        raise BadEncoding(f"a record of over {MAX_RECORD} bytes, with its path")
+    return made
 
 
 def sign_record(  # noqa: PLR0913, PLR0917 - the signed fields of a record, in their order
@@ -134,7 +205,9 @@ def _spelled(record: Record) -> tuple[str, str]:
     """The canonical form of a checked record, before and behind its signature."""
     author, body = to_text(record.author), to_text(record.body)
     key, slot = to_text(record.key), to_text(record.slot)
-    return _BEFORE % (author, body, record.expires, key, record.kind), _BEHIND % slot
+    version = BATCHED if record.path else SINGLE
+    before = _BEFORE % (author, body, record.expires, key, record.kind)
+    return before, _BEHIND % (slot, version)
 
 
 def _read(data: bytes) -> dict[str, Any]:
@@ -145,13 +218,16 @@ def _read(data: bytes) -> dict[str, Any]:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadEncoding(f"not JSON: {error}") from error
-    if type(value) is not dict or value.keys() != _FIELDS or type(value["v"]) is not int:
-        raise BadEncoding("not a record of version 1")
-    if value["v"] != VERSION:
-        raise BadEncoding("not a record of version 1")
+    if type(value) is not dict or type(value.get("v")) is not int:
+        raise BadEncoding("not a record of version 1 or 2")
+    fields = {SINGLE: _FIELDS, BATCHED: _BATCH_FIELDS}.get(value["v"])
+    if value.keys() != fields:
+        raise BadEncoding("not a record of version 1 or 2")
     for name in _TEXTS:
         if type(value[name]) is not str:
             raise BadEncoding(f"record field {name} is not text")
+    if value["v"] == BATCHED and not (type(value["path"]) is str and value["path"]):
+        raise BadEncoding("a record of a batch without its path")
     return value
 
 
@@ -167,3 +243,5 @@ def _check(record: Record) -> None:
         raise BadEncoding(f"a slot has at most {MAX_SLOT} bytes and a body {MAX_BODY}")
     if len(record.signature) != SIGNATURE_SIZE:
         raise BadEncoding("a signature has 64 bytes")
+    if len(record.path) > MAX_PATH or (record.path and len(record.path) % HASH_SIZE != HEAD_SIZE):
+        raise BadEncoding(f"the path of a record has at most {MAX_PATH} bytes")

@@ -13,16 +13,19 @@ from pockethive.core.outbox import Draft, drafts_of
 from pockethive.core.report import Outcome, TaskReport
 from pockethive.parts import Parts
 from pockethive.receipt import Certificate, Receipt, make_receipt
+from pockethive.release import signed_outcome
 from pockethive.result import DraftSeen, Gathered, ModelUsed, Result, make_result
 
 _log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
 
 
 async def gather_result(ended: "Future[Outcome]", parts: Parts) -> Result:
     """Wait for a run's end and read what it made. Runs on the device's loop."""
     outcome = await asyncio.wrap_future(ended)
     committed = [report for report in outcome.tasks if report.output is not None]
-    blobs = await asyncio.gather(*(_output(parts, report) for report in committed))
+    blobs = await _outputs(parts, committed)
     by_name = {
         report.name: blob for report, blob in zip(committed, blobs, strict=True) if blob is not None
     }
@@ -39,11 +42,30 @@ async def gather_result(ended: "Future[Outcome]", parts: Parts) -> Result:
         ),
         devices=tuple(sorted({member.device for member in parts.roster.members})),
         model=_model(parts),
-        receipts=_receipt(outcome, parts),
+        proof=_receipt(outcome, parts),
         drafts=await _file_drafts(parts, committed, by_name),
         outputs=tuple(encode(by_name[name]) for name in outcome.sinks if name in by_name),
     )
+    parts.release.begin(outcome)
     return make_result(outcome, gathered)
+
+
+async def _outputs(parts: Parts, reports: list[TaskReport]) -> list[dict[str, Any] | None]:
+    """The outputs of committed tasks: those that are here at once, all others side by side."""
+    found: list[dict[str, Any] | None] = []
+    away: list[tuple[int, TaskReport]] = []
+    for place, report in enumerate(reports):
+        assert report.output is not None
+        here = parts.workbench.at_hand(report.output)
+        found.append(here)
+        if here is None:
+            away.append((place, report))
+        if place % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)  # others use the loop, too
+    fetched = await asyncio.gather(*(_output(parts, report) for _, report in away))
+    for (place, _), value in zip(away, fetched, strict=True):
+        found[place] = value
+    return found
 
 
 async def _output(parts: Parts, report: TaskReport) -> dict[str, Any] | None:
@@ -91,7 +113,8 @@ def _file(
     )
 
 
-def _receipt(outcome: Outcome, parts: Parts) -> Receipt:
+def _receipt(outcome: Outcome, parts: Parts) -> Callable[[], Receipt]:
+    """Makes the receipt of what is known now; entries that were not signed before are, then."""
     owner = parts.ownership
     own = Certificate(
         device=parts.entries.device, owner_key=owner.owner_key, certificate=owner.certificate
@@ -102,8 +125,13 @@ def _receipt(outcome: Outcome, parts: Parts) -> Receipt:
         )
         for member in parts.roster.members
     }
-    opening = parts.entries.opening
-    return make_receipt(outcome, parts.identity, owner.owner_key, known.values(), opening)
+    entries, identity = parts.entries, parts.identity
+
+    def make() -> Receipt:
+        signed = signed_outcome(outcome, entries)
+        return make_receipt(signed, identity, owner.owner_key, known.values(), entries.opening)
+
+    return make
 
 
 def _tokens(blob: dict[str, Any], kind: str) -> int:

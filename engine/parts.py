@@ -52,6 +52,7 @@ from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
 from pockethive.lending import IdleWatch
 from pockethive.planners.context import Plan
+from pockethive.release import Release
 
 if TYPE_CHECKING:
     from pockethive.credits import Credits
@@ -122,6 +123,7 @@ class Parts(ABC):
         self.met = threading.Event()  # set whenever the roster changed
         self._belongs = membership.is_member if membership else None
         self.egress = Egress(self.node, self.standing, private=membership is not None)
+        self.release = Release(self.entries, self.egress)
         self.roster = Roster(
             self.node, self.egress, self.entries, wall_clock, self._members_changed
         )
@@ -258,6 +260,7 @@ class Parts(ABC):
 
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
+        await self.release.settled()
         await self.arrival.stop()
         if self.idle_watch is not None:
             await self.idle_watch.stop()
@@ -317,6 +320,7 @@ class Parts(ABC):
                     limits=limits,
                     secret=self._ground.secret,
                     posts=True,
+                    skills=frozenset(settings.skills) if settings.works else frozenset(),
                 ),
                 verify,
             )

@@ -4,9 +4,9 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from pockethive.core.entry import Entry, Kind, Verdict
@@ -82,12 +82,12 @@ class DraftSeen:
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished run. `status` is completed, partial or failed; `reason` says why not completed.
 
-    `receipts` is the file that proves it (`Receipt.encode`); `outputs` are the blobs of its
-    committed sinks, whose hashes the receipt binds. `drafts` wait in the home's outbox.
+    `proof` makes the receipt, which `receipts` keeps from its first use on; `outputs` are the blobs
+    of its committed sinks, whose hashes the receipt binds. `drafts` wait in the home's outbox.
     """
 
     run_id: str
@@ -105,9 +105,14 @@ class Result:
     generated_tokens: int
     plan_seconds: float
     seconds: float
-    receipts: Receipt
+    proof: Callable[[], Receipt] = field(repr=False)
     outputs: tuple[bytes, ...]
     drafts: tuple[DraftSeen, ...]
+
+    @cached_property
+    def receipts(self) -> Receipt:
+        """The file that proves the run (`Receipt.encode`)."""
+        return self.proof()
 
     def to_json(self) -> dict[str, Any]:
         """The documented JSON object; the receipt is `receipts.to_json()`."""
@@ -143,7 +148,7 @@ class Gathered:
     tokens: tuple[int, int]  # prompt, generated
     devices: tuple[str, ...]
     model: ModelUsed
-    receipts: Receipt
+    proof: Callable[[], Receipt]
     outputs: tuple[bytes, ...] = ()  # blobs of the committed sinks, in graph order
     drafts: tuple[DraftSeen, ...] = ()
 
@@ -172,7 +177,7 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
         generated_tokens=gathered.tokens[1],
         plan_seconds=outcome.plan_seconds,
         seconds=outcome.seconds,
-        receipts=gathered.receipts,
+        proof=gathered.proof,
         outputs=gathered.outputs,
         drafts=gathered.drafts,
     )

@@ -12,7 +12,7 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessRequest
 from pockethive.core.message import Message
 from pockethive.core.report import Happening, Outcome
-from pockethive.core.task import DeviceId, RunId, Task, TaskId
+from pockethive.core.task import DeviceId, PlannedTask, RunId, Task, TaskId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +142,27 @@ class RunSkill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkHere:
+    """Let this device's own agent work on a task that no other device has part in.
+
+    `inputs` are (source name, output hash), all on this device. Answered by SkillDone or
+    SkillFailed, to the ledger alone.
+    """
+
+    task: TaskId
+    epoch: int
+    planned: PlannedTask
+    inputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAll:
+    """Sign entries as one batch and put them in the DHT. Answered by EntryArrived for each."""
+
+    entries: tuple[Publish, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopSkill:
     """Stop working on a task: its lease is gone or its run has ended."""
 
@@ -228,6 +249,7 @@ Effect = (
     | KeepBlob
     | Publish
     | SignEntry
+    | PublishAll
     | ReadTask
     | AskWitness
     | Send
@@ -235,6 +257,7 @@ Effect = (
     | SetTimer
     | CancelTimer
     | RunSkill
+    | WorkHere
     | StopSkill
     | RunChecks
     | KeepStanding

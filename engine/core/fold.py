@@ -90,11 +90,18 @@ def proven(entry: Entry, task: Task, verify: VerifySignature) -> bool:
         return False
     if commit.generation != task.committee.generation:
         return False
-    return len(ackers(commit, task, verify)) >= task.committee.quorum
+    return len(ackers(entry, task, verify)) >= task.committee.quorum
 
 
-def ackers(commit: Commit, task: Task, verify: VerifySignature) -> frozenset[DeviceId]:
-    """The witnesses of `task` whose acks in `commit` are good."""
+def ackers(entry: Entry, task: Task, verify: VerifySignature) -> frozenset[DeviceId]:
+    """The witnesses of `task` whose acks in a commit are good.
+
+    Where its author is the only witness, and there is no ack in it, the entry itself is the ack.
+    """
+    commit = entry.body
+    assert isinstance(commit, Commit)
+    if not commit.acks and task.committee.witnesses == (entry.author,):
+        return frozenset((entry.author,))
     said = ack_bytes(commit.task, commit.generation, commit.epoch, commit.output)
     return frozenset(
         witness

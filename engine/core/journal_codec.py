@@ -33,12 +33,14 @@ from pockethive.core.events import (
     PlanningFailed,
     Restarted,
     SendFailed,
+    SkillDone,
+    SkillFailed,
     TaskEnded,
     TaskReopened,
     TimerFired,
     WitnessAnswered,
 )
-from pockethive.core.fields import MAX_TIME, REASON, Fields
+from pockethive.core.fields import MAX_TIME, REASON, Fields, sha
 from pockethive.core.graph_codec import graph_list, take_graph
 from pockethive.core.lease_codec import (
     MAX_MESSAGE,
@@ -48,6 +50,7 @@ from pockethive.core.lease_codec import (
     decode_answer,
 )
 from pockethive.core.message_codec import decode_message, message_object
+from pockethive.core.task_codec import MAX_SOURCES
 
 JOURNAL_VERSION: Final = 1
 MAX_ROW: Final = 64 * 2**20
@@ -200,6 +203,8 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
     PingAnswered: ("ping", lambda e: (e.device, e.alive)),
     TimerFired: ("timer", lambda e: (e.name,)),
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
+    SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs)),
+    SkillFailed: ("undone", lambda e: (e.task, e.epoch, e.reason)),
     **dict.fromkeys((GraphOpened, GraphClosed, TaskEnded, TaskReopened), ("next", _derived)),
 }
 
@@ -228,6 +233,22 @@ def _witness(fields: Fields, _open: OpenEntry) -> WitnessAnswered:
 def _goal(fields: Fields, _open: OpenEntry) -> GoalSubmitted:
     run, goal = fields.run("run"), fields.text("goal", MAX_TEXT)
     return GoalSubmitted(run=run, goal=goal, wall=_seconds(fields))
+
+
+def _done(fields: Fields, _open: OpenEntry) -> SkillDone:
+    return SkillDone(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        size=fields.whole("size", 0, MAX_TIME),
+        model=fields.sha("model", empty=True),
+        inputs=tuple((n, sha(h, "input")) for n, h in fields.pairs("inputs", MAX_SOURCES)),
+    )
+
+
+def _undone(fields: Fields, _open: OpenEntry) -> SkillFailed:
+    task, epoch = fields.task("task"), fields.whole("epoch")
+    return SkillFailed(task=task, epoch=epoch, reason=fields.text("reason", REASON))
 
 
 def _take_credits(fields: Fields, _open: OpenEntry) -> CreditsRead:
@@ -280,6 +301,8 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
         lambda f, _: PingAnswered(device=f.device("device"), alive=f.flag("alive")),
     ),
     "timer": (("name",), lambda f, _: TimerFired(name=f.text("name", REASON))),
+    "done": (("task", "epoch", "output", "size", "model", "inputs"), _done),
+    "undone": (("task", "epoch", "reason"), _undone),
     "restarted": (("wall",), lambda f, _: Restarted(wall=_seconds(f))),
     "next": (("name", "run"), _next),
 }

@@ -22,12 +22,15 @@ from pockethive.core.events import (
     PingAnswered,
     Restarted,
     SendFailed,
+    SkillDone,
+    SkillFailed,
     TaskReopened,
     TimerFired,
     WitnessAnswered,
 )
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk, task_of
+from pockethive.core.ledger_local import LocalDesk
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
@@ -35,7 +38,7 @@ from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
-from pockethive.core.ledger_work import WorkDesk
+from pockethive.core.ledger_work import WorkDesk, debtors
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import AskOffer, Made, Message, Progress, VerifyOffer
 from pockethive.core.polling import poll_key
@@ -64,8 +67,9 @@ class Ledger:
         self._watch = Watch(settings.device)
         self._ticking = False
         desk = Desk(settings.device, settings.limits, verify)
-        self._opener = OpeningDesk(settings, desk)
         self._work = WorkDesk(desk, self._watch, posts=settings.posts)
+        self._opener = OpeningDesk(settings, desk)
+        self._local = LocalDesk(self._work, self._opener, settings, self._watch)
         self._notices = NoticeDesk(self._work)
         self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
         self._lots = LotsDesk(self._work, settings.secret)
@@ -88,12 +92,15 @@ class Ledger:
 
     def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
         match event:
+            case SkillDone() | SkillFailed():
+                yield from self._worked(event, now)
             case GoalSubmitted(run=run, wall=wall):
                 self._walls[run] = wall - now
             case CreditsRead(credits=credits_):
                 self._credit.read(credits_)
             case MembersChanged(members=members):
                 self._members = members
+                self._local.meet(members)
                 self._watch.forget(member.device for member in members)
                 yield from self._tend_everything(now)
             case GraphOpened():
@@ -142,7 +149,7 @@ class Ledger:
         del self._openings[run.id]
         self._runs[run.id] = run
         self._by_task.update({state.id: (run, state) for state in run.tasks.values()})
-        yield from effects
+        yield from (*effects, *self._tend_run(run, now))
         if not self._ticking:
             self._ticking = True
             yield SetTimer(name="tick", at=now + TICK_SECONDS)
@@ -170,6 +177,7 @@ class Ledger:
         run.closed = True
         for state in run.tasks.values():
             if state.open:
+                yield from self._local.stop(run, state)
                 yield from self._work.desk.close(run, state, Move.CANCEL, detail, now)
                 run.touched(state, now)
 
@@ -184,6 +192,8 @@ class Ledger:
         known = None if task is None else self._by_task.get(task)
         if known is not None and entry.kind is Kind.INVITE:
             yield from self._lots.invited(*known, entry)
+        if known is not None and self._local.stored(known[0], known[1], entry):
+            yield from self._tend_run(known[0], now)
         if known is None or known[1].publishing is None or known[1].publishing.body != body:
             return
         run, state = known
@@ -211,7 +221,7 @@ class Ledger:
         run, state = known
         awaited = state.open and state.status is not Status.WAITING  # else offered to nobody
         if awaited and isinstance(message, Progress):
-            yield from self._progress(run, state, sender, message, now)
+            yield from self._verdicts.told(run, state, sender, message, now)
         elif awaited and isinstance(message, Made):
             yield from self._made(run, state, message, now)
         elif not state.open:
@@ -226,23 +236,12 @@ class Ledger:
         else:
             yield from self._verdicts.judged(run, state, message.entry, now)
 
-    def _progress(
-        self, run: RunState, state: TaskState, sender: DeviceId, progress: Progress, now: float
-    ) -> Effects:
-        match progress.state:
-            case "claimed":
-                yield from self._work.claimed(run, state, sender, progress, now)
-                yield from self._verdicts.at_hand(run, state, now)
-            case "failed":
-                if (state.holder, state.epoch) == (sender, progress.epoch):
-                    yield from self._credit.withdrawn(state, "its maker took it back")
-                yield from self._work.failed(run, state, sender, progress, now)
-            case "accepted":
-                yield from self._verdicts.finish(run, state, sender, progress, now)
-            case "checking" if sender in state.asked:
-                state.checking.add(sender)
-            case "unchecked":
-                self._verdicts.unchecked(state, sender, progress, now)
+    def _worked(self, event: SkillDone | SkillFailed, now: float) -> Effects:
+        """This device's agent has ended what was ordered from it directly."""
+        known = self._by_task.get(event.task)
+        if known is not None and self._local.awaits(known[1], event.epoch):
+            yield from self._local.worked(*known, event, now)
+            yield from self._tend_run(known[0], now)
 
     def _answered(self, event: WitnessAnswered, now: float) -> Effects:
         known = self._by_task.get(TaskId(poll_key(event.ask)))
@@ -286,8 +285,7 @@ class Ledger:
     def _tick(self, now: float) -> Effects:
         yield from self._tend_all(now)
         yield from self._notices.sweep()
-        debtors = {device for run in self._runs.values() for device in run.debtors()}
-        yield from self._watch.pings(debtors, now)
+        yield from self._watch.pings(debtors(self._runs.values()), now)
         for run in list(self._runs.values()):
             for state in run.retired:
                 if state.publishing is not None and now >= state.publish_at:
@@ -303,6 +301,7 @@ class Ledger:
 
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
+        self._local.forget(run)
         self._walls.pop(run.id, None)
         for state in (*run.tasks.values(), *run.retired):
             del self._by_task[state.id]
@@ -321,9 +320,15 @@ class Ledger:
         """Whatever is due, in graph order."""
         for place in run.agenda.round(now):
             yield from self._tend(run, run.at(place), now)
+        yield from self._local.orders(run, now)
 
     def _tend(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Do what is due for one task."""
+        if state.local is not None:
+            yield from self._local.tend(run, state, now)
+        if state.local is not None:
+            run.touched(state, now)
+            return
         if state.publishing is not None and now >= state.publish_at:
             yield from self._work.desk.publish_again(state, now)
         if state.entry is not None and state.open:
@@ -348,7 +353,7 @@ class Ledger:
         if self._seals.wanted(state):
             yield from self._seals.begin(state, self._members, now)
         elif state.status is Status.READY:
-            yield from self._work.offer(run, state, self._members, now)
+            yield from self._local.offer(run, state, now)
         elif state.status is Status.CLAIMED:
             yield from self._work.overdue(run, state, now)
         elif state.status is Status.PROPOSED:

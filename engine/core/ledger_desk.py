@@ -44,7 +44,11 @@ class Desk:
             )
 
     def publish(self, state: TaskState, kind: Kind, body: Body, now: float) -> Effects:
-        """Publish, and again every few seconds until the entry stands."""
+        """Publish, and again every few seconds until the entry stands; what concerns nobody else
+        is only kept."""
+        if state.local is not None:
+            state.local.said = (state.task, body)
+            return
         state.publishing = Publish(kind=kind, body=body, expires=state.task.expires)
         state.publish_at = now + PUBLISH_AGAIN_SECONDS
         yield state.publishing

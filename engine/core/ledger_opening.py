@@ -4,7 +4,7 @@ Guards: a device that is gone already is no witness of a run, however fresh its 
 nobody waits for others who is alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ from pockethive.core.entry import Kind, Member
 from pockethive.core.events import GraphOpened
 from pockethive.core.lease import MAX_LEASE_SECONDS
 from pockethive.core.ledger_desk import Desk
-from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.ledger_state import Local, RunState, TaskState
 from pockethive.core.rendezvous import choose_committee, witness_candidates
 from pockethive.core.spec import Limits
 from pockethive.core.task import Committee, DeviceId, PlannedTask, RunId, Task, task_id
@@ -21,6 +21,8 @@ from pockethive.core.task import Committee, DeviceId, PlannedTask, RunId, Task, 
 ANSWER_SECONDS = 1.0  # how long a run waits for candidates that do not answer
 
 Effects = Iterator[Effect]
+Keeps = Callable[[PlannedTask, Committee], bool]
+"""Whether a task concerns this device alone: it is not signed and published before its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class LedgerSettings:
 
     `secret`: of the owner, from which spot checks are drawn; empty: nothing is taken on credit.
     `posts`: what nobody known takes is announced on the hive's bulletin.
+    `skills`: of this device's agents; what concerns no other device is ordered from them.
     """
 
     device: DeviceId
@@ -37,6 +40,7 @@ class LedgerSettings:
     margin_seconds: int = 86_400
     secret: bytes = field(default=b"", repr=False)
     posts: bool = False
+    skills: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +69,7 @@ class OpeningDesk:
 
     def __init__(self, settings: LedgerSettings, desk: Desk) -> None:
         self._settings, self._desk = settings, desk
+        self.keeps: Keeps = lambda _planned, _committee: False
 
     def begin(
         self, event: GraphOpened, members: Iterable[Member], now: float
@@ -105,9 +110,13 @@ class OpeningDesk:
         if opening.silent:  # it is opened before its time is up
             effects.append(CancelTimer(name=opening.timer))
         for place, planned in enumerate(event.graph.tasks):
-            task = self._task(event.run, planned, committee, now + wall)
+            here = self.keeps(planned, committee)
+            task = self._task(event.run, planned, committee, now + wall, here=here)
             state = TaskState(planned=planned, task=task, place=place, began=now)
             states[planned.name] = state
+            if here:
+                state.local = Local()
+                continue
             effects.append(KeepBlob(data=planned.spec(), label=planned.label.value))
             effects.extend(self._desk.publish(state, Kind.TASK, task, now))
         run = RunState(
@@ -146,7 +155,29 @@ class OpeningDesk:
         run.retired.append(state)
         return made, (kept, *self._desk.publish(made, Kind.TASK, task, now))
 
-    def _task(self, run: RunId, planned: PlannedTask, committee: Committee, wall: float) -> Task:
+    def share(self, state: TaskState, members: Iterable[Member], now: float) -> Iterator[Effect]:
+        """A task that concerned this device alone, and has not begun, becomes one like others.
+
+        Epochs go on above those of attempts that were made here.
+        """
+        own = self._settings
+        committee = choose_committee(members, own.device, own.owner_key)
+        committee = replace(committee, epoch_base=state.epoch)
+        state.task = replace(state.task, place=state.planned.place, committee=committee)
+        state.local = None
+        state.tell(now, "offered to others, too: it does not concern this device alone any more")
+        yield KeepBlob(data=state.planned.spec(), label=state.planned.label.value)
+        yield from self._desk.publish(state, Kind.TASK, state.task, now)
+
+    def _task(
+        self,
+        run: RunId,
+        planned: PlannedTask,
+        committee: Committee,
+        wall: float,
+        *,
+        here: bool = False,
+    ) -> Task:
         settings = self._settings
         spec = sha256(planned.spec()).hexdigest()
         return Task(
@@ -157,7 +188,7 @@ class OpeningDesk:
             skill=planned.skill,
             spec=spec,
             after=planned.after,
-            place=planned.place,
+            place=settings.device if here else planned.place,
             label=planned.label,
             verification=planned.verification,
             needs_model=planned.needs_model,

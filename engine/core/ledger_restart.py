@@ -10,6 +10,7 @@ from pockethive.core.credibility import Credit
 from pockethive.core.effects import Effect, KeepBlob, Send
 from pockethive.core.entry import Member
 from pockethive.core.events import CreditsRead, Event, MembersChanged, PingAnswered
+from pockethive.core.ledger_local import order
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import WorkDesk
 from pockethive.core.lifecycle import Status
@@ -41,6 +42,10 @@ class RestartDesk:
         """Make one task due in the next round; ask its holder how it goes."""
         state.publish_at = now
         if not state.open:
+            return
+        if state.local is not None:
+            if state.status is Status.CLAIMED:
+                yield order(state, state.local)
             return
         yield KeepBlob(data=state.planned.spec(), label=state.planned.label.value)
         state.nobody_since = state.patience = None

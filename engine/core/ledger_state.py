@@ -1,11 +1,11 @@
 """What the ledger knows of its runs and tasks. Plain state; the decisions are in `ledger`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
 from pockethive.core.effects import Publish
-from pockethive.core.entry import Entry, Output, Verdict
+from pockethive.core.entry import Body, Entry, Output, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
 from pockethive.core.lease import Sealed
 from pockethive.core.ledger_agenda import Agenda
@@ -38,6 +38,19 @@ class SealRound:
 
 
 @dataclass(slots=True, kw_only=True)
+class Local:
+    """What there is of a task that no other device has part in. Nothing of it is signed yet.
+
+    `queued`: it waits for the agents. `inputs`: what they were given. `said`: its entries.
+    """
+
+    queued: bool = False
+    inputs: tuple[tuple[str, str], ...] = ()
+    made: Output | None = None
+    said: tuple[Body, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
 class TaskState:
     """One task of a run. `now`-times are seconds of the lease clock."""
 
@@ -45,6 +58,7 @@ class TaskState:
     task: Task
     place: int  # in the graph's order
     began: float
+    local: Local | None = None  # as long as it concerns this device alone
     entry: Entry | None = None
     status: Status = Status.WAITING
     story: list[str] = field(default_factory=list)
@@ -93,6 +107,13 @@ class TaskState:
     def open(self) -> bool:
         """Nothing has ended it yet."""
         return not self.status.ended
+
+    @property
+    def sha(self) -> str:
+        """The hash of the output under verification; empty where there is none."""
+        if self.local is not None and self.local.made is not None:
+            return self.local.made.output
+        return "" if self.output is None else self.made.output
 
     @property
     def made(self) -> Output:
@@ -166,6 +187,8 @@ class TaskState:
 
     def report(self) -> TaskReport:
         """The task's end for the coordinator, with its receipts."""
+        if self.local is not None:
+            return self._local_report(self.local)
         committed = self.status is Status.COMMITTED
         output = self.output if committed else None
         accepted = () if output is None else accepting(self.task, output, self.verdicts.values())
@@ -186,6 +209,25 @@ class TaskState:
             reason=self.reason,
             receipts=tuple(entry for entry in receipts if entry is not None),
             story=tuple(self.story),
+        )
+
+    def _local_report(self, local: Local) -> TaskReport:
+        made = local.made
+        return TaskReport(
+            name=self.task.name,
+            id=self.id,
+            task=self.task,
+            status=self.status.value,
+            worker=None if made is None else self.holder,
+            epoch=self.epoch,
+            attempts=max(self.claims, self.failures),
+            output=None if made is None else made.output,
+            holders=() if made is None or self.holder is None else (self.holder,),
+            on_credit=False,
+            reason=self.reason,
+            receipts=(),
+            story=tuple(self.story),
+            unsigned=local.said,
         )
 
 
@@ -214,19 +256,8 @@ class RunState:
     def goes_on(self) -> bool:
         """Whether some task has yet to be reported, so that the run cannot have ended."""
         return not self.closed and any(
-            state.open or (state.status is Status.COMMITTED and state.end is None)
-            for state in self.tasks.values()
+            state.open or _outcome(state) is Outcome.OPEN for state in self.tasks.values()
         )
-
-    def debtors(self) -> Iterator[DeviceId]:
-        """Devices from which an open task awaits something; some more than once."""
-        for state in map(self.at, self.busy):
-            yield from state.task.committee.witnesses
-            if state.status in (Status.CLAIMED, Status.PROPOSED):
-                yield from filter(None, (state.holder,))
-                yield from state.verifiers()
-            elif state.task.place is not None:
-                yield state.task.place
 
     def at(self, place: int) -> TaskState:
         """The task of that place in the graph's order."""
@@ -242,14 +273,15 @@ class RunState:
             self.arrived[place] = outcome
             self.agenda.mark_readers(place)
         _keep(self.unfinished, place, state.open or state.publishing is not None)
-        _keep(self.busy, place, state.open and state.status is not Status.WAITING)
+        under_way = state.open and state.status is not Status.WAITING and state.local is None
+        _keep(self.busy, place, under_way)
 
     def _wake_at(self, state: TaskState, now: float) -> float:
         """When time alone may make something due; rather too early than too late."""
         times = [] if state.publishing is None else [state.publish_at]
         if state.sealing is not None:
             times.append(state.sealing.ask_at)
-        elif state.entry is not None and state.open:
+        elif (state.entry is not None or state.local is not None) and state.open:
             if state.patience is not None:
                 times.append(state.patience)
             if state.status is Status.WAITING:
@@ -258,6 +290,8 @@ class RunState:
                     for edge in state.task.after
                     if edge.kind is EdgeKind.ARRIVED_BY and now - self.began < edge.seconds
                 )
+            elif state.local is not None:
+                times.append(state.offer_at if state.offer_at > now else inf)
             elif state.status is Status.READY:
                 times.append(state.offer_at)
             elif state.status is Status.CLAIMED:
@@ -280,5 +314,6 @@ def _keep(places: set[int], place: int, wanted: bool) -> None:
 
 def _outcome(state: TaskState) -> Outcome:
     if state.status is Status.COMMITTED:
-        return Outcome.COMMITTED if state.end is not None else Outcome.OPEN
+        stands = state.end is not None or state.local is not None
+        return Outcome.COMMITTED if stands else Outcome.OPEN
     return Outcome.FAILED if state.status.ended else Outcome.OPEN

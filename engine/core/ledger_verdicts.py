@@ -40,6 +40,25 @@ class VerdictDesk:
         self._work, self._desk, self._verify = work, work.desk, verify
         self._credit, self._lots = credit, lots
 
+    def told(
+        self, run: RunState, state: TaskState, sender: DeviceId, progress: Progress, now: float
+    ) -> Effects:
+        """A worker or verifier says how it goes."""
+        match progress.state:
+            case "claimed":
+                yield from self._work.claimed(run, state, sender, progress, now)
+                yield from self.at_hand(run, state, now)
+            case "failed":
+                if (state.holder, state.epoch) == (sender, progress.epoch):
+                    yield from self._credit.withdrawn(state, "its maker took it back")
+                yield from self._work.failed(run, state, sender, progress, now)
+            case "accepted":
+                yield from self.finish(run, state, sender, progress, now)
+            case "checking" if sender in state.asked:
+                state.checking.add(sender)
+            case "unchecked":
+                self.unchecked(state, sender, progress, now)
+
     def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
         """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
         entry = message.entry
@@ -279,7 +298,7 @@ class VerdictDesk:
 def _is_output(run: RunState, name: str, sha: str) -> bool:
     """Whether a task of the run is known to have made this."""
     source = run.tasks.get(name)
-    return source is not None and source.output is not None and source.made.output == sha
+    return source is not None and source.sha == sha
 
 
 def _repeats(state: TaskState, entry: Entry) -> bool:

@@ -4,7 +4,7 @@ Guards: every handler decides and moves first and changes the rest after, so tha
 leaves a task as it was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
@@ -229,3 +229,16 @@ def committed_inputs(run: RunState, state: TaskState) -> tuple[tuple[str, TaskId
         for name in state.planned.sources
         if outcomes[name] is Outcome.COMMITTED
     )
+
+
+def debtors(runs: Iterable[RunState]) -> set[DeviceId]:
+    """Devices from which an open task awaits something."""
+    found: set[DeviceId] = set()
+    for run in runs:
+        for state in map(run.at, run.busy):
+            found.update(state.task.committee.witnesses)
+            if state.status in (Status.CLAIMED, Status.PROPOSED):
+                found.update(filter(None, (state.holder,)), state.verifiers())
+            elif state.task.place is not None:
+                found.add(state.task.place)
+    return found

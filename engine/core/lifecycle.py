@@ -22,6 +22,8 @@ class Status(Enum):
     CANCELLED = "cancelled"
     LOST = "lost"
 
+    __hash__ = object.__hash__  # members are single; Enum hashes their names each time
+
     @property
     def ended(self) -> bool:
         """True when nothing but a commit can still happen."""
@@ -39,6 +41,8 @@ class Move(Enum):
     FAIL = "fail"
     CANCEL = "cancel"
     LOSE = "lose"  # its device is gone
+
+    __hash__ = object.__hash__
 
 
 _ENDS = frozenset((Status.COMMITTED, Status.FAILED, Status.CANCELLED, Status.LOST))

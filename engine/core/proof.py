@@ -273,7 +273,7 @@ def _committed(
         id=task.id,
         task=view.task,
         committee=task.committee,
-        acks=ackers(commit, task, verify),
+        acks=ackers(view.commit, task, verify),
         epoch=commit.epoch,
         output=commit.output,
         size=output.size,

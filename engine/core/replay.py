@@ -27,6 +27,8 @@ from pockethive.core.events import (
     PlanningFailed,
     Restarted,
     SendFailed,
+    SkillDone,
+    SkillFailed,
     TaskEnded,
     TaskReopened,
     TimerFired,
@@ -47,7 +49,7 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
     ),
     "ledger": (
         *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),
-        *(PingAnswered, SendFailed, TimerFired, Restarted),
+        *(PingAnswered, SendFailed, TimerFired, Restarted, SkillDone, SkillFailed),
     ),
 }
 _OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.INVITE, Kind.COMMIT, Kind.CLOSE))

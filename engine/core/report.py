@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pockethive.core.entry import Entry
+from pockethive.core.entry import Body, Entry
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
 
 
@@ -51,6 +51,7 @@ class TaskReport:
     reason: str
     receipts: tuple[Entry, ...]
     story: tuple[str, ...]
+    unsigned: tuple[Body, ...] = ()  # entries of this device that nobody else has seen yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

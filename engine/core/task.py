@@ -90,6 +90,12 @@ class PlannedTask:
     verification: Verification
     needs_model: bool = False
     turn: int = 1  # how often it was planned; another turn is another task id
+    sources: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of the tasks this one reads, without repetition, in order."""
+
+    def __post_init__(self) -> None:
+        names = dict.fromkeys(name for edge in self.after for name in edge.sources)
+        object.__setattr__(self, "sources", tuple(names))
 
     def spec(self) -> bytes:
         """The spec blob: everything a worker must know beyond the signed task."""
@@ -97,11 +103,6 @@ class PlannedTask:
         return encode(
             {"v": 1, "role": self.role, "skill": self.skill, "params": params, "turn": turn}
         )
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the tasks this one reads, without repetition, in order."""
-        return tuple(dict.fromkeys(name for edge in self.after for name in edge.sources))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -332,12 +332,12 @@ def test_a_store_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     BlobStore(tmp_path).close()
 
 
-@pytest.mark.parametrize("version", [3, 77])
+@pytest.mark.parametrize("version", [4, 77])
 def test_a_store_of_a_later_version_is_refused_and_left_as_it_is(
     tmp_path: Path, version: int
 ) -> None:
     old_database(tmp_path, version, [b"small"])
-    with pytest.raises(StorageError, match=f"version {version}, this program reads 2"):
+    with pytest.raises(StorageError, match=f"version {version}, this program reads 3"):
         BlobStore(tmp_path)
     assert sqlite3.connect(tmp_path / "index.sqlite").execute(
         "SELECT count(*) FROM blobs"

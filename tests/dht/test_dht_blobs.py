@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -72,10 +73,43 @@ def test_blobs_and_audiences_survive_reopening(tmp_path: Path) -> None:
 
 def test_a_blob_damaged_on_the_disk_is_not_given(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
+    name = store.put(DATA * 100, EVERYONE)
+    (tmp_path / name[:2] / name).write_bytes(b"damaged")
+    with pytest.raises(StorageError, match="damaged"):
+        store.get(name)
+    store.close()
+
+
+def test_a_small_blob_damaged_in_the_index_is_not_given(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
     store.put(DATA, EVERYONE)
-    (tmp_path / NAME[:2] / NAME).write_bytes(b"damaged")
+    store.close()
+    db = sqlite3.connect(tmp_path / "index.sqlite")
+    db.execute("UPDATE blobs SET data = ?", (b"other bytes, as many: same",))
+    db.commit()
+    db.close()
+    store = BlobStore(tmp_path)
     with pytest.raises(StorageError, match="damaged"):
         store.get(NAME)
+    store.close()
+
+
+def test_a_store_of_version_2_keeps_its_small_blobs_in_their_files(tmp_path: Path) -> None:
+    (tmp_path / NAME[:2]).mkdir()
+    (tmp_path / NAME[:2] / NAME).write_bytes(DATA)
+    db = sqlite3.connect(tmp_path / "index.sqlite")
+    db.executescript(
+        "CREATE TABLE blobs (name TEXT PRIMARY KEY, size INTEGER NOT NULL, public INTEGER NOT NULL,"
+        " devices BLOB NOT NULL, used REAL NOT NULL, leaves BLOB NOT NULL);"
+        "CREATE TABLE partials (name TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL,"
+        " leaves BLOB NOT NULL); PRAGMA user_version = 2;"
+    )
+    db.execute("INSERT INTO blobs VALUES (?, ?, 1, x'', 0, x'')", (NAME, len(DATA)))
+    db.commit()
+    db.close()
+    store = BlobStore(tmp_path)
+    assert store.get(NAME) == DATA
+    assert store.allows(bytes(32), NAME)
     store.close()
 
 

@@ -138,7 +138,9 @@ def credited() -> Outcome:
 def test_a_result_says_on_credit_and_not_verified() -> None:
     outcome = credited()
     receipts = make_receipt(outcome, Identity.from_seed(bytes(32)), "", (), lambda _: b"")
-    gathered = Gathered(sinks=(), tokens=(0, 0), devices=(), model=ModelUsed(), receipts=receipts)
+    gathered = Gathered(
+        sinks=(), tokens=(0, 0), devices=(), model=ModelUsed(), proof=lambda: receipts
+    )
     result = make_result(outcome, gathered)
     assert [task["taken"] for task in result.to_json()["tasks"]] == ["on credit"]
     out = io.StringIO()

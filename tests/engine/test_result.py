@@ -24,7 +24,7 @@ def joined(*sinks: dict[str, object]) -> Result:
     )
     receipts = make_receipt(outcome, Identity.from_seed(bytes(32)), "", (), lambda _: b"")
     gathered = Gathered(
-        sinks=sinks, tokens=(0, 0), devices=(), model=ModelUsed(), receipts=receipts
+        sinks=sinks, tokens=(0, 0), devices=(), model=ModelUsed(), proof=lambda: receipts
     )
     return make_result(outcome, gathered)
 
