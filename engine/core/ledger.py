@@ -270,7 +270,7 @@ class Ledger:
 
     def _undelivered(self, to: DeviceId, message: Message) -> None:
         if isinstance(message, VerifyOffer) and message.task in self._by_task:
-            self._by_task[message.task][1].declined.add(to)
+            self._by_task[message.task][1].declined |= {to}
         self._watch.doubt(to)
 
     def _lost(self, device: DeviceId, now: float) -> Effects:

@@ -7,6 +7,7 @@ nobody waits for others who is alone.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from sys import intern
 
 from pockethive.core.effects import CancelTimer, Effect, KeepBlob, Ping, SetTimer
 from pockethive.core.entry import Kind, Member
@@ -179,7 +180,9 @@ class OpeningDesk:
         here: bool = False,
     ) -> Task:
         settings = self._settings
-        spec = sha256(planned.spec()).hexdigest()
+        spec = intern(
+            sha256(planned.spec()).hexdigest()
+        )  # many tasks of a run differ in name alone
         return Task(
             id=task_id(run, planned.name, spec),
             run=run,

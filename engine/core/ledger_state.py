@@ -71,7 +71,7 @@ class TaskState:
     )
     heard_at: float = 0.0  # when the holder last said that it works
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
-    offered: set[DeviceId] = field(default_factory=set)
+    offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks
     least_inputs: frozenset[str] = frozenset()  # committed when it was first offered
     wave: int = FIRST_WAVE  # how many devices the next offer goes to; few contend better
     offer_at: float = 0.0  # not offered (again) before
@@ -81,8 +81,8 @@ class TaskState:
     outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
     verdicts: dict[str, Entry] = field(default_factory=dict)  # and waivers
     asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
-    checking: set[DeviceId] = field(default_factory=set)
-    declined: set[DeviceId] = field(default_factory=set)
+    checking: frozenset[DeviceId] = frozenset()
+    declined: frozenset[DeviceId] = frozenset()
     commit_poll: Poll | None = None
     commit_epoch: int = 0
     commit_at: float = 0.0
@@ -171,7 +171,7 @@ class TaskState:
 
     def begin_round(self) -> None:
         """Another output, or another committee: nobody has been asked about it yet."""
-        self.asked, self.checking, self.declined = {}, set(), set()
+        self.asked, self.checking, self.declined = {}, frozenset(), frozenset()
         self.commit_poll, self.commit_attempts, self.patience = None, 0, None
 
     def proven(self, output: str = "") -> list[Entry]:

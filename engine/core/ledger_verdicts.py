@@ -55,7 +55,7 @@ class VerdictDesk:
             case "accepted":
                 yield from self.finish(run, state, sender, progress, now)
             case "checking" if sender in state.asked:
-                state.checking.add(sender)
+                state.checking |= {sender}
             case "unchecked":
                 self.unchecked(state, sender, progress, now)
 
@@ -114,7 +114,7 @@ class VerdictDesk:
     def unchecked(self, state: TaskState, device: DeviceId, progress: Progress, now: float) -> None:
         """A verifier could not judge."""
         if device in state.asked and progress.epoch == state.epoch:
-            state.declined.add(device)
+            state.declined |= {device}
             state.tell(now, f"{device[:8]} could not verify it: {progress.reason}")
 
     def finish(

@@ -83,7 +83,7 @@ class WorkDesk:
         assert state.entry is not None
         if not state.offered:
             state.least_inputs = frozenset(name for name, _ in inputs)
-        state.offered.add(device)
+        state.offered |= {device}
         return Offer(
             task=task.id,
             skill=task.skill,
@@ -158,7 +158,7 @@ class WorkDesk:
     def device_lost(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> None:
         """A device stopped answering: for how long a task that needs it waits for it."""
         if device in state.asked:
-            state.declined.add(device)
+            state.declined |= {device}
         if device not in (state.holder, state.task.place):
             return
         state.tell(now, f"device {device[:8]} stopped answering")
