@@ -130,7 +130,7 @@ class Interpreter:
             self._journal.saw(name, event, now, effects)
         for effect in effects:
             kind = type(effect)
-            if kind is Send and effect.to == self._device:
+            if isinstance(effect, Send) and effect.to == self._device:
                 told: Event = MessageArrived(sender=self._device, message=effect.message)
                 self._queue.append((None, told))
             elif (receiver := _RECEIVERS.get(kind)) is not None:
