@@ -129,11 +129,10 @@ class Interpreter:
         if self._journal is not None:
             self._journal.saw(name, event, now, effects)
         for effect in effects:
-            kind = type(effect)
             if isinstance(effect, Send) and effect.to == self._device:
                 told: Event = MessageArrived(sender=self._device, message=effect.message)
                 self._queue.append((None, told))
-            elif (receiver := _RECEIVERS.get(kind)) is not None:
+            elif (receiver := _RECEIVERS.get(type(effect))) is not None:
                 heard = forwarded(effect)
                 assert heard is not None
                 self._queue.append((receiver if receiver in self._machines else None, heard))

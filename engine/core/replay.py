@@ -52,7 +52,7 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
         *(PingAnswered, SendFailed, TimerFired, Restarted, SkillDone, SkillFailed),
     ),
 }
-_OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.INVITE, Kind.COMMIT, Kind.CLOSE))
+_OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.COMMIT, Kind.CLOSE, Kind.INVITE))
 
 Handle = Callable[[Event, float], tuple[Effect, ...]]
 
