@@ -30,6 +30,7 @@ from pockethive.core.task import DeviceId, Task
 ATTEMPTS = 3  # an offer that nobody took is made again, so giving up early is cheap
 BACK_OFF_SECONDS = 0.25
 MAX_BACK_OFF_SECONDS = 5.0
+_RUNNING = (Refused.BUSY, Refused.STALE)  # with time left: somebody else's lease
 
 
 class Phase(Enum):
@@ -105,10 +106,15 @@ class Acquisition:
         return self._ask(self._renewal(), now)
 
     def free(self) -> tuple[AskWitness, ...]:
-        """Give the lease back everywhere."""
+        """Give the lease back wherever it may have been granted."""
         self.phase = Phase.GIVEN_UP
         request = FreeLease(task=self.task.id, epoch=self.epoch, attempt=self._asked_at)
         return self._new_poll(0.0).questions(request) if self.epoch else ()
+
+    def _withdraw(self, poll: Poll) -> tuple[AskWitness, ...]:
+        """Give back what too few granted. Who refused holds nothing of this device."""
+        refused = {w for w, answer in poll.answers.items() if isinstance(answer, Refusal)}
+        return tuple(each for each in self.free() if each.witness not in refused)
 
     @property
     def renew_seconds(self) -> float:
@@ -165,8 +171,18 @@ class Acquisition:
         if alone and any(r.reason is Refused.STALE for r in poll.refusals):
             return self._ask_next(poll.highest_epoch(), now)
         waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
-        freed = self.free()
+        freed = self._withdraw(poll)
+        if self._is_taken(poll):
+            return freed  # the phase says so: if its holder fails, it is offered anew
         return freed + self._back_off(now, float(max(waits, default=0)))
+
+    def _is_taken(self, poll: Poll) -> bool:
+        """Whether another's lease runs: more than lie say so, and nobody granted anything.
+
+        Contenders that shared the witnesses have grants to give back, and do try again.
+        """
+        running = [r for r in poll.refusals if r.reason in _RUNNING and r.wait_seconds > 0]
+        return not poll.yes and len(running) > self.task.committee.liars
 
     def _fits(self, answer: Yes) -> bool:
         """Whether a yes is one to what was asked last."""

@@ -126,7 +126,7 @@ class TestAcquisition:
         assert lapsed.renew(24.2) == ()
         assert lapsed.phase is Phase.GIVEN_UP
 
-    def test_too_few_grants_are_all_freed_and_it_backs_off_until_it_gives_up(self) -> None:
+    def test_too_few_grants_are_freed_and_it_backs_off_until_it_gives_up(self) -> None:
         lease, now = Acquisition(SIGNED, WORKER), 0.0
         for attempt in range(ATTEMPTS):
             asks = lease.begin(now)
@@ -135,10 +135,34 @@ class TestAcquisition:
             freed: tuple[AskWitness, ...] = ()
             for event in answers(asks, grant(attempt + 1), refusal(), refusal()):
                 freed = lease.answered(event, now)
-            assert len(freed) == len(TASK.committee.witnesses)
+            refused = {ask.witness for ask in asks[1:3]}
+            assert {ask.witness for ask in freed} == set(TASK.committee.witnesses) - refused
             assert all(isinstance(ask.request, FreeLease) for ask in freed)
             now = lease.retry_at
         assert lease.phase is Phase.GIVEN_UP
+
+    def test_who_hears_of_another_s_running_lease_contends_no_further(self) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(0.0)
+        for event in answers(asks, read(1), read(1), read(1)):
+            asks = lease.answered(event, 0.0)
+        freed: tuple[AskWitness, ...] = ()
+        for event in answers(asks, refusal(wait=9), refusal(Refused.STALE, wait=9)):
+            freed = lease.answered(event, 0.0)
+        assert lease.phase is Phase.GIVEN_UP
+        assert {ask.witness for ask in freed} == {ask.witness for ask in asks[2:]}
+
+    @pytest.mark.parametrize("said", [(refusal(wait=9), None), (refusal(wait=9), refusal())])
+    def test_one_witness_alone_stops_no_contender_by_a_lie(
+        self, said: tuple[WitnessAnswer | None, ...]
+    ) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(0.0)
+        for event in answers(asks, read(0), read(0), read(0)):
+            asks = lease.answered(event, 0.0)
+        for event in answers(asks, *said):
+            lease.answered(event, 0.0)
+        assert lease.phase is Phase.BACKING_OFF
 
     def test_it_waits_as_long_as_a_warming_witness_says(self) -> None:
         lease = Acquisition(SIGNED, WORKER)
