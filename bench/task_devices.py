@@ -1,0 +1,135 @@
+"""Three devices of one owner, a process each on loopback: what a leased, verified task costs them.
+
+    python -m bench.task_devices chain|fan TASKS
+
+K=3 witnesses with q=2, cells in SQLite with synchronous FULL; every output is verified by a device
+other than its maker's. CPU is summed over the three processes. `latency_ms` is from a task's first
+offer to its commit in the owner's book; in a chain the devices are idle otherwise. Prints JSON.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.machine import resident
+from bench.tasks import ROOT, Nothing, fsync_ms, team_of
+from pockethive.actors.skill import Finding, Tools, Work
+from pockethive.core.labels import Label
+from pockethive.core.report import Happening
+from pockethive.core.spec import Role
+from pockethive.core.task import Check, Policy, Verification
+from pockethive.device import Device, DeviceSettings
+from pockethive.dht.contact import Contact
+
+
+class Named:
+    """A checker that sees whether an output is of its task."""
+
+    name = "named"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Compare a name."""
+        return Finding(value == {"of": work.name}, "it names its task")
+
+
+def settings(home: Path, name: str, join: tuple[Contact, ...] = ()) -> DeviceSettings:
+    """One of the owner's devices."""
+    return DeviceSettings(
+        home=home,
+        folder=home / name,
+        join=join,
+        private=False,
+        skills={"nothing": Nothing()},
+        checkers={"named": Named()},
+    )
+
+
+def serve(home: str, name: str, contact: str) -> int:
+    """A device that works and verifies until its input is closed; prints its id."""
+    device = Device(settings(Path(home), name, (Contact.parse(contact),)))
+    device.start()
+    print(device.id, flush=True)
+    sys.stdin.read()
+    device.stop()
+    return 0
+
+
+def measure(shape: str, tasks: int) -> dict[str, float]:
+    """One run after a warm one, by an owner's device in this process and two in others."""
+    checks = Verification(checks=(Check(Policy.CHECK, "named"),))
+    role = Role(
+        name="idler",
+        skill="nothing",
+        description="does nothing",
+        verification=checks,
+        needs_model=False,
+    )
+    with tempfile.TemporaryDirectory(prefix="pockethive-bench-") as name:
+        home = Path(name)
+        owner = Device(settings(home, "owner"), team_of(shape, tasks, role, Label.HIVE))
+        owner.start()
+        others = [_start(home, f"device{number}", str(owner.contact)) for number in range(2)]
+        try:
+            owner.expect([other.stdout.readline().strip() for other in others if other.stdout])
+            owner.submit("warm").result(300)
+            return _played(owner, [other.pid for other in others], tasks)
+        finally:
+            for other in others:
+                if other.stdin is not None:
+                    other.stdin.close()
+                other.wait(30)
+            owner.stop()
+
+
+def _start(home: Path, name: str, contact: str) -> "subprocess.Popen[str]":
+    command = (sys.executable, "-m", "bench.task_devices", "serve", str(home), name, contact)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _played(owner: Device, others: list[int], tasks: int) -> dict[str, float]:
+    offered: dict[str, float] = {}
+    took: list[float] = []
+
+    def watch(happening: Happening) -> None:
+        now = time.perf_counter()
+        if happening.what == "offered":
+            offered.setdefault(happening.task, now)
+        elif happening.what == "committed":
+            took.append((now - offered[happening.task]) * 1e3)
+
+    stop = owner.subscribe(watch)
+    cpu, wall = time.process_time() + sum(map(_cpu, others)), time.perf_counter()
+    result = owner.submit("nothing").result(300)
+    wall = time.perf_counter() - wall
+    cpu = time.process_time() + sum(map(_cpu, others)) - cpu
+    stop()
+    assert result.status == "completed", result.reason
+    assert {task.witnesses for task in result.tasks} == {(3, 2, 0)}
+    assert all(task.verdicts for task in result.tasks)
+    return {
+        "cpu_ms": cpu / tasks * 1e3,
+        "tasks_per_second": tasks / wall,
+        "latency_ms": statistics.median(took),
+        "fsync_ms": fsync_ms(owner.settings.home),
+        "memory_mb": resident(),
+    }
+
+
+def _cpu(process: int) -> float:
+    """Seconds of CPU of another process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        raise SystemExit(serve(*sys.argv[2:]))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
