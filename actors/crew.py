@@ -5,6 +5,7 @@ the task's skill alone.
 """
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,15 +25,18 @@ from pockethive.actors.agent import (
 )
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.bridge import ask_async
+from pockethive.actors.memory import Memory
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
-from pockethive.actors.skill import Checker, Skill, Tools, Work
+from pockethive.actors.skill import Checker, Product, Skill, Tools, Work, canonical
 from pockethive.actors.supervisor import ChildSpec
-from pockethive.actors.workbench import Workbench
+from pockethive.actors.workbench import Made, Workbench
 from pockethive.core import events
-from pockethive.core.effects import RunChecks, RunSkill, WorkHere
+from pockethive.core.ballot import NONCE, votes
+from pockethive.core.canonical import to_text
+from pockethive.core.effects import RunChecks, RunReplica, RunSkill, WorkHere
 from pockethive.core.entry import Member, Output
-from pockethive.core.errors import PocketHiveError
-from pockethive.core.events import Event, SkillDone, SkillFailed
+from pockethive.core.errors import PocketHiveError, SkillFailure
+from pockethive.core.events import Event, ReplicaDone, ReplicaFailed, SkillDone, SkillFailed
 from pockethive.core.spec import Team
 from pockethive.core.task import TaskId
 from pockethive.planners.context import Plan, PlanContext
@@ -43,16 +47,24 @@ VERIFIER = "verifier"
 PLANNER = "planner"
 PLAN_SECONDS = 120.0
 MAX_REASON = 200  # characters of a reason that travel
+ANSWERS = 4_096  # in votes, that are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrewPlan:
-    """Whom to hire. `skills` and `checkers` by name; `team` only where goals are planned."""
+    """Whom to hire. `skills` and `checkers` by name; `team` only where goals are planned.
+
+    `randbytes`: where the nonces of pledges come from.
+    """
 
     skills: Mapping[str, Skill]
     checkers: Mapping[str, Checker]
     team: Team | None
     tools: Callable[[], Tools]
+    randbytes: Callable[[int], bytes] = secrets.token_bytes
+
+
+Order = RunSkill | RunReplica | RunChecks
 
 
 Order = RunSkill | RunChecks | WorkHere
@@ -81,6 +93,8 @@ class AgentCrew:
         self._plan, self._staff = plan, staff
         self._post, self._members = post, members
         self._orders: dict[str, tuple[str, Order]] = {}
+        # An answer in a vote is given again as it was, whoever asks this device for it.
+        self._answers: Memory[Made] = Memory(ANSWERS)
         self._called_off = CalledOff()
         self._lock = threading.Lock()
         self._workbench: Workbench | None = None
@@ -101,8 +115,12 @@ class AgentCrew:
         if self._plan.team is not None:
             self._staff.ref(PLANNER).tell(WarmUp())
 
-    def do(self, effect: RunSkill, work: Work) -> None:
-        """Order an output. Answered by SkillDone or SkillFailed."""
+    def do(self, effect: RunSkill | RunReplica, work: Work) -> None:
+        """Order an output. Answered by SkillDone or SkillFailed; for a replica, by its own."""
+        known = self._answers.get(_answer_key(effect)) if votes(effect.task) else None
+        if known is not None:
+            self._post(self._done(effect, known))
+            return
         agent = effect.task.skill
         token = self._token(agent, effect)
         self._order(agent, DoWork(token=token, work=work), token)
@@ -128,7 +146,7 @@ class AgentCrew:
             tokens = [
                 token
                 for token, (_, effect) in self._orders.items()
-                if not isinstance(effect, RunChecks)
+                if isinstance(effect, RunSkill | WorkHere)
                 and _task_of(effect) == task
                 and effect.epoch == epoch
             ]
@@ -205,20 +223,43 @@ class AgentCrew:
     def _event(self, effect: Order, report: Report) -> Event:
         if isinstance(effect, RunChecks):
             return _judged(effect, report)
-        what = effect.task if isinstance(effect, RunSkill) else effect.planned
         if isinstance(report, WorkDone):
-            assert self._workbench is not None
-            made = self._workbench.keep(report.product, what.label)
-            return SkillDone(
-                task=_task_of(effect),
-                epoch=effect.epoch,
-                output=made.sha256,
-                size=made.size,
-                model=self._model_of(what.needs_model),
-                inputs=_read_by(effect),
-            )
+            return self._done(effect, self._keep(effect, report.product))
         reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
+        if isinstance(effect, RunReplica):
+            return ReplicaFailed(task=effect.task.id, reason=reason[:MAX_REASON])
         return SkillFailed(task=_task_of(effect), epoch=effect.epoch, reason=reason[:MAX_REASON])
+
+    def _keep(self, effect: RunSkill | RunReplica | WorkHere, product: Product) -> Made:
+        assert self._workbench is not None
+        if isinstance(effect, WorkHere):
+            return self._workbench.keep(product, effect.planned.label)
+        task = effect.task
+        if not votes(task):
+            return self._workbench.keep(product, task.label)
+        try:
+            value = canonical(self._plan.skills[task.skill], product.value)
+        except Exception as error:
+            raise SkillFailure(f"its answer has no canonical form: {error!r}") from error
+        made = self._workbench.seal(value, task.label)
+        self._answers.put(_answer_key(effect), made)
+        return made
+
+    def _done(self, effect: RunSkill | RunReplica | WorkHere, made: Made) -> Event:
+        voted = not isinstance(effect, WorkHere) and votes(effect.task)
+        nonce = to_text(self._plan.randbytes(NONCE)) if voted else ""
+        if isinstance(effect, RunReplica):
+            return ReplicaDone(task=effect.task.id, output=made.sha256, nonce=nonce)
+        what = effect.task if isinstance(effect, RunSkill) else effect.planned
+        return SkillDone(
+            task=_task_of(effect),
+            epoch=effect.epoch,
+            output=made.sha256,
+            size=made.size,
+            model=self._model_of(what.needs_model),
+            inputs=_read_by(effect),
+            nonce=nonce,
+        )
 
     def _model_of(self, needed: bool) -> str:
         model = self._plan.tools().model
@@ -252,3 +293,9 @@ def _judged(effect: RunChecks, report: Report) -> Event:
         )
     reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
     return events.ChecksFailed(task=task.id, output=output, reason=reason[:MAX_REASON])
+
+
+def _answer_key(effect: RunSkill | RunReplica) -> bytes:
+    """What an answer follows from: the task, and the inputs by hash."""
+    read = " ".join(f"{name} {sha}" for name, sha, _ in effect.inputs)
+    return f"{effect.task.id} {read}".encode()

@@ -81,7 +81,7 @@ class Egress:
     def may_fetch(self, peer: bytes, sha: str) -> bool:
         """Whether a peer may have a blob of the shelf."""
         kept = None if self._shelf is None else self._shelf.kept(sha)
-        if kept is None:
+        if kept is None or kept.sealed:
             return False
         key = (peer, sha)
         allowed = self._allows(kept.label, self._standing(peer))

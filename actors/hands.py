@@ -32,6 +32,7 @@ from pockethive.core.effects import (
     KeepBlob,
     KeepStanding,
     Meet,
+    OpenBlob,
     Ping,
     PlanGoal,
     PostNotice,
@@ -41,6 +42,7 @@ from pockethive.core.effects import (
     ReadTask,
     RemoveNotice,
     RunChecks,
+    RunReplica,
     RunSkill,
     SeekOffer,
     Send,
@@ -60,6 +62,7 @@ from pockethive.core.events import (
     MessageArrived,
     PingAnswered,
     PlanningFailed,
+    ReplicaFailed,
     SendFailed,
     ShardRead,
     SkillFailed,
@@ -126,6 +129,7 @@ class NodeHands:
             Send: self._send,
             Ping: self._ping,
             RunSkill: self._run_skill,
+            RunReplica: self._run_skill,
             RunChecks: self._run_checks,
             PostNotice: self._post,
             RemoveNotice: self._unpost,
@@ -166,6 +170,8 @@ class NodeHands:
                 case SignEntry(kind=kind, body=body, expires=expires):
                     _, entry = self._around.entries.sign(kind, body, expires)
                     self._around.post(EntryArrived(entry=entry), None)
+                case OpenBlob(output=output):
+                    self._around.shelf.open(output)
                 case KeepStanding():
                     self._around.stood(effect)
                 case WorkHere():
@@ -312,7 +318,7 @@ class NodeHands:
             return False
         return answer == MACHINES_LIVE
 
-    async def _run_skill(self, effect: RunSkill) -> None:
+    async def _run_skill(self, effect: RunSkill | RunReplica) -> None:
         task = effect.task
         try:
             work = await self._around.workbench.work(
@@ -320,7 +326,12 @@ class NodeHands:
             )
         except PocketHiveError as error:
             reason = f"its inputs could not be fetched: {error}"
-            self._around.post(SkillFailed(task=task.id, epoch=effect.epoch, reason=reason), None)
+            failed: Event = (
+                SkillFailed(task=task.id, epoch=effect.epoch, reason=reason)
+                if isinstance(effect, RunSkill)
+                else ReplicaFailed(task=task.id, reason=reason)
+            )
+            self._around.post(failed, None)
             return
         self._around.crew.do(effect, work)
 

@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from pockethive.actors.skill import Work
-from pockethive.core.effects import RunChecks, RunSkill, WorkHere
+from pockethive.core.effects import RunChecks, RunReplica, RunSkill, WorkHere
 from pockethive.core.task import TaskId
 from pockethive.planners.context import Plan
 
@@ -11,7 +11,7 @@ from pockethive.planners.context import Plan
 class Crew(Protocol):
     """The agents of a device. All return at once; agents report by themselves."""
 
-    def do(self, effect: RunSkill, work: Work) -> None:
+    def do(self, effect: RunSkill | RunReplica, work: Work) -> None:
         """Let an agent with the task's skill work."""
 
     def work_here(self, effect: WorkHere) -> None:

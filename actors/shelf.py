@@ -1,13 +1,14 @@
 """The shelf: this device's blobs with their labels. Who may fetch which is decided at the door.
 
-Rule guarded here: what is kept twice has the narrower label, and in the store nobody may fetch it
-(`egress` decides instead). Labels outlive the process in a file (`label_file`), so that what others
-need of a blob's maker is to be had again when it was restarted.
+Rules guarded here: what is kept twice has the narrower label, and in the store nobody may fetch it
+(`egress` decides instead); what is sealed goes to nobody. Labels outlive the process in a file
+(`label_file`), so that what others need of a blob's maker is to be had again when it was restarted.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from threading import Lock
 
 from pockethive.actors.label_file import LabelFile
@@ -22,10 +23,14 @@ _SMALL = 4_096  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is known of a blob on the shelf: its label, and its bytes by number."""
+    """What is known of a blob on the shelf: its label, and its bytes by number.
+
+    `sealed`: an answer in a vote; nobody may learn that it is here.
+    """
 
     label: Label
     size: int
+    sealed: bool = False
 
 
 class Shelf:
@@ -69,6 +74,21 @@ class Shelf:
                 if len(self._recent) > _RECENT:
                     self._recent.popitem(last=False)
         return sha
+
+    def seal(self, data: bytes, label: Label) -> str:
+        """Keep `data` for nobody until it is opened, unless it is here in the open already."""
+        here = self.kept(sha256(data).hexdigest())
+        sha = self.keep(data, label)
+        if here is None or here.sealed:
+            with self._lock:
+                self._kept[sha] = replace(self._kept[sha], sealed=True)
+        return sha
+
+    def open(self, sha: str) -> None:
+        """From now on the label alone says who may fetch what was sealed."""
+        with self._lock:
+            if sha in self._kept:
+                self._kept[sha] = replace(self._kept[sha], sealed=False)
 
     def kept(self, sha: str) -> Kept | None:
         """What was said of a blob when it was kept; None: nobody has named its label."""

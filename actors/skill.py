@@ -53,13 +53,23 @@ class Finding:
 
 
 class Skill(Protocol):
-    """Something an agent can do."""
+    """Something an agent can do.
+
+    One that has a method `canonical(value)` says what its value is reduced to where its work is
+    voted on (`recompute`), so that answers which mean the same are the same.
+    """
 
     name: str
     needs_model: bool
 
     def run(self, work: Work, tools: Tools) -> Product:
         """Do the work. Raises SkillFailure or ModelError."""
+
+
+def canonical(skill: Skill, value: Any) -> Any:
+    """What of a skill's value is compared, and committed, where its work is voted on."""
+    reduce = getattr(skill, "canonical", None)
+    return value if reduce is None else reduce(value)
 
 
 class Checker(Protocol):

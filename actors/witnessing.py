@@ -60,6 +60,8 @@ _LIMITS = {
     Kind.OUTPUT: _limit(32, 8),
     Kind.VERDICT: _limit(64, 8),
     Kind.WAIVER: _limit(16, 8, body=480),
+    Kind.PLEDGE: _limit(32, 8, body=MAX_BODIES[Kind.PLEDGE]),
+    Kind.BALLOT: _limit(8, 1, body=MAX_BODIES[Kind.BALLOT]),
     Kind.COMMIT: _limit(8, 1),
     Kind.SEAL: _limit(16, 8),
     Kind.CLOSE: _limit(4, 1),
@@ -71,6 +73,7 @@ _LIMITS = {
         max_own=MAX_OWN,
     ),
 }
+_OWNERS = (Kind.WAIVER.value, Kind.BALLOT.value)  # what nobody but a task's owner says
 _LIST_LIMIT = _limit(member_list.MAX_SLOTS, member_list.MAX_SLOTS, member_list.LIFE + _DAY)
 
 
@@ -183,13 +186,14 @@ class HiveRules:
             raise ProtocolError("an advertisement by no member", where="stranger")
 
     def fits(self, record: Record, held: Held) -> None:
-        """Of a task that is here: a commit needs a quorum of its witnesses, a waiver its owner."""
-        if record.kind not in (Kind.COMMIT.value, Kind.WAIVER.value):
+        """Of a task that is here: a commit needs a quorum of its witnesses, a waiver or ballot its
+        owner."""
+        if record.kind not in (Kind.COMMIT.value, *_OWNERS):
             return
         entry, tasks = self._entries.opened(record), self._tasks(held)
-        if record.kind == Kind.WAIVER.value:
+        if record.kind in _OWNERS:
             if tasks and all(entry.author != task.owner for task in tasks):
-                raise BadSignature("a waiver by somebody who does not own the task")
+                raise BadSignature(f"a {record.kind} by somebody who does not own the task")
             return
         assert isinstance(entry.body, Commit)
         known = [task for task in tasks if task.committee.generation == entry.body.generation]

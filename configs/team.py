@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pockethive.configs.reader import Reader
 from pockethive.configs.steps import Scope, read_label, read_work
 from pockethive.configs.yaml_tree import Tree
+from pockethive.core.ballot import RECOMPUTE
 from pockethive.core.labels import Label
 from pockethive.core.spec import (
     Example,
@@ -26,6 +27,10 @@ from pockethive.core.spec import (
 )
 from pockethive.core.task import Check, Policy, Verification
 
+_RECOMPUTE_CURE = (
+    "write `verify: recompute`, where answers must be the same; or `rescore: …`, where a model may"
+    " differ a little"
+)
 QUANTIZATIONS = ("int8", "int4")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency")
@@ -129,14 +134,27 @@ class TeamCompiler:
         read = self.reader
         if tree is None or tree.kind == "nothing":
             return ()
-        policies = tuple(policy.value for policy in Policy)
         found: list[Check] = []
         for item in read.items(tree):
-            for policy, value in read.mapping(item, policies, "verify").items():
-                for named in read.items(value):
-                    checker = read.one_of(named, "checker", self.vocabulary.checkers)
-                    found.append(Check(Policy(policy), checker))
-        return tuple(dict.fromkeys(found))
+            if item.kind == "text" and item.text == RECOMPUTE:
+                found.append(Check(Policy.RECOMPUTE, RECOMPUTE))
+            elif RECOMPUTE in item.entries:
+                read.fault(item.keys[RECOMPUTE], "`recompute` names no checker", _RECOMPUTE_CURE)
+            else:
+                found.extend(self._named_checks(item))
+        checks = tuple(dict.fromkeys(found))
+        if len(checks) > 1 and any(check.policy is Policy.RECOMPUTE for check in checks):
+            read.fault(tree.where, "`recompute` goes with no other check", "leave the others out")
+        return checks
+
+    def _named_checks(self, item: Tree) -> list[Check]:
+        read = self.reader
+        policies = [policy.value for policy in Policy if policy is not Policy.RECOMPUTE]
+        return [
+            Check(Policy(policy), read.one_of(named, "checker", self.vocabulary.checkers))
+            for policy, value in read.mapping(item, policies, "verify").items()
+            for named in read.items(value)
+        ]
 
     def _check_verified(self, team: Team, trees: Mapping[str, Tree]) -> None:
         methods = (step for method in team.planner.methods for step in method.steps)

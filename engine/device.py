@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pockethive import installed
 from pockethive.actors.skill import Checker, Skill
-from pockethive.actors.skills import CHECKERS, SKILLS
 from pockethive.assembly import Assembly
 from pockethive.core.errors import Failure, NetworkError, StorageError
 from pockethive.core.events import CancelRequested, GoalSubmitted
@@ -64,8 +64,8 @@ class DeviceSettings:
         quota_bytes: of blobs kept for others.
         recipe: what it takes to start the device's swarm like this again, kept with its runs.
         revives: a run of this device's journal, which it is to go on with.
-        skills, checkers: what its agents can do, by name; the shipped ones unless a service that
-            embeds this device brings its own.
+        skills, checkers: what its agents can do, by name; those of this installation
+            (`installed.py`) unless a service that embeds this device brings its own.
     """
 
     home: Path
@@ -90,8 +90,8 @@ class DeviceSettings:
     quota_bytes: int = 1_000_000_000
     recipe: bytes = b"{}"
     revives: RunId | None = None
-    skills: Mapping[str, Skill] = field(default_factory=lambda: SKILLS)
-    checkers: Mapping[str, Checker] = field(default_factory=lambda: CHECKERS)
+    skills: Mapping[str, Skill] = field(default_factory=installed.skills)
+    checkers: Mapping[str, Checker] = field(default_factory=installed.checkers)
 
 
 class Device:

@@ -40,6 +40,7 @@ from pockethive.core.events import CreditsRead, Event, MembersChanged
 from pockethive.core.idle import Lending
 from pockethive.core.labels import Label
 from pockethive.core.ports import Model, ModelClass
+from pockethive.core.replica import Replica
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.spec import Team
@@ -148,6 +149,7 @@ class Parts(ABC):
                 checkers=settings.checkers if settings.verifies else {},
                 team=team,
                 tools=self._tools,
+                randbytes=ground.node.randbytes,
             ),
             ground.staff,
             self.post,
@@ -236,7 +238,7 @@ class Parts(ABC):
         return {
             name: machine.open
             for name, machine in self.machines.items()
-            if isinstance(machine, Scout | Verifier)
+            if isinstance(machine, Scout | Verifier | Replica)
         }
 
     @property
@@ -325,19 +327,18 @@ class Parts(ABC):
                 verify,
             )
         if settings.works:
-            machines["scout"] = Scout(
-                ScoutSettings(
-                    device=device,
-                    owner_key=None if settings.lends else self.ownership.owner_key,
-                    skills=frozenset(settings.skills),
-                    has_model=has_model,
-                    concurrency=WORK_AT_ONCE,
-                    seeks=settings.lends,
-                    own_key=self.ownership.owner_key,
-                    gated=settings.gate is not None,
-                ),
-                verify,
+            able = ScoutSettings(
+                device=device,
+                owner_key=None if settings.lends else self.ownership.owner_key,
+                skills=frozenset(settings.skills),
+                has_model=has_model,
+                concurrency=WORK_AT_ONCE,
+                seeks=settings.lends,
+                own_key=self.ownership.owner_key,
+                gated=settings.gate is not None,
             )
+            machines["scout"] = Scout(able, verify)
+            machines["replica"] = Replica(able, verify)
         if settings.verifies:
             machines["verifier"] = Verifier(
                 VerifierSettings(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-from pockethive.core.entry import Entry, Kind, Verdict
+from pockethive.core.entry import Entry, Kind, Pledge, Verdict
 from pockethive.core.report import Outcome, RunStatus, TaskReport
 from pockethive.core.verification import needed
 from pockethive.receipt import Receipt
@@ -221,7 +221,7 @@ def _seen(report: TaskReport) -> TaskSeen:
         device=report.worker,
         epoch=report.epoch,
         attempts=report.attempts,
-        verdicts=tuple(_verdict(entry) for entry in report.receipts if entry.kind is Kind.VERDICT),
+        verdicts=_verdicts(report),
         witnesses=(len(committee.witnesses), committee.quorum, committee.liars),
         taken=_taken(report),
         reason=report.reason,
@@ -235,6 +235,18 @@ def _taken(report: TaskReport) -> str:
     if report.on_credit:
         return ON_CREDIT
     return "verified" if needed(report.task) else "attested"
+
+
+def _verdicts(report: TaskReport) -> tuple[VerdictSeen, ...]:
+    """Verdicts; where it was voted on, those who made the same as was committed."""
+    said = [_verdict(entry) for entry in report.receipts if entry.kind is Kind.VERDICT]
+    alike = "made the same, unseen"
+    voters = [
+        VerdictSeen(device=entry.author, verdict="accept", reason=alike, epoch=entry.body.epoch)
+        for entry in report.receipts
+        if isinstance(entry.body, Pledge) and entry.author != report.worker
+    ]
+    return (*said, *voters)
 
 
 def _verdict(entry: Entry) -> VerdictSeen:

@@ -163,6 +163,21 @@ class PublishAll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReplica:
+    """As RunSkill, for a vote and without a lease. Answered by ReplicaDone or ReplicaFailed."""
+
+    task: Task
+    inputs: tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBlob:
+    """What was kept sealed until a vote was counted may be fetched from now on."""
+
+    output: str  # SHA-256 of the blob, hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopSkill:
     """Stop working on a task: its lease is gone or its run has ended."""
 
@@ -258,6 +273,8 @@ Effect = (
     | CancelTimer
     | RunSkill
     | WorkHere
+    | RunReplica
+    | OpenBlob
     | StopSkill
     | RunChecks
     | KeepStanding

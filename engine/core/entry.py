@@ -20,6 +20,8 @@ class Kind(Enum):
     VERDICT = "verdict"
     WAIVER = "waiver"
     INVITE = "invite"
+    PLEDGE = "pledge"
+    BALLOT = "ballot"
     COMMIT = "commit"
     SEAL = "seal"
     CLOSE = "close"
@@ -79,6 +81,30 @@ class Invite:
     epoch: int
     output: str
     verifier: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pledge:
+    """A device has an answer to a task that is voted on, and shows it later (`ballot.pledge_of`).
+
+    `epoch`: of the lease under which it was asked for.
+    """
+
+    task: TaskId
+    epoch: int
+    pledge: str  # hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """The owner's count of a vote: the answer that won, and what opens the pledges of its voters.
+
+    Nobody but the owner has seen an answer before it stands; so what it counts was pledged blindly.
+    """
+
+    task: TaskId
+    output: str  # SHA-256 of the output blob that they all made, hex
+    votes: tuple[tuple[DeviceId, str], ...]  # (device, its nonce, base64url), by device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +184,19 @@ class Notice:
 
 
 Body = (
-    Task | Claim | Output | Verdict | Waiver | Invite | Commit | Sealing | Close | Member | Notice
+    Task
+    | Claim
+    | Output
+    | Verdict
+    | Waiver
+    | Invite
+    | Pledge
+    | Ballot
+    | Commit
+    | Sealing
+    | Close
+    | Member
+    | Notice
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pockethive.core.canonical import encode, from_text, to_text
 from pockethive.core.entry import (
+    Ballot,
     Body,
     Claim,
     Close,
@@ -19,15 +20,16 @@ from pockethive.core.entry import (
     Member,
     Notice,
     Output,
+    Pledge,
     Sealing,
     SealVote,
     Verdict,
     Waiver,
 )
 from pockethive.core.errors import BadEncoding
-from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, key, sha
+from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, distinct, key, sha
 from pockethive.core.notice_codec import decode_notice, encode_notice
-from pockethive.core.task import Task
+from pockethive.core.task import DeviceId, Task
 from pockethive.core.task_codec import (
     MAX_CHECKS,
     MAX_SOURCES,
@@ -43,6 +45,8 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.VERDICT: 800,
     Kind.WAIVER: 480,
     Kind.INVITE: 400,
+    Kind.PLEDGE: 320,
+    Kind.BALLOT: 720,
     Kind.COMMIT: 1_300,
     Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
@@ -52,6 +56,7 @@ MAX_BODY: Mapping[Kind, int] = {
 """Bytes of an encoded body, by kind."""
 
 MAX_VERDICTS = 3
+MAX_VOTES = MAX_VERDICTS + 1  # of a ballot: the worker votes, too
 _MAX_SKILLS = 16
 _OUTPUT_FRAME = 360  # bytes of an output body without its inputs, at most
 _INPUT_FRAME = 50  # bytes of one input beside its name
@@ -92,6 +97,8 @@ def slot(body: Body) -> bytes:
             return b"seal %d" % body.generation
         case Notice():
             return body.key[:32].encode()
+        case Pledge():
+            return b"%d pledge" % body.epoch
         case Output() | Verdict() | Waiver():
             return b"%d " % body.epoch + body.output[:32].encode()
         case Invite():
@@ -208,6 +215,34 @@ def _decode_invite(fields: Fields) -> Invite:
     )
 
 
+def _encode_pledge(pledge: Pledge) -> dict[str, Any]:
+    return {"task": pledge.task, "epoch": pledge.epoch, "pledge": pledge.pledge}
+
+
+def _decode_pledge(fields: Fields) -> Pledge:
+    return Pledge(
+        task=fields.task("task"), epoch=fields.whole("epoch"), pledge=fields.sha("pledge")
+    )
+
+
+def _encode_ballot(ballot: Ballot) -> dict[str, Any]:
+    return {
+        "task": ballot.task,
+        "output": ballot.output,
+        "votes": [list(vote) for vote in ballot.votes],
+    }
+
+
+def _decode_ballot(fields: Fields) -> Ballot:
+    votes = fields.pairs("votes", MAX_VOTES)
+    distinct((device for device, _ in votes), "ballot")
+    return Ballot(
+        task=fields.task("task"),
+        output=fields.sha("output"),
+        votes=tuple((DeviceId(key(device)), key(nonce)) for device, nonce in votes),
+    )
+
+
 def _encode_commit(commit: Commit) -> dict[str, Any]:
     return {
         "task": commit.task,
@@ -316,6 +351,8 @@ _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.VERDICT: _encode_verdict,
     Kind.WAIVER: _encode_waiver,
     Kind.INVITE: _encode_invite,
+    Kind.PLEDGE: _encode_pledge,
+    Kind.BALLOT: _encode_ballot,
     Kind.COMMIT: _encode_commit,
     Kind.SEAL: _encode_sealing,
     Kind.CLOSE: _encode_close,
@@ -329,6 +366,8 @@ _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.VERDICT: _decode_verdict,
     Kind.WAIVER: _decode_waiver,
     Kind.INVITE: _decode_invite,
+    Kind.PLEDGE: _decode_pledge,
+    Kind.BALLOT: _decode_ballot,
     Kind.COMMIT: _decode_commit,
     Kind.SEAL: _decode_sealing,
     Kind.CLOSE: _decode_close,

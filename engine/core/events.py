@@ -163,7 +163,10 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillDone:
-    """An agent made an output; its blob is kept on this device."""
+    """An agent made an output; its blob is kept on this device.
+
+    Of a task that is voted on it is kept sealed, and `nonce` (base64url) is for its pledge.
+    """
 
     task: TaskId
     epoch: int
@@ -171,6 +174,24 @@ class SkillDone:
     size: int
     model: str
     inputs: tuple[tuple[str, str], ...]
+    nonce: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaDone:
+    """An agent did a task again for a vote; the blob is kept sealed. `nonce` is for the pledge."""
+
+    task: TaskId
+    output: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaFailed:
+    """An agent did a task again and ended without an output."""
+
+    task: TaskId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +260,8 @@ Event = (
     | Restarted
     | SkillDone
     | SkillFailed
+    | ReplicaDone
+    | ReplicaFailed
     | ChecksDone
     | ChecksFailed
     | Leaving

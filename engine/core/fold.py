@@ -7,6 +7,7 @@ or entries of strangers in it. A commit is believed because of its acks, not bec
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pockethive.core.ballot import votes
 from pockethive.core.entry import Claim, Close, Commit, Entry, Kind, Output, Sealing, Verdict
 from pockethive.core.entry_codec import slot
 from pockethive.core.lease import ack_bytes
@@ -17,15 +18,19 @@ from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, judgements, waived
 
+_ONCE = (Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.PLEDGE, Kind.BALLOT, Kind.TASK)
+"""Of these an author says one thing in one slot."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
     """A task as its entries tell it.
 
-    `outputs`, `verdicts`: those that count, by digest. `worker`, `epoch`, `output`: of the
-    committed output; of the latest proposal before. `holders`: devices that hold the committed
-    blob, the worker first. `waiver`: of the committed output, where it was taken on credit without
-    verdicts. `evidence`: entries that share a slot with another one of their author.
+    `outputs`, `verdicts` (ballots and pledges where it is voted on): those that count, by digest.
+    `worker`, `epoch`, `output`: of the committed output; of the latest proposal before. `holders`:
+    devices that hold the committed blob, the worker first. `waiver`: of the committed output, where
+    it was taken on credit without verdicts. `evidence`: entries that share a slot with another one
+    of their author.
     """
 
     task: Task
@@ -59,7 +64,7 @@ def fold(
     task, tasks = _task(signed), [_task(entry) for entry in chain]
     about = [e for e in everything if getattr(e.body, "task", None) == task.id]
     outputs = tuple(e for e in about if _is_output(e, task))
-    verdicts = tuple(e for e in about if isinstance(e.body, Verdict) and _fits(e, task, outputs))
+    verdicts = tuple(e for e in about if _counts(e, task, outputs))
     commit = next((e for e in about if any(proven(e, each, verify) for each in tasks)), None)
     close = next((e for e in about if e.kind is Kind.CLOSE and e.author == task.owner), None)
     made = _made(commit, outputs)
@@ -168,6 +173,12 @@ def _fits(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
     return any(entry in judgements(task, output, (entry,)) for output in outputs)
 
 
+def _counts(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
+    if votes(task):
+        return entry.kind in (Kind.BALLOT, Kind.PLEDGE)
+    return isinstance(entry.body, Verdict) and _fits(entry, task, outputs)
+
+
 def _waiver(task: Task, made: Entry, about: list[Entry]) -> Entry | None:
     waiver = waived(task, made, about)
     return waiver if waiver in evidence(task, made, about) else None
@@ -231,7 +242,7 @@ def _doubles(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """
     places: dict[tuple[str, Kind, bytes], dict[str, Entry]] = {}
     for entry in entries:
-        if entry.kind in (Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.TASK):
+        if entry.kind in _ONCE:
             place = (entry.author, entry.kind, slot(entry.body))
             known = places.setdefault(place, {})
             if all(other.body != entry.body for other in known.values()):

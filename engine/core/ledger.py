@@ -8,7 +8,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 from collections.abc import Iterator
 
 from pockethive.core.effects import Effect, SetTimer, TellCoordinator
-from pockethive.core.entry import Entry, Kind, Member, Output
+from pockethive.core.entry import Entry, Kind, Member, Output, Pledge
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     CreditsRead,
@@ -38,9 +38,18 @@ from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
+from pockethive.core.ledger_votes import VoteDesk
 from pockethive.core.ledger_work import WorkDesk, debtors
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import AskOffer, Made, Message, Progress, VerifyOffer
+from pockethive.core.message import (
+    AskOffer,
+    Made,
+    Message,
+    Opened,
+    Progress,
+    Replicate,
+    VerifyOffer,
+)
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
@@ -74,6 +83,7 @@ class Ledger:
         self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
         self._lots = LotsDesk(self._work, settings.secret)
         self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
+        self._votes = VoteDesk(self._work, self._credit)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
         self._restart = RestartDesk(self._work)
 
@@ -109,7 +119,7 @@ class Ledger:
                 yield from self._close_run(run, detail, now)
             case EntryArrived(entry=entry):
                 yield from self._stored(entry, now)
-            case MessageArrived(sender=sender, message=Made() | Progress() as message):
+            case MessageArrived(sender=sender, message=Made() | Progress() | Opened() as message):
                 yield from self._told(sender, message, now)
             case MessageArrived(sender=sender, message=AskOffer() as ask):
                 yield from self._notices.asked(sender, ask, now)
@@ -203,8 +213,8 @@ class Ledger:
             yield from self._seals.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
-        if entry.kind is Kind.WAIVER:
-            yield from self._credit.stored(run, state, entry, now)
+        if entry.kind in (Kind.WAIVER, Kind.BALLOT):
+            yield from self._votes.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
         state.end = entry
@@ -212,9 +222,9 @@ class Ledger:
         yield from self._work.desk.ended(run, state)
         yield from self._tend_run(run, now)
 
-    def _told(self, sender: DeviceId, message: Made | Progress, now: float) -> Effects:
+    def _told(self, sender: DeviceId, message: Made | Progress | Opened, now: float) -> Effects:
         """A worker or verifier says something of a task that was offered."""
-        task = message.task if isinstance(message, Progress) else task_of(sender, message.entry)
+        task = task_of(sender, message.entry) if isinstance(message, Made) else message.task
         known = None if task is None else self._by_task.get(task)
         if known is None:
             return
@@ -222,6 +232,9 @@ class Ledger:
         awaited = state.open and state.status is not Status.WAITING  # else offered to nobody
         if awaited and isinstance(message, Progress):
             yield from self._verdicts.told(run, state, sender, message, now)
+            yield from self._votes.told(state, self._members, sender, message, now)
+        elif awaited and isinstance(message, Opened):
+            yield from self._votes.opened(run, state, sender, message, now)
         elif awaited and isinstance(message, Made):
             yield from self._made(run, state, message, now)
         elif not state.open:
@@ -231,7 +244,9 @@ class Ledger:
             yield from self._tend(run, state, now)
 
     def _made(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
-        if isinstance(message.entry.body, Output):
+        if isinstance(message.entry.body, Pledge):
+            yield from self._votes.pledged(run, state, message.entry, now)
+        elif isinstance(message.entry.body, Output):
             yield from self._verdicts.proposed(run, state, message, now)
         else:
             yield from self._verdicts.judged(run, state, message.entry, now)
@@ -269,8 +284,10 @@ class Ledger:
         self._watch.heard(device, now)
 
     def _undelivered(self, to: DeviceId, message: Message) -> None:
-        if isinstance(message, VerifyOffer) and message.task in self._by_task:
-            self._by_task[message.task][1].declined |= {to}
+        if isinstance(message, VerifyOffer | Replicate) and message.task in self._by_task:
+            _, state = self._by_task[message.task]
+            state.declined |= {to}
+            state.vote.gone.add(to)
         self._watch.doubt(to)
 
     def _lost(self, device: DeviceId, now: float) -> Effects:
@@ -356,6 +373,7 @@ class Ledger:
             yield from self._local.offer(run, state, now)
         elif state.status is Status.CLAIMED:
             yield from self._work.overdue(run, state, now)
+            yield from self._votes.tend(run, state, self._members, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)
 

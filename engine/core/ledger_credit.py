@@ -7,6 +7,7 @@ verifiers are asked in the same way whether or not the device has credit.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from pockethive.core.ballot import votes
 from pockethive.core.credibility import Credit, Seen, Standing, drawn, seen, trust
 from pockethive.core.effects import Effect, KeepStanding
 from pockethive.core.entry import Entry, Kind, Output, Waiver
@@ -46,6 +47,13 @@ class CreditDesk:
             for (device, model), standing in self._standings.items()
         )
 
+    def trusts(self, state: TaskState, device: DeviceId, model: str) -> bool:
+        """Whether what a device makes of an adaptive task at this epoch is taken on its credit."""
+        if not (self._secret and state.task.verification.adaptive and needed(state.task)):
+            return False
+        known = self._standings.get((device, model), Standing())
+        return drawn(self._secret, state.id, state.epoch) < trust(known)
+
     def proposed(self, state: TaskState, now: float) -> Effects:
         """An output was made: waive its verdicts if its maker is trusted and the draw says so."""
         if self._waives(state):
@@ -70,16 +78,29 @@ class CreditDesk:
 
     def committed(self, state: TaskState) -> Effects:
         """An output was committed: if others have verified it, that is to its maker's credit."""
-        if needed(state.task) and state.waiver is None:
+        if needed(state.task) and state.waiver is None and not votes(state.task):
             yield from self._saw(state, Seen.VALID, "")
 
     def rejected(self, state: TaskState, reason: str, now: float) -> Effects:
         """More devices rejected an output than were wanted to accept it."""
-        device, model = state.made_by, state.made.model
-        yield from self._saw(state, Seen.INVALID, f"{state.task.name} was rejected: {reason}")
-        for run in list(self._runs.values()):
-            for task in on_credit_of(run, device, model):
-                yield from self._anew(run, task, device, now)
+        key = (state.made_by, state.made.model)
+        yield from self._caught(key, f"{state.task.name} was rejected: {reason}", now)
+
+    def agreed(self, key: tuple[DeviceId, str]) -> Effects:
+        """A device voted for the answer that won."""
+        yield from self._keep_seen(key, Seen.VALID, "")
+
+    def outvoted(
+        self, state: TaskState, key: tuple[DeviceId, str], reason: str, now: float
+    ) -> Effects:
+        """A device answered otherwise than those who agreed, or than it had pledged."""
+        yield from self._caught(key, f"{state.task.name}: {reason}", now)
+
+    def silent(self, state: TaskState, key: tuple[DeviceId, str]) -> Effects:
+        """A device pledged an answer and did not show it: that proves nothing, but ends its row."""
+        if self._standings.get(key, Standing()).in_a_row:
+            reason = f"{state.task.name}: it did not open its pledge"
+            yield from self._keep_seen(key, Seen.WITHDRAWN, reason)
 
     def withdrawn(self, state: TaskState, reason: str) -> Effects:
         """Its maker takes an unjudged output back. That shows nothing, but earns no trust, either:
@@ -101,8 +122,17 @@ class CreditDesk:
         known = self._standings.get((state.made_by, made.model), Standing())
         return drawn(self._secret, state.id, made.epoch) < trust(known)
 
+    def _caught(self, key: tuple[DeviceId, str], reason: str, now: float) -> Effects:
+        """It made something wrong; what it has on credit in runs that go on is done anew."""
+        yield from self._keep_seen(key, Seen.INVALID, reason)
+        for run in list(self._runs.values()):
+            for task in on_credit_of(run, *key):
+                yield from self._anew(run, task, key[0], now)
+
     def _saw(self, state: TaskState, what: Seen, reason: str) -> Effects:
-        key = (state.made_by, state.made.model)
+        yield from self._keep_seen((state.made_by, state.made.model), what, reason)
+
+    def _keep_seen(self, key: tuple[DeviceId, str], what: Seen, reason: str) -> Effects:
         self._keep(key, seen(self._standings.get(key, Standing()), what))
         yield KeepStanding(device=key[0], model=key[1], seen=what, reason=clip(reason))
 

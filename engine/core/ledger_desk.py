@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pockethive.core.certificate import Certificate, certified
 from pockethive.core.effects import Effect, Publish, Send, Tell, TellCoordinator
-from pockethive.core.entry import Body, Close, CloseReason, Entry, Kind, Output, Verdict
+from pockethive.core.entry import Body, Close, CloseReason, Entry, Kind, Output, Pledge, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import TaskEnded
 from pockethive.core.fields import clip
@@ -79,7 +79,8 @@ class Desk:
 
     def ended(self, run: RunState, state: TaskState) -> Effects:
         """The commit or close stands: tell everybody who was asked something."""
-        for device in sorted({*state.offered, *state.asked, *filter(None, (state.holder,))}):
+        asked = {*state.offered, *state.asked, *state.vote.asked}
+        for device in sorted({*asked, *filter(None, (state.holder,))}):
             yield from self.tell_end(state, device)
         if state.status is Status.COMMITTED:
             worker = None if state.output is None else state.output.author
@@ -113,8 +114,8 @@ class Desk:
 
 
 def task_of(sender: DeviceId, entry: Entry) -> TaskId | None:
-    """The task of an output or verdict that its author itself brings."""
+    """The task of an output, verdict or pledge that its author itself brings."""
     body = entry.body
-    if sender != entry.author or not isinstance(body, Output | Verdict):
+    if sender != entry.author or not isinstance(body, Output | Verdict | Pledge):
         return None
     return body.task

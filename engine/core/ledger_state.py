@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from pockethive.core.ballot import votes
 from pockethive.core.effects import Publish
 from pockethive.core.entry import Body, Entry, Output, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
@@ -14,6 +15,7 @@ from pockethive.core.polling import Poll
 from pockethive.core.report import TaskReport
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, satisfied, waived
+from pockethive.core.vote import Vote
 
 MAX_STORY = 64
 FIRST_WAVE = 3
@@ -83,6 +85,7 @@ class TaskState:
     asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
+    vote: Vote = field(default_factory=Vote)  # where its answer is voted on
     commit_poll: Poll | None = None
     commit_epoch: int = 0
     commit_at: float = 0.0
@@ -153,9 +156,9 @@ class TaskState:
         self.story.append(f"{now - self.began:.1f} s: {story}")
 
     def verifiers(self) -> set[DeviceId]:
-        """Devices that were asked for a verdict on the output and have not answered."""
+        """Devices that were asked for a verdict on the output or a vote, and have not answered."""
         said = {entry.author for entry in self.verdicts_on(self.output)}
-        return set(self.asked) - said - self.declined
+        return set(self.asked) - said - self.declined | self.vote.awaited
 
     def verdicts_on(self, output: Entry | None) -> tuple[Entry, ...]:
         """The verdicts about one output entry."""
@@ -294,7 +297,7 @@ class RunState:
                 times.append(state.offer_at if state.offer_at > now else inf)
             elif state.status is Status.READY:
                 times.append(state.offer_at)
-            elif state.status is Status.CLAIMED:
+            elif state.status is Status.CLAIMED and not votes(state.task):
                 times.append(state.heard_at + SILENT_LEASES * state.task.lease_seconds)
             else:
                 times.append(now)

@@ -6,6 +6,7 @@ Guards: as in `ledger_work`, what is refused leaves a task as it was.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.errors import ProtocolError
@@ -87,6 +88,10 @@ class VerdictDesk:
             yield from self._work.retry(run, state, "it read something that is no input", now)
         elif not state.least_inputs <= read:
             yield from self._work.retry(run, state, "it left out an input", now)
+        elif votes(state.task):
+            if not state.proven(made.output):
+                reason = "it is not what was voted for"
+                yield from self._work.retry(run, state, reason, now)
         else:
             yield from self._credit.proposed(state, now)
 

@@ -6,6 +6,7 @@ leaves a task as it was.
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.graph import Outcome, Readiness
@@ -62,7 +63,9 @@ class WorkDesk:
         task = state.task
         if now < state.offer_at or state.entry is None:
             return
-        devices = workers(task, members, self._watch.lost, state.blamed)[: state.wave]
+        vote = state.vote
+        gone = self._watch.lost | vote.outvoted
+        devices = workers(task, members, gone, state.blamed, vote.won)[: state.wave]
         if not devices:
             yield from self._nobody(run, state, members, now)
             return
@@ -81,6 +84,8 @@ class WorkDesk:
         """The offer of a task that stands; `place` is the device's in the rendezvous order."""
         task, inputs = state.task, committed_inputs(run, state)
         assert state.entry is not None
+        if votes(task):  # all who vote read the same
+            inputs = state.vote.inputs = inputs if state.vote.inputs is None else state.vote.inputs
         if not state.offered:
             state.least_inputs = frozenset(name for name, _ in inputs)
         state.offered |= {device}

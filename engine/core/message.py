@@ -34,10 +34,48 @@ class VerifyOffer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """Worker or verifier to the owner's device: here is my signed entry (output or verdict).
+class Replicate:
+    """Owner's device to another: do this task again for a vote, without a lease, and pledge.
 
-    An output comes with the `grants` of the lease under which it was made.
+    `epoch`: of the lease under which it is done elsewhere; the pledge names it.
+    """
+
+    task: TaskId
+    epoch: int
+    entry: Entry  # the signed task
+    inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOpening:
+    """Owner's device to who made this pledge: as many are in as could decide; open yours."""
+
+    task: TaskId
+    pledge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """To the owner's device alone: what opens a pledge."""
+
+    task: TaskId
+    nonce: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Owner's device to who agreed: the vote is over. What was sealed may be shown."""
+
+    task: TaskId
+    entry: Entry  # the ballot; or the waiver of an output that is taken on credit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Worker or verifier to the owner's device: here is my signed entry (output, verdict, pledge).
+
+    What a worker made comes with the `grants` of the lease under which it was made.
     """
 
     entry: Entry
@@ -50,7 +88,8 @@ class Progress:
 
     `claimed`: the lease is held. `failed`: the work ended without an output. `accepted`: the lease
     at `epoch` is held and witnesses had accepted the output named by `reason` before.
-    `checking`: a verify slot is held. `unchecked`: the output could not be judged.
+    `checking`: a verify slot is held, or a replica begun. `unchecked`: it could not be judged, or
+    not be done again.
     `claimed` and `accepted` are believed for the `grants` of the lease at `epoch`.
     """
 
@@ -89,6 +128,18 @@ class AskOffer:
     entry: Entry
 
 
-Message = Offer | VerifyOffer | Made | Progress | LetGo | Ended | AskOffer
+Message = (
+    Offer
+    | VerifyOffer
+    | Replicate
+    | AskOpening
+    | Opened
+    | Counted
+    | Made
+    | Progress
+    | LetGo
+    | Ended
+    | AskOffer
+)
 
 PROGRESS_STATES = frozenset(("claimed", "failed", "accepted", "checking", "unchecked"))

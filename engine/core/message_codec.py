@@ -12,12 +12,16 @@ from pockethive.core.lease_codec import MAX_MESSAGE, OpenEntry, bounded, take_en
 from pockethive.core.message import (
     PROGRESS_STATES,
     AskOffer,
+    AskOpening,
+    Counted,
     Ended,
     LetGo,
     Made,
     Message,
     Offer,
+    Opened,
     Progress,
+    Replicate,
     VerifyOffer,
 )
 from pockethive.core.task import DeviceId, TaskId
@@ -44,7 +48,7 @@ def decode_message(data: bytes, open_entry: OpenEntry) -> Message:
     return message
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message) -> dict[str, Any]:  # noqa: C901 - one case per message
     match message:
         case Offer():
             return {
@@ -67,6 +71,15 @@ def _message(message: Message) -> dict[str, Any]:
                 "invite": to_text(message.invite.wire),
                 "inputs": _inputs(message.inputs),
             }
+        case Replicate(task=task, epoch=epoch, entry=entry, inputs=inputs):
+            parts = {"task": task, "epoch": epoch, "entry": to_text(entry.wire)}
+            return {"say": "replicate", **parts, "inputs": _inputs(inputs)}
+        case AskOpening(task=task, pledge=pledge):
+            return {"say": "ask opening", "task": task, "pledge": pledge}
+        case Opened(task=task, nonce=nonce, output=output):
+            return {"say": "opening", "task": task, "nonce": nonce, "output": output}
+        case Counted(task=task, entry=entry):
+            return {"say": "counted", "task": task, "entry": to_text(entry.wire)}
         case Made(entry=entry, grants=grants):
             return {"say": "made", "entry": to_text(entry.wire), "grants": _grants(grants)}
         case Progress(task=task, epoch=epoch, state=state, reason=reason, grants=grants):
@@ -80,7 +93,9 @@ def _message(message: Message) -> dict[str, Any]:
             return {"say": "ask offer", "key": notice, "entry": to_text(entry.wire)}
 
 
-def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
+def _decode(  # noqa: C901 - one case per message
+    say: str, fields: Fields, open_entry: OpenEntry
+) -> Message:
     match say:
         case "offer":
             task = fields.task("task")
@@ -103,6 +118,24 @@ def _decode(say: str, fields: Fields, open_entry: OpenEntry) -> Message:
                 invite=take_entry(fields, "invite", open_entry),
                 inputs=_take_inputs(fields, task),
             )
+        case "replicate":
+            task = fields.task("task")
+            return Replicate(
+                task=task,
+                epoch=fields.whole("epoch"),
+                entry=take_entry(fields, "entry", open_entry),
+                inputs=_take_inputs(fields, task),
+            )
+        case "ask opening":
+            return AskOpening(task=fields.task("task"), pledge=fields.sha("pledge"))
+        case "opening":
+            return Opened(
+                task=fields.task("task"),
+                nonce=fields.key("nonce"),
+                output=fields.sha("output"),
+            )
+        case "counted":
+            return Counted(task=fields.task("task"), entry=take_entry(fields, "entry", open_entry))
         case "made":
             return Made(entry=take_entry(fields, "entry", open_entry), grants=_take_grants(fields))
         case "progress":

@@ -6,15 +6,19 @@ from pockethive.core.entry import Entry, Member
 from pockethive.core.labels import Label
 from pockethive.core.rendezvous import rank
 from pockethive.core.task import DeviceId, Task
-from pockethive.core.verification import able, independent
+from pockethive.core.verification import able, independent, replicates
 
 MAX_OFFERED = 8  # devices a task is offered to at once
 
 
 def workers(
-    task: Task, members: Iterable[Member], lost: set[DeviceId], blamed: Iterable[DeviceId]
+    task: Task,
+    members: Iterable[Member],
+    lost: set[DeviceId],
+    blamed: Iterable[DeviceId],
+    first: Iterable[DeviceId] = (),
 ) -> tuple[DeviceId, ...]:
-    """Devices that can do `task`; those that failed at it before come last."""
+    """Devices that can do `task`; those that failed at it before come last, `first` before all."""
     fit = [
         member.device
         for member in members
@@ -24,9 +28,10 @@ def workers(
         and task.place in (None, member.device)
         and (member.model or not task.needs_model)
     ]
-    last = set(blamed)
+    last, ready = set(blamed), set(first)
     ordered = rank(task.id, fit)
     ordered = (*(d for d in ordered if d not in last), *(d for d in ordered if d in last))
+    ordered = tuple(sorted(ordered, key=lambda device: device not in ready))
     return ordered[:MAX_OFFERED]
 
 
@@ -46,3 +51,23 @@ def verifiers(
         and able(task, member.checkers, has_model=bool(member.model))
         and independent(task.owner_key, worker, member)
     )
+
+
+def voters(
+    task: Task, members: Iterable[Member], devices: Iterable[DeviceId], asked: Iterable[DeviceId]
+) -> tuple[DeviceId, ...]:
+    """Which of `devices` may vote on `task` beside those that were asked, best first.
+
+    Of a stranger's devices one alone votes; the run owner's may all.
+    """
+    known = {member.device: member for member in members}
+    taken = {known[device].owner_key for device in asked if device in known} - {task.owner_key}
+    before, found = set(asked), []
+    fit = [d for d in devices if d in known and known[d].works and replicates(task, known[d])]
+    for device in rank(task.id, fit):
+        owner = known[device].owner_key
+        if device in before or owner in taken:
+            continue
+        taken |= {owner} - {task.owner_key}
+        found.append(device)
+    return tuple(found)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pockethive.core.ballot import RECOMPUTE, votes
 from pockethive.core.entry import Close, Commit, Entry, Output, Sealing, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.fold import TaskView, ackers, fold, generations
@@ -39,6 +40,7 @@ class Proof:
     inputs: tuple[tuple[str, str], ...] = ()
     verifiers: tuple[DeviceId, ...] = ()
     checks: tuple[str, ...] = ()
+    voted: bool = False  # the verifiers did it again and pledged the same, unseen
     on_credit: bool = False  # the owner did without verdicts
     closed: str = ""  # why its owner ended it, where nothing was committed
     evidence: tuple[DeviceId, ...] = ()  # devices that signed two things in one place
@@ -112,6 +114,11 @@ def check_company(proof: Proof, owners: Owners) -> None:
     if owners.get(proof.task.owner) != proof.task.owner_key:
         raise _fault(proof.name, "the owner did not certify the device that signed it")
     worker = None if proof.worker is None else owners.get(proof.worker)
+    if proof.voted:
+        keys = [owners.get(each, each) for each in proof.verifiers]
+        strangers = [key for key in keys if key != proof.task.owner_key]
+        if len(set(strangers)) < len(strangers):
+            raise _fault(proof.name, "two devices of one stranger voted on its output")
     for verifier in proof.verifiers:
         friend = worker is not None and owners.get(verifier) == worker
         if verifier == proof.worker or (friend and worker != proof.task.owner_key):
@@ -137,7 +144,11 @@ def shown(proof: Proof) -> tuple[str, ...]:
         f"{(proof.output or '')[:16]} at epoch {proof.epoch} (quorum {of.quorum}, "
         f"tolerates {of.liars} liars)"
     ]
-    if proof.verifiers:
+    if proof.voted:
+        others = len(proof.verifiers)
+        devices = "1 other device" if others == 1 else f"{others} other devices"
+        lines.append(f"{devices} made the same, pledged before any answer was shown")
+    elif proof.verifiers:
         count, checks = len(proof.verifiers), ", ".join(proof.checks)
         devices = "1 device" if count == 1 else f"{count} devices"
         lines.append(f"verified by {devices} other than its maker, with these checks: {checks}")
@@ -158,6 +169,8 @@ def not_shown(proof: Proof, owners: Owners) -> tuple[str, ...]:
         lines.append("that anybody checked it: the owner took it on credit, by a signed waiver")
     elif not proof.verifiers:
         lines.append("that anybody checked it: attested only, by the device that made it")
+    if proof.voted:
+        lines.append("that the pledges are older than the first answer shown: its owner says so")
     witnesses = () if proof.committee is None else proof.committee.witnesses
     keys = {owners[witness] for witness in witnesses if witness in owners}
     unknown = sum(witness not in owners for witness in witnesses)
@@ -268,6 +281,7 @@ def _committed(
     on_credit = view.waiver is not None
     unjudged = on_credit or not needed(view.task)
     judges = () if unjudged else accepting(view.task, made, view.verdicts)
+    voted = bool(judges) and votes(view.task)
     ran = [set(e.body.checks) for e in judges if isinstance(e.body, Verdict)]
     return Proof(
         id=task.id,
@@ -280,7 +294,8 @@ def _committed(
         worker=made.author,
         inputs=output.inputs,
         verifiers=tuple(entry.author for entry in judges),
-        checks=tuple(sorted(set.intersection(*ran))) if ran else (),
+        checks=(RECOMPUTE,) if voted else tuple(sorted(set.intersection(*ran))) if ran else (),
+        voted=voted,
         on_credit=on_credit,
         evidence=evidence,
     )

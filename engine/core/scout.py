@@ -6,17 +6,18 @@ lease is gone, the work stops. `now` is a suspend-aware monotonic clock in secon
 
 from collections.abc import Iterator
 
+from pockethive.core import scout_vote
 from pockethive.core.acquisition import Phase
+from pockethive.core.ballot import votes
 from pockethive.core.effects import (
     CancelTimer,
     Effect,
-    Publish,
     RunSkill,
     Send,
     SetTimer,
     StopSkill,
 )
-from pockethive.core.entry import Body, Close, Commit, Entry, Kind, Output
+from pockethive.core.entry import Body, Close, Entry, Output, Pledge
 from pockethive.core.events import (
     EntryArrived,
     Event,
@@ -32,9 +33,7 @@ from pockethive.core.events import (
     TimerFired,
     WitnessAnswered,
 )
-from pockethive.core.fields import clip
-from pockethive.core.fold import proven
-from pockethive.core.message import Ended, LetGo, Made, Offer, Progress
+from pockethive.core.message import AskOpening, Counted, Ended, LetGo, Made, Offer
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
@@ -95,6 +94,8 @@ class Scout:
                 yield from self._begin_seeking(now)
             case MessageArrived(sender=sender, message=Offer() as offer):
                 yield from self._offered(sender, offer, now)
+            case MessageArrived(sender=sender, message=AskOpening() | Counted() as message):
+                yield from self._asked(sender, message, now)
             case MessageArrived(sender=sender, message=LetGo() as message):
                 yield from self._let_go(sender, message, now)
             case MessageArrived(message=Ended(task=task, entry=entry)):
@@ -116,13 +117,14 @@ class Scout:
             case TaskRead():
                 yield from self._read(event)
             case SkillDone():
-                yield from self._done(event)
+                yield from self._done(event, now)
             case SkillFailed(task=task, epoch=epoch, reason=reason):
                 yield from self._failed(task, epoch, reason, now)
             case EntryArrived(entry=entry):
                 yield from self._signed(entry, now)
             case SendFailed(message=Made(entry=entry)):
-                job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
+                made = entry.body
+                job = self._jobs.get(made.task) if isinstance(made, Output | Pledge) else None
                 if job is not None:
                     yield job.set("tell", now + AGAIN_SECONDS)
 
@@ -202,14 +204,8 @@ class Scout:
         return isinstance(task, Task) and own == task.owner_key == self._owners.get(task.owner)
 
     def _fits(self, task: Task) -> bool:
-        settings = self._settings
-        return (
-            task.skill in settings.skills
-            and (settings.has_model or not task.needs_model)
-            and task.place in (None, settings.device)
-            and self._may_work_for(task)
-            and (self._lending or self._is_own(task))
-        )
+        lent = self._lending or self._is_own(task)
+        return self._settings.can(task) and self._may_work_for(task) and lent
 
     def _may_work_for(self, task: Task) -> bool:
         """A task says itself whose it is; only the certificate of its owner's device proves it."""
@@ -231,7 +227,7 @@ class Scout:
             yield from self._read_again(job, now)
         elif purpose == "renew":
             yield from self._renew(job, now)
-        elif purpose == "tell" and job.told and job.output is not None:
+        elif purpose == "tell" and (job.told or job.stage is Stage.PLEDGED):
             yield Send(to=job.task.owner, message=job.announcement)
 
     def _next(self, now: float) -> Effects:
@@ -284,10 +280,10 @@ class Scout:
         yield job.set("renew", now + job.lease.renew_seconds)
         if job.lease.accepted is not None:
             job.stage = Stage.HOLDING
-            yield self._progress(job, "accepted", job.lease.accepted.output)
+            yield job.progress("accepted", job.lease.accepted.output)
             yield from self._next(now)
             return
-        yield self._progress(job, "claimed", "")
+        yield job.progress("claimed", "")
         yield from self._work_if_ready(job)
 
     def _work_if_ready(self, job: Job) -> Effects:
@@ -304,36 +300,57 @@ class Scout:
         yield from questions
         yield job.set("renew", now + job.lease.renew_seconds)
         # what the owner has not ended by now it may not have heard of
-        if job.stage is Stage.HOLDING and job.told and job.output is not None:
+        if job.stage is Stage.PLEDGED or (job.stage is Stage.HOLDING and job.told):
             yield Send(to=job.task.owner, message=job.announcement)
         elif job.stage is Stage.HOLDING and job.lease.accepted is not None:
-            yield self._progress(job, "accepted", job.lease.accepted.output)
+            yield job.progress("accepted", job.lease.accepted.output)
         elif job.stage is Stage.SIGNING and job.made is not None:
             yield job.made
         else:
-            yield self._progress(job, "claimed", "")
+            yield job.progress("claimed", "")
 
-    def _done(self, event: SkillDone) -> Effects:
+    def _done(self, event: SkillDone, now: float) -> Effects:
         job = self._jobs.get(event.task)
         if job is None or job.stage is not Stage.WORKING or job.lease.epoch != event.epoch:
             return
-        output = Output(
-            task=event.task,
-            epoch=event.epoch,
-            output=event.output,
-            size=event.size,
-            model=event.model,
-            inputs=event.inputs,
-        )
-        job.stage = Stage.SIGNING
-        job.made = Publish(kind=Kind.OUTPUT, body=output, expires=job.task.expires)
-        yield job.made
+        if not votes(job.task):
+            yield from scout_vote.sign(job, event)
+            return
+        job.answer = event
+        if job.counted is None:
+            yield from scout_vote.pledge(job, event, self._settings.device)
+        yield from self._vote_ends(job, now)
+
+    def _vote_ends(self, job: Job, now: float) -> Effects:
+        """Sign the answer, or give the lease back, once it is known whether it has won."""
+        won = scout_vote.has_won(job)
+        if won and job.stage in (Stage.WORKING, Stage.PLEDGED):
+            yield from scout_vote.reveal(job)
+        elif won is False:
+            yield from self._give_up(job, scout_vote.OUTVOTED, now)
+
+    def _asked(self, sender: DeviceId, message: AskOpening | Counted, now: float) -> Effects:
+        """The owner asks for an answer that was pledged, or tells which one counts."""
+        job = self._jobs.get(message.task)
+        if job is None or sender != job.task.owner or job.output is not None:
+            return
+        if isinstance(message, AskOpening):
+            yield from scout_vote.opened(job, message)
+        elif scout_vote.is_count(message.entry, sender):
+            job.counted = message.entry
+            yield from self._vote_ends(job, now)
 
     def _signed(self, entry: Entry, now: float) -> Effects:
-        job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output) else None
+        job = self._jobs.get(entry.body.task) if isinstance(entry.body, Output | Pledge) else None
         if job is None or job.stage is not Stage.SIGNING or job.made is None:
             return
         if entry.author != self._settings.device or entry.body != job.made.body:
+            return
+        if isinstance(entry.body, Pledge):
+            job.stage, job.pledge = Stage.PLEDGED, entry
+            yield Send(to=job.task.owner, message=job.announcement)
+            yield from self._vote_ends(job, now)
+            yield from self._next(now)
             return
         job.stage, job.output, job.held_since = Stage.HOLDING, entry, now
         yield from job.lease.propose(entry, now)
@@ -356,23 +373,18 @@ class Scout:
         job = self._jobs.get(task)
         if job is None:
             return
-        body = entry.body
-        closed = isinstance(body, Close) and body.task == task and entry.author == job.task.owner
-        if closed or self._committed(entry, job):
+        if job.ends(entry):
             yield from self._stop(job)
-            if closed:
+            if isinstance(entry.body, Close):
                 yield from job.lease.free()
             yield from self._drop(job, now)
-
-    def _committed(self, entry: Entry, job: Job) -> bool:
-        return isinstance(entry.body, Commit) and proven(entry, job.task, self._verify)
 
     def _give_up(self, job: Job, reason: str, now: float) -> Effects:
         """Stop, free the lease, and tell the owner if it knew of the claim."""
         yield from self._stop(job)
         yield from job.lease.free()
         if job.claimed:
-            yield self._progress(job, "failed", reason)
+            yield job.progress("failed", reason)
         yield from self._drop(job, now)
 
     def _stop(self, job: Job) -> Effects:
@@ -386,13 +398,3 @@ class Scout:
             oldest = next(iter(self._later))
             yield from self._take(self._later.pop(oldest), now)
         yield from self._next(now)
-
-    def _progress(self, job: Job, state: str, reason: str) -> Send:
-        message = Progress(
-            task=job.task.id,
-            epoch=job.lease.epoch,
-            state=state,
-            reason=clip(reason),
-            grants=() if state == "failed" else job.lease.grants,
-        )
-        return Send(to=job.task.owner, message=message)

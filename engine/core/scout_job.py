@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pockethive.core.acquisition import Acquisition
-from pockethive.core.effects import CancelTimer, Publish, SetTimer
-from pockethive.core.entry import Entry
-from pockethive.core.message import Made, Offer
+from pockethive.core.effects import CancelTimer, Publish, Send, SetTimer
+from pockethive.core.entry import Close, Entry
+from pockethive.core.events import SkillDone
+from pockethive.core.fields import clip
+from pockethive.core.fold import proven
+from pockethive.core.message import Made, Offer, Progress
 from pockethive.core.ports import VerifySignature
 from pockethive.core.sources import Sources
 from pockethive.core.task import DeviceId, Task
@@ -19,7 +22,8 @@ class Stage(Enum):
     QUEUED = "queued"  # for a free pair of hands
     GETTING = "getting"  # lease and inputs
     WORKING = "working"
-    SIGNING = "signing"  # the output is being published
+    SIGNING = "signing"  # the output, or its pledge, is being published
+    PLEDGED = "pledged"  # the answer waits for the end of a vote
     HOLDING = "holding"  # the output waits for verdicts; or an accepted one for its commit
 
 
@@ -35,18 +39,41 @@ class Job:
         self.stage = Stage.WAITING
         self.lease = Acquisition(offer.entry, device)
         self.sources = Sources(offer.inputs, self.task.owner, verify)
+        self._verify = verify
         self.claimed = False
         self.told = False  # the output was announced to the owner
         self.made: Publish | None = None  # to be published again until it stands
         self.output: Entry | None = None
+        self.answer: SkillDone | None = None
+        self.pledge: Entry | None = None
+        self.counted: Entry | None = None  # how the vote on it ended
         self.held_since = 0.0
         self._timers: set[str] = set()
 
     @property
     def announcement(self) -> Made:
-        """The output for the owner, with the grants under which it was made."""
-        assert self.output is not None
-        return Made(entry=self.output, grants=self.lease.grants)
+        """The output or pledge for the owner, with the grants under which it was made."""
+        entry = self.output or self.pledge
+        assert entry is not None
+        return Made(entry=entry, grants=self.lease.grants)
+
+    def progress(self, state: str, reason: str) -> Send:
+        """What the owner is told of how the work goes."""
+        message = Progress(
+            task=self.task.id,
+            epoch=self.lease.epoch,
+            state=state,
+            reason=clip(reason),
+            grants=() if state == "failed" else self.lease.grants,
+        )
+        return Send(to=self.task.owner, message=message)
+
+    def ends(self, entry: Entry) -> bool:
+        """Whether this is the task's end: closed by its owner, or committed by its witnesses."""
+        body = entry.body
+        if isinstance(body, Close):
+            return body.task == self.task.id and entry.author == self.task.owner
+        return proven(entry, self.task, self._verify)
 
     def set(self, purpose: str, at: float) -> SetTimer:
         """Set one of this job's timers."""

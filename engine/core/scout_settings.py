@@ -5,7 +5,7 @@ Guards: whom a device works for is settled before the first offer comes.
 
 from dataclasses import dataclass
 
-from pockethive.core.task import DeviceId
+from pockethive.core.task import DeviceId, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +25,11 @@ class ScoutSettings:
     seeks: bool = False
     own_key: str = ""
     gated: bool = False
+
+    def can(self, task: Task) -> bool:
+        """Whether this device has what a task needs, and it is not another's."""
+        return (
+            task.skill in self.skills
+            and (self.has_model or not task.needs_model)
+            and task.place in (None, self.device)
+        )

@@ -7,7 +7,7 @@ from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.ports import VerifySignature
 from pockethive.core.table_plan import Sign
-from pockethive.core.task import DeviceId
+from pockethive.core.task import DeviceId, Task, TaskId
 
 _MAX_WIRE = 8_192
 
@@ -42,3 +42,11 @@ def opened_entry(wire: bytes, verify: VerifySignature) -> Entry:
         digest=message.hex(),
         wire=wire,
     )
+
+
+def task_of(entry: Entry) -> TaskId:
+    """Which task an entry is about."""
+    body = entry.body
+    task = body.id if isinstance(body, Task) else getattr(body, "task", None)
+    assert task is not None
+    return TaskId(task)

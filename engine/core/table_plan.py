@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from pockethive.core.ballot import votes
 from pockethive.core.canonical import to_text
 from pockethive.core.credibility import Credit
-from pockethive.core.effects import Effect, RunChecks, RunSkill
+from pockethive.core.effects import Effect, RunChecks, RunReplica, RunSkill
 from pockethive.core.entry import Member, Output
-from pockethive.core.events import ChecksDone, Event, SkillDone
+from pockethive.core.events import ChecksDone, Event, ReplicaDone, SkillDone
 from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
@@ -22,6 +23,7 @@ class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
     `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `alike`: they all give the same wrong output, so that they can outvote others.
     `lies`: the tasks that liars lie about; empty: about all.
     `boasters`: devices that answer every offer by a claim to an epoch far away.
     `grudgers`: devices whose verdicts reject whatever they see.
@@ -45,6 +47,7 @@ class TablePlan:
     crashes: Mapping[DeviceId, float] = field(default_factory=dict)
     liars: frozenset[DeviceId] = frozenset()
     lies: frozenset[str] = frozenset()
+    alike: bool = False
     boasters: frozenset[DeviceId] = frozenset()
     grudgers: frozenset[DeviceId] = frozenset()
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -118,16 +121,44 @@ def sign_answer(answer: WitnessAnswer, witness: DeviceId, sign: Sign) -> Witness
 def work_done(plan: TablePlan, device: DeviceId, effect: RunSkill) -> SkillDone:
     """What an agent at the table says of its work."""
     task = effect.task
-    lies = device in plan.liars and task.name in (plan.lies or {task.name})
-    lie = f" by {device}" if lies else ""
     return SkillDone(
         task=task.id,
         epoch=effect.epoch,
-        output=right_output(task.name, lie),
+        output=_answer(plan, device, task.name),
         size=100,
         model="",
         inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
+        nonce=_nonce(plan, device, task.id, effect.epoch) if votes(task) else "",
     )
+
+
+def replica_done(plan: TablePlan, device: DeviceId, effect: RunReplica) -> ReplicaDone:
+    """What an agent at the table makes of a task for a vote."""
+    task = effect.task
+    return ReplicaDone(
+        task=task.id,
+        output=_answer(plan, device, task.name),
+        nonce=_nonce(plan, device, task.id, 0),
+    )
+
+
+def agent_done(
+    plan: TablePlan, device: DeviceId, effect: RunSkill | RunReplica
+) -> SkillDone | ReplicaDone:
+    """As `work_done` or `replica_done`."""
+    if isinstance(effect, RunSkill):
+        return work_done(plan, device, effect)
+    return replica_done(plan, device, effect)
+
+
+def _answer(plan: TablePlan, device: DeviceId, task: str) -> str:
+    lies = device in plan.liars and task in (plan.lies or {task})
+    lie = "" if not lies else " by all liars" if plan.alike else f" by {device}"
+    return right_output(task, lie)
+
+
+def _nonce(plan: TablePlan, device: DeviceId, task: str, number: int) -> str:
+    return to_text(sha256(f"{plan.seed} {device} {task} {number}".encode()).digest())
 
 
 def check_done(plan: TablePlan, device: DeviceId, effect: RunChecks) -> ChecksDone:

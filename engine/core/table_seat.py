@@ -7,6 +7,7 @@ from pockethive.core.effects import Effect
 from pockethive.core.events import Event
 from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.ports import VerifySignature
+from pockethive.core.replica import Replica
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.table_plan import TablePlan, skills_of
 from pockethive.core.task import DeviceId
@@ -40,6 +41,7 @@ def seat(plan: TablePlan, device: DeviceId, verify: VerifySignature) -> Iterator
         seeks=device in plan.strangers,
     )
     yield Machine("scout", Scout(scout, verify).handle)
+    yield Machine("replica", Replica(scout, verify).handle)
     checker = VerifierSettings(
         device=device,
         owner_key=plan.owner_key,

@@ -48,11 +48,16 @@ class Edge:
 
 
 class Policy(Enum):
-    """How an output is verified."""
+    """How an output is verified.
+
+    `check`: a checker looks at it. `choose`, `rescore`: one that asks a model. `recompute`: other
+    devices do the work again without seeing it, and the answer of most counts (`ballot.py`).
+    """
 
     CHECK = "check"
     CHOOSE = "choose"
     RECOMPUTE = "recompute"
+    RESCORE = "rescore"
 
 
 @dataclass(frozen=True, slots=True)

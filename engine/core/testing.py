@@ -23,6 +23,7 @@ from pockethive.core.effects import (
     ReadTask,
     RemoveNotice,
     RunChecks,
+    RunReplica,
     RunSkill,
     SeekOffer,
     Send,
@@ -56,19 +57,19 @@ from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
 from pockethive.core.report import Outcome
 from pockethive.core.table_bulletin import Bulletin
-from pockethive.core.table_entries import opened_entry, signed_bytes
+from pockethive.core.table_entries import opened_entry, signed_bytes, task_of
 from pockethive.core.table_plan import (
     Line,
     Sign,
     TablePlan,
+    agent_done,
     check_done,
     plan_members,
     right_output,
     sign_answer,
-    work_done,
 )
 from pockethive.core.table_seat import seat
-from pockethive.core.task import DeviceId, RunId, Task, TaskId
+from pockethive.core.task import DeviceId, RunId, TaskId
 from pockethive.core.witness import Witness, WitnessAsked
 
 WALL = 1_900_000_000.0  # unix time at the table's second 0
@@ -225,10 +226,8 @@ class Table:
                 self._set_timer(device, machine, name, at)
             case CancelTimer(name=name):
                 self._timers.pop((device, machine, name), None)
-            case RunSkill():
-                self._work(device, effect)
-            case RunChecks():
-                self._check(device, effect)
+            case RunSkill() | RunReplica() | RunChecks():
+                self._agent(device, effect)
 
     def _set_timer(self, device: DeviceId, machine: str, name: str, at: float) -> None:
         self._count += 1
@@ -248,9 +247,7 @@ class Table:
         entry = self._signed(device, effect)
         if self._lost(device, None):
             return  # the nodes nearest to the key could not be reached
-        body = entry.body
-        task = body.id if isinstance(body, Task) else getattr(body, "task", None)
-        assert task is not None
+        task = task_of(entry)
 
         def stored() -> None:
             self.entries.setdefault(task, {})[entry.digest] = entry
@@ -354,10 +351,11 @@ class Table:
 
     # the agents
 
-    def _work(self, device: DeviceId, effect: RunSkill) -> None:
-        seconds = self.plan.durations.get(effect.task.name, self.plan.work_seconds)
-        pause = seconds * (0.8 + 0.4 * self._chance())
-        self._later(pause, device, work_done(self.plan, device, effect))
-
-    def _check(self, device: DeviceId, effect: RunChecks) -> None:
-        self._later(self.plan.check_seconds, device, check_done(self.plan, device, effect))
+    def _agent(self, device: DeviceId, effect: RunSkill | RunReplica | RunChecks) -> None:
+        plan = self.plan
+        if isinstance(effect, RunChecks):
+            self._later(plan.check_seconds, device, check_done(plan, device, effect))
+            return
+        seconds = plan.durations.get(effect.task.name, plan.work_seconds)
+        done = agent_done(plan, device, effect)
+        self._later(seconds * (0.8 + 0.4 * self._chance()), device, done)

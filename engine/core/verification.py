@@ -3,12 +3,14 @@
 Rules guarded here: a verdict never comes from the worker's own device; a device that said both yes
 and no has said nothing; an accepting verdict must have run every check of the task's policy. An
 output labelled `device` stays on its device: it is attested by its worker, never verified. Only
-the owner of an adaptive task may do without verdicts, and only for one output of one worker.
+the owner of an adaptive task may do without verdicts, and only for one output of one worker. What
+is recomputed is judged by a ballot with its pledges, and by no verdict (`ballot.py`).
 """
 
 from collections.abc import Iterable
 
-from pockethive.core.entry import Entry, Member, Output, Verdict, Waiver
+from pockethive.core import ballot
+from pockethive.core.entry import Entry, Kind, Member, Output, Verdict, Waiver
 from pockethive.core.entry_codec import MAX_VERDICTS, inputs_fit
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
@@ -40,14 +42,20 @@ def satisfied(task: Task, output: Entry, said: Iterable[Entry]) -> bool:
 
 
 def evidence(task: Task, output: Entry, said: Iterable[Entry]) -> tuple[Entry, ...]:
-    """What shows that `output` may be committed: as many verdicts as needed, else a waiver.
+    """What shows that `output` may be committed: as many verdicts as needed, or a ballot with its
+    pledges, else a waiver.
 
     Nothing while there is neither, or where none is needed.
     """
     known = tuple(said)
-    accepted = accepting(task, output, known)
-    if len(accepted) >= needed(task):
-        return accepted[: needed(task)]
+    if ballot.votes(task):
+        counted = ballot.proof(task, _made(output), known)
+        if counted:
+            return counted
+    else:
+        accepted = accepting(task, output, known)
+        if len(accepted) >= needed(task):
+            return accepted[: needed(task)]
     waiver = waived(task, output, known)
     return () if waiver is None else (waiver,)
 
@@ -72,7 +80,13 @@ def rejected(task: Task, output: Entry, verdicts: Iterable[Entry]) -> bool:
 
 
 def accepting(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Verdicts that accept `output`, one per device, in the order of the devices' ids."""
+    """Verdicts that accept `output`, one per device, in the order of the devices' ids.
+
+    Of a task that is voted on: the pledges of others who made the same, as a ballot shows them.
+    """
+    if ballot.votes(task):
+        counted = ballot.proof(task, _made(output), verdicts)[1:]
+        return tuple(entry for entry in counted if entry.author != output.author)
     return tuple(e for e in judgements(task, output, verdicts) if _accepts(task, e))
 
 
@@ -90,15 +104,22 @@ def judgements(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[En
 def able(task: Task, checkers: Iterable[str], *, has_model: bool) -> bool:
     """Whether a device with these checkers can run every check of `task`.
 
-    Choosing asks a model; recomputing asks one when the work itself did.
+    Choosing and rescoring ask a model. What is recomputed is nobody's to check: see `replicates`.
     """
     checks = task.verification.checks
     wanted = {check.checker for check in checks}
-    models = any(
-        check.policy is Policy.CHOOSE or (check.policy is Policy.RECOMPUTE and task.needs_model)
-        for check in checks
-    )
+    models = any(check.policy in (Policy.CHOOSE, Policy.RESCORE) for check in checks)
     return bool(wanted) and wanted <= set(checkers) and (has_model or not models)
+
+
+def replicates(task: Task, member: Member) -> bool:
+    """Whether a device can do `task` again, to vote on it."""
+    return task.skill in member.skills and (bool(member.model) or not task.needs_model)
+
+
+def is_count(entry: Entry) -> bool:
+    """Whether an entry belongs to the evidence for a commit, beside the output."""
+    return entry.kind in (Kind.VERDICT, Kind.WAIVER, Kind.BALLOT, Kind.PLEDGE)
 
 
 def independent(owner_key: str, worker: Member | None, verifier: Member) -> bool:
@@ -128,9 +149,9 @@ def check_plan(graph: TaskGraph) -> None:
 
 def _fault(task: PlannedTask) -> str:
     checks, verdicts = task.verification.checks, task.verification.verdicts
+    if any(check.policy is Policy.RECOMPUTE for check in checks) and (fault := _vote_fault(task)):
+        return fault
     if task.label is Label.DEVICE:
-        if any(check.policy is Policy.RECOMPUTE for check in checks):
-            return "is to be recomputed elsewhere, but its label keeps it on its device"
         if task.verification.adaptive:
             return "is adaptive, but its label keeps it on its device, where nobody verifies it"
         return ""
@@ -145,6 +166,21 @@ def _fault(task: PlannedTask) -> str:
     if not inputs_fit(task.sources):
         return f"reads {len(task.sources)} outputs, which is too many; join them in stages"
     return ""
+
+
+def _vote_fault(task: PlannedTask) -> str:
+    """What is wrong with a task that is to be recomputed."""
+    if task.label is Label.DEVICE:
+        return "is to be recomputed elsewhere, but its label keeps it on its device"
+    if task.place is not None:
+        return "is to be recomputed elsewhere, but one device alone may do it"
+    if [check.checker for check in task.verification.checks] != [ballot.RECOMPUTE]:
+        return "is to be recomputed and checked otherwise, too; `recompute` stands alone"
+    return ""
+
+
+def _made(output: Entry) -> str:
+    return output.body.output if isinstance(output.body, Output) else ""
 
 
 def _about(task: Task, output: Entry, entry: Entry) -> bool:

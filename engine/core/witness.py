@@ -31,7 +31,7 @@ from pockethive.core.lease import (
 )
 from pockethive.core.lots import invites_to
 from pockethive.core.task import DeviceId, Task, TaskId
-from pockethive.core.verification import needed, satisfied
+from pockethive.core.verification import is_count, needed, satisfied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,8 +263,8 @@ class _Decision:
         said = [
             entry
             for entry in ask.evidence
-            if entry.kind is Kind.WAIVER
-            or (entry.kind is Kind.VERDICT and (owns or entry.author in judges))
+            if is_count(entry)
+            and (entry.kind is not Kind.VERDICT or owns or entry.author in judges)
         ]
         for entry in _outputs(ask.evidence, ask.output):
             assert isinstance(entry.body, Output)

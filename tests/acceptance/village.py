@@ -13,7 +13,7 @@ team: village
 model: scripted
 roles:
   researcher: {skill: search, verify: {check: quotation}}
-  reasoner: {skill: rank, verify: {recompute: ranking}}
+  reasoner: {skill: rank, verify: {rescore: ranking}}
   synthesizer: {skill: synthesize, verify: {check: citations}}
 planner:
   steps:

@@ -30,7 +30,7 @@ team: free
 model: big
 roles:
   researcher: {skill: search, description: Finds sentences., verify: {check: quotation}}
-  reasoner: {skill: rank, description: Orders them., verify: {recompute: ranking}}
+  reasoner: {skill: rank, description: Orders them., verify: {rescore: ranking}}
   writer: {skill: synthesize, description: Answers., verify: {check: citations}}
 planner:
   free:
