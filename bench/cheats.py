@@ -24,7 +24,6 @@ from typing import Any
 
 from bench.machine import machine
 
-HIVE = "cheats"
 SKILL = '''
 import random
 
@@ -105,7 +104,7 @@ def environment(path: Path) -> dict[str, str]:
 def node(home: Path, path: Path, join: Sequence[str]) -> Iterator[Seat]:
     """A node of a person of its own, which lends itself."""
     line = [sys.executable, "-m", "pockethive", "node", "--follow", "--lend=always"]
-    line += [f"--home={home}", f"--hive={HIVE}", *(f"--join={contact}" for contact in join)]
+    line += [f"--home={home}", *(f"--join={contact}" for contact in join)]
     with (home.parent / f"{home.name}.log").open("wb") as log:
         process = subprocess.Popen(
             line,
@@ -143,14 +142,14 @@ def play(folder: Path, tasks: int, share: float, nodes: int, seed: str) -> dict[
             seats.append(stack.enter_context(node(folder / f"home-{number}", path, join)))
         joins = [f"--join={seat.contact}" for seat in seats]
         home = f"--home={folder / 'owner'}"
-        asked = [str(plan), "add them up", "--json", "--devices=0", f"--hive={HIVE}", home]
+        asked = [str(plan), "add them up", "--json", "--devices=0", home]
         files = [f"--answer={folder / 'answer'}", f"--receipts={folder / 'receipt'}"]
         began = time.monotonic()
         done = command("run", *asked, *joins, *files, path=honest)
         seconds = time.monotonic() - began
         if done.returncode:
             raise RuntimeError(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        asking = (joins[0], f"--hive={HIVE}", home)
+        asking = (joins[0], home)
         peers = command("peers", *asking, path=honest).stdout
         known = json.loads(command("peers", *asking, "--json", path=honest).stdout)
     receipt = command("verify-receipt", str(folder / "receipt"), "--json", path=honest)

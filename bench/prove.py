@@ -38,6 +38,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         dht.operating,
         claims.histories,
         claims.credit,
+        claims.cheats,
         goals.fresh_clone,
     )
 }

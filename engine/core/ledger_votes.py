@@ -60,7 +60,8 @@ class VoteDesk:
         if device == state.holder:
             state.heard_at = now
         if vote.counted is not None:
-            yield from self._tell(state)
+            if device == state.holder or device in vote.won:
+                yield Send(to=device, message=Counted(task=state.id, entry=vote.counted))
         elif device in vote.asked and device not in vote.pledges:
             vote.pledges[device] = entry
             vote.gone.discard(device)

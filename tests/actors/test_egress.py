@@ -126,6 +126,20 @@ def test_the_narrower_label_wins_and_what_nobody_named_stays() -> None:
         assert not got(hive, member, holder, unnamed)
 
 
+def test_what_is_sealed_is_not_there_for_anybody_until_it_is_opened() -> None:
+    with SimulatedHive(seed=4) as hive:
+        holder, member = hive.start([Seat(), Seat(owner="them")])
+        sha = holder.shelf.seal(b"an answer", Label.PUBLIC)
+        assert not got(hive, member, holder, sha)
+        assert holder.shelf.seal(b"an answer", Label.PUBLIC) == sha
+        assert not got(hive, member, holder, sha)
+        holder.shelf.open(sha)
+        assert got(hive, member, holder, sha)
+        assert holder.shelf.seal(b"an answer", Label.PUBLIC) == sha  # it was open already
+        assert holder.egress.may_fetch(member.identity.public, sha)
+        holder.shelf.open("0" * 64)  # nothing of that name is here
+
+
 def test_a_release_is_counted_once_by_label_and_audience_however_often_it_is_fetched() -> None:
     with SimulatedHive(seed=5) as hive:
         holder, member = hive.start([Seat(), Seat(owner="them")])

@@ -10,7 +10,7 @@ import pytest
 from pockethive.actors.entries import Entries
 from pockethive.actors.witnessing import HiveRules
 from pockethive.core.canonical import to_text
-from pockethive.core.entry import Body, Commit, Invite, Kind, Output, Waiver
+from pockethive.core.entry import Ballot, Body, Commit, Invite, Kind, Output, Waiver
 from pockethive.core.entry_codec import kind_of
 from pockethive.core.errors import BadEncoding, BadSignature, ProtocolError
 from pockethive.core.lease import ack_bytes
@@ -109,6 +109,15 @@ def test_an_invitation_is_shown_and_not_stored(store: RecordStore) -> None:
     invite = Invite(task=TASK.id, epoch=1, output=VALUE, verifier=name(STRANGER))
     with pytest.raises(BadEncoding, match="no such kind"):
         store.add(wire(OWNER, invite))
+
+
+def test_a_ballot_of_a_task_that_is_held_comes_from_its_owner(store: RecordStore) -> None:
+    ballot = Ballot(task=TASK.id, output=VALUE, votes=())
+    assert store.add(wire(OWNER, TASK))
+    for author in (WORKER, STRANGER):
+        with pytest.raises(BadSignature, match="does not own the task"):
+            store.add(wire(author, ballot))
+    assert store.add(wire(OWNER, ballot))
 
 
 def test_a_false_task_of_the_same_name_does_not_shut_out_the_true_commit(
