@@ -26,6 +26,7 @@ from pockethive.actors.agent import (
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.bridge import ask_async
 from pockethive.actors.memory import Memory
+from pockethive.actors.orders import failed
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
 from pockethive.actors.skill import Checker, Product, Skill, Tools, Work, canonical
 from pockethive.actors.supervisor import ChildSpec
@@ -36,7 +37,7 @@ from pockethive.core.canonical import to_text
 from pockethive.core.effects import RunChecks, RunReplica, RunSkill, WorkHere
 from pockethive.core.entry import Member, Output
 from pockethive.core.errors import PocketHiveError, SkillFailure
-from pockethive.core.events import Event, ReplicaDone, ReplicaFailed, SkillDone, SkillFailed
+from pockethive.core.events import Event, ReplicaDone, SkillDone
 from pockethive.core.spec import Team
 from pockethive.core.task import TaskId
 from pockethive.planners.context import Plan, PlanContext
@@ -64,10 +65,7 @@ class CrewPlan:
     randbytes: Callable[[int], bytes] = secrets.token_bytes
 
 
-Order = RunSkill | RunReplica | RunChecks
-
-
-Order = RunSkill | RunChecks | WorkHere
+Order = RunSkill | RunReplica | RunChecks | WorkHere
 
 
 class Staff(Protocol):
@@ -119,7 +117,7 @@ class AgentCrew:
         """Order an output. Answered by SkillDone or SkillFailed; for a replica, by its own."""
         known = self._answers.get(_answer_key(effect)) if votes(effect.task) else None
         if known is not None:
-            self._post(self._done(effect, known))
+            self._post(self._done(effect, known), None)
             return
         agent = effect.task.skill
         token = self._token(agent, effect)
@@ -226,9 +224,7 @@ class AgentCrew:
         if isinstance(report, WorkDone):
             return self._done(effect, self._keep(effect, report.product))
         reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
-        if isinstance(effect, RunReplica):
-            return ReplicaFailed(task=effect.task.id, reason=reason[:MAX_REASON])
-        return SkillFailed(task=_task_of(effect), epoch=effect.epoch, reason=reason[:MAX_REASON])
+        return failed(effect, reason[:MAX_REASON])
 
     def _keep(self, effect: RunSkill | RunReplica | WorkHere, product: Product) -> Made:
         assert self._workbench is not None

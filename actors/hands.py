@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
-from pockethive.actors.orders import Crew
+from pockethive.actors.orders import Crew, failed
 from pockethive.actors.roster import ALIVE, Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.witnessing import Asks
@@ -62,10 +62,8 @@ from pockethive.core.events import (
     MessageArrived,
     PingAnswered,
     PlanningFailed,
-    ReplicaFailed,
     SendFailed,
     ShardRead,
-    SkillFailed,
     TaskRead,
     TimerFired,
     WitnessAnswered,
@@ -326,12 +324,7 @@ class NodeHands:
             )
         except PocketHiveError as error:
             reason = f"its inputs could not be fetched: {error}"
-            failed: Event = (
-                SkillFailed(task=task.id, epoch=effect.epoch, reason=reason)
-                if isinstance(effect, RunSkill)
-                else ReplicaFailed(task=task.id, reason=reason)
-            )
-            self._around.post(failed, None)
+            self._around.post(failed(effect, reason), None)
             return
         self._around.crew.do(effect, work)
 

@@ -4,8 +4,17 @@ from typing import Any, Protocol
 
 from pockethive.actors.skill import Work
 from pockethive.core.effects import RunChecks, RunReplica, RunSkill, WorkHere
+from pockethive.core.events import ReplicaFailed, SkillFailed
 from pockethive.core.task import TaskId
 from pockethive.planners.context import Plan
+
+
+def failed(effect: RunSkill | RunReplica | WorkHere, reason: str) -> SkillFailed | ReplicaFailed:
+    """What machines are told of an order that ended without an output."""
+    if isinstance(effect, RunReplica):
+        return ReplicaFailed(task=effect.task.id, reason=reason)
+    task = effect.task.id if isinstance(effect, RunSkill) else effect.task
+    return SkillFailed(task=task, epoch=effect.epoch, reason=reason)
 
 
 class Crew(Protocol):

@@ -337,8 +337,7 @@ class Parts(ABC):
                 own_key=self.ownership.owner_key,
                 gated=settings.gate is not None,
             )
-            machines["scout"] = Scout(able, verify)
-            machines["replica"] = Replica(able, verify)
+            machines |= {"scout": Scout(able, verify), "replica": Replica(able, verify)}
         if settings.verifies:
             machines["verifier"] = Verifier(
                 VerifierSettings(

@@ -8,7 +8,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 from collections.abc import Iterator
 
 from pockethive.core.effects import Effect, SetTimer, TellCoordinator
-from pockethive.core.entry import Entry, Kind, Member, Output, Pledge
+from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     CreditsRead,
@@ -111,6 +111,7 @@ class Ledger:
             case MembersChanged(members=members):
                 self._members = members
                 self._local.meet(members)
+                self._votes.meet(members)
                 self._watch.forget(member.device for member in members)
                 yield from self._tend_everything(now)
             case GraphOpened():
@@ -128,7 +129,7 @@ class Ledger:
             case PingAnswered():
                 yield from self._pinged(event, now)
             case SendFailed(to=to, message=message):
-                self._undelivered(to, message)
+                self._undelivered(to, message, now)
             case Restarted(wall=wall):
                 yield from self._restarted(wall, now)
             case TimerFired(name="tick"):
@@ -232,24 +233,14 @@ class Ledger:
         awaited = state.open and state.status is not Status.WAITING  # else offered to nobody
         if awaited and isinstance(message, Progress):
             yield from self._verdicts.told(run, state, sender, message, now)
-            yield from self._votes.told(state, self._members, sender, message, now)
-        elif awaited and isinstance(message, Opened):
-            yield from self._votes.opened(run, state, sender, message, now)
         elif awaited and isinstance(message, Made):
-            yield from self._made(run, state, message, now)
+            yield from self._verdicts.made(run, state, message, now)
         elif not state.open:
             yield from self._work.desk.tell_end(state, sender)
         self._heard(sender, now)
         if awaited:
+            yield from self._votes.told(run, state, sender, message, now)
             yield from self._tend(run, state, now)
-
-    def _made(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
-        if isinstance(message.entry.body, Pledge):
-            yield from self._votes.pledged(run, state, message.entry, now)
-        elif isinstance(message.entry.body, Output):
-            yield from self._verdicts.proposed(run, state, message, now)
-        else:
-            yield from self._verdicts.judged(run, state, message.entry, now)
 
     def _worked(self, event: SkillDone | SkillFailed, now: float) -> Effects:
         """This device's agent has ended what was ordered from it directly."""
@@ -283,11 +274,9 @@ class Ledger:
                 run.agenda.mark_all()
         self._watch.heard(device, now)
 
-    def _undelivered(self, to: DeviceId, message: Message) -> None:
+    def _undelivered(self, to: DeviceId, message: Message, now: float) -> None:
         if isinstance(message, VerifyOffer | Replicate) and message.task in self._by_task:
-            _, state = self._by_task[message.task]
-            state.declined |= {to}
-            state.vote.gone.add(to)
+            self._by_task[message.task][1].unreached(to, now)
         self._watch.doubt(to)
 
     def _lost(self, device: DeviceId, now: float) -> Effects:
@@ -373,7 +362,7 @@ class Ledger:
             yield from self._local.offer(run, state, now)
         elif state.status is Status.CLAIMED:
             yield from self._work.overdue(run, state, now)
-            yield from self._votes.tend(run, state, self._members, now)
+            yield from self._votes.tend(run, state, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)
 

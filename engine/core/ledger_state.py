@@ -172,6 +172,11 @@ class TaskState:
             and (entry.body.epoch, entry.body.output) == (made.epoch, made.output)
         )
 
+    def unreached(self, device: DeviceId, now: float) -> None:
+        """What a device was asked did not reach it."""
+        self.declined |= {device}
+        self.vote.refuse(device, now)
+
     def begin_round(self) -> None:
         """Another output, or another committee: nobody has been asked about it yet."""
         self.asked, self.checking, self.declined = {}, frozenset(), frozenset()

@@ -60,6 +60,13 @@ class VerdictDesk:
             case "unchecked":
                 self.unchecked(state, sender, progress, now)
 
+    def made(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
+        """Somebody brings an output or a verdict."""
+        if isinstance(message.entry.body, Output):
+            yield from self.proposed(run, state, message, now)
+        elif isinstance(message.entry.body, Verdict):
+            yield from self.judged(run, state, message.entry, now)
+
     def proposed(self, run: RunState, state: TaskState, message: Made, now: float) -> Effects:
         """A worker made an output, or says so again. Raises ProtocolError: see `Desk.certify`."""
         entry = message.entry

@@ -14,7 +14,7 @@ from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import AskOpening, Counted, Opened, Progress, Replicate
+from pockethive.core.message import AskOpening, Counted, Made, Opened, Progress, Replicate
 from pockethive.core.people import voters
 from pockethive.core.task import DeviceId
 from pockethive.core.voting import m_first
@@ -32,10 +32,38 @@ class VoteDesk:
 
     def __init__(self, work: WorkDesk, credit: CreditDesk) -> None:
         self._work, self._desk, self._credit = work, work.desk, credit
+        self._members: tuple[Member, ...] = ()
 
-    def _claimed(
-        self, state: TaskState, members: Sequence[Member], device: DeviceId, now: float
+    def meet(self, members: Sequence[Member]) -> None:
+        """The devices of the hive have changed."""
+        self._members = tuple(members)
+
+    def told(
+        self,
+        run: RunState,
+        state: TaskState,
+        device: DeviceId,
+        message: Made | Progress | Opened,
+        now: float,
     ) -> Effects:
+        """What devices say that concerns a vote."""
+        vote = state.vote
+        if not votes(state.task) or not state.open:
+            return
+        match message:
+            case Made(entry=entry) if isinstance(entry.body, Pledge):
+                yield from self._pledged(run, state, entry, now)
+            case Opened():
+                yield from self._opened(run, state, device, message, now)
+            case Progress(state="claimed"):
+                yield from self._claimed(state, device, now)
+            case Progress(state="checking") if device in vote.asked:
+                state.checking |= {device}
+            case Progress(state="unchecked", reason=reason) if device in vote.awaited:
+                vote.refuse(device, now)
+                state.tell(now, f"{device[:8]} could not do it again: {reason}")
+
+    def _claimed(self, state: TaskState, device: DeviceId, now: float) -> Effects:
         """A device has the lease: its answer is awaited, and that of earlier holders no more."""
         vote = state.vote
         if not self._goes_on(state) or device != state.holder:
@@ -46,14 +74,14 @@ class VoteDesk:
         vote.gone |= vote.holders - vote.pledges.keys()
         vote.gone.discard(device)
         vote.holders.add(device)
-        if device in voters(state.task, members, (device,), tuple(vote.asked)):
-            self._awaits(state, members, device, now)
+        if device in voters(state.task, self._members, (device,), tuple(vote.asked)):
+            self._awaits(state, device, now)
         alone = vote.asked.keys() == {device} and not vote.pledges
         if alone and self._credit.trusts(state, device, vote.models[device]):
             vote.on_credit = state.epoch
         yield from self._tell(state)
 
-    def pledged(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
+    def _pledged(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
         """Somebody has an answer. Of one that was not asked, or pledges again, it is none."""
         vote, device = state.vote, entry.author
         assert isinstance(entry.body, Pledge)
@@ -68,7 +96,7 @@ class VoteDesk:
             state.tell(now, f"{device[:8]} pledged an answer")
             yield self._desk.happened(run, state, "pledged", device, "")
 
-    def opened(
+    def _opened(
         self, run: RunState, state: TaskState, device: DeviceId, opening: Opened, now: float
     ) -> Effects:
         """Somebody shows what it had pledged."""
@@ -125,27 +153,7 @@ class VoteDesk:
         if state.holder in vote.outvoted:
             yield from self._work.retry(run, state, "its answer was outvoted", now)
 
-    def told(
-        self,
-        state: TaskState,
-        members: Sequence[Member],
-        device: DeviceId,
-        progress: Progress,
-        now: float,
-    ) -> Effects:
-        """A device says how it goes: it has the lease, it has begun, or it cannot do it."""
-        vote = state.vote
-        if progress.state == "claimed":
-            yield from self._claimed(state, members, device, now)
-        elif progress.state == "checking" and device in vote.asked:
-            state.checking |= {device}
-        elif progress.state == "unchecked" and device in vote.awaited:
-            vote.gone.add(device)
-            state.tell(now, f"{device[:8]} could not do it again: {progress.reason}")
-
-    def tend(
-        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
-    ) -> Effects:
+    def tend(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Ask for answers and openings that are still missing; count them once m agree."""
         vote, holder = state.vote, state.holder
         if not self._goes_on(state):
@@ -171,7 +179,7 @@ class VoteDesk:
             return
         lacking = least - max(vote.sizes.values(), default=0)
         yield from self._open(state, lacking, now)
-        yield from self._ask(run, state, members, lacking, now)
+        yield from self._ask(run, state, lacking, now)
 
     def _count(self, state: TaskState, winner: str, now: float) -> Effects:
         """Publish the ballot of the first m who agree, the holder before the others."""
@@ -219,34 +227,28 @@ class VoteDesk:
             assert isinstance(pledge, Pledge)
             yield Send(to=device, message=AskOpening(task=state.id, pledge=pledge.pledge))
 
-    def _ask(
-        self,
-        run: RunState,
-        state: TaskState,
-        members: Sequence[Member],
-        lacking: int,
-        now: float,
-    ) -> Effects:
+    def _ask(self, run: RunState, state: TaskState, lacking: int, now: float) -> Effects:
         """Ask as many devices as are lacking, and one more for each that is slow."""
         vote = state.vote
         busy = vote.awaited - self._work.lost
         late = sum(self._is_slow(state, device, now) for device in busy - vote.pledges.keys())
-        living = [member.device for member in members if member.device not in self._work.lost]
-        fresh = voters(state.task, members, living, (*vote.asked, *vote.gone, *vote.holders))
+        tired = {d for d, at in vote.refused.items() if now < at + ASK_AGAIN_SECONDS}
+        away = self._work.lost | tired
+        living = [each.device for each in self._members if each.device not in away]
+        known = (*vote.asked, *vote.gone, *vote.holders)
+        fresh = voters(state.task, self._members, living, known)
         room = max(0, MAX_ANSWERS - len(vote.asked))
         missing = max(0, lacking + late - len(busy))
         for device in fresh[: min(missing, room)]:
-            self._awaits(state, members, device, now)
+            self._awaits(state, device, now)
             yield Send(to=device, message=self._replicate(run, state))
         if len(busy) >= lacking or (missing and fresh and room):
             state.nobody_since = None
         else:
             yield from self._nobody(run, state, now)
 
-    def _awaits(
-        self, state: TaskState, members: Sequence[Member], device: DeviceId, now: float
-    ) -> None:
-        model = next((m.model for m in members if m.device == device), "")
+    def _awaits(self, state: TaskState, device: DeviceId, now: float) -> None:
+        model = next((m.model for m in self._members if m.device == device), "")
         state.vote.models[device] = model if state.task.needs_model else ""
         state.vote.asked[device] = now
 
@@ -254,9 +256,12 @@ class VoteDesk:
         """Nobody else can be asked: wait a little for somebody, then end the task."""
         vote = state.vote
         full = len(vote.asked) >= MAX_ANSWERS
+        patience = NOBODY_SECONDS
+        if vote.awaited & self._work.lost or vote.refused.keys() - vote.asked.keys() - vote.gone:
+            patience = max(patience, state.task.lease_seconds)  # who may come back, or have room
         if state.nobody_since is None:
             state.nobody_since = now
-        if not full and now < state.nobody_since + NOBODY_SECONDS:
+        if not full and now < state.nobody_since + patience:
             return
         given, different = len(vote.openings), len(vote.sizes)
         least = wanted(state.task)

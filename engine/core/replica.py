@@ -41,7 +41,7 @@ from pockethive.core.scout_settings import ScoutSettings
 from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
 from pockethive.core.task import DeviceId, Task, TaskId
 
-MAX_JOBS: Final = 64
+MAX_JOBS: Final = 512  # most of them wait for a vote to end, and cost nothing
 TELL_AGAIN_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 1.0
 MAX_TELLS: Final = 60  # an owner who never ends a task is not told of it for ever

@@ -10,6 +10,8 @@ from pockethive.core.entry import Ballot, Entry
 from pockethive.core.message import Opened
 from pockethive.core.task import DeviceId, TaskId
 
+MAX_REFUSALS = 8
+
 
 @dataclass(slots=True)
 class Vote:
@@ -24,6 +26,8 @@ class Vote:
     models: dict[DeviceId, str] = field(default_factory=dict)  # the class that each works with
     holders: set[DeviceId] = field(default_factory=set)
     gone: set[DeviceId] = field(default_factory=set)
+    refused: dict[DeviceId, float] = field(default_factory=dict)  # when it was asked in vain
+    refusals: Counter[DeviceId] = field(default_factory=Counter)
     pledges: dict[DeviceId, Entry] = field(default_factory=dict)
     to_open: dict[DeviceId, float] = field(default_factory=dict)  # since when they are asked
     ask_at: float = 0.0  # when those who have not opened, or not signed, are asked again
@@ -41,6 +45,17 @@ class Vote:
     def sizes(self) -> Counter[str]:
         """How many devices gave each answer."""
         return Counter(opening.output for opening in self.openings.values())
+
+    def refuse(self, device: DeviceId, now: float) -> None:
+        """A device has no room, or was not reached: it is asked again later, a few times."""
+        if device not in self.awaited or device in self.pledges:
+            return
+        self.refusals[device] += 1
+        if self.refusals[device] >= MAX_REFUSALS or device in self.holders:
+            self.gone.add(device)
+        else:
+            self.refused[device] = now
+            del self.asked[device]
 
     def voters(self, output: str) -> tuple[DeviceId, ...]:
         """Who gave this answer, in the order they came."""

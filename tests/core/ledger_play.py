@@ -15,7 +15,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.graph import TaskGraph
 from pockethive.core.ledger import Ledger, LedgerSettings
-from pockethive.core.message import Made, Progress
+from pockethive.core.message import Made, Opened, Progress
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, Task
 from tests.core.core_play import (
@@ -70,7 +70,7 @@ def begin(
     return ledger, tasks
 
 
-def said(sender: DeviceId, message: Made | Progress) -> MessageArrived:
+def said(sender: DeviceId, message: Made | Progress | Opened) -> MessageArrived:
     return MessageArrived(sender=sender, message=message)
 
 
