@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.canonical import decode_object, encode, to_text
-from pockethive.core.entry import Ballot, Body, Pledge
+from pockethive.core.entry import Ballot, Body, Output, Pledge
 from pockethive.core.entry_codec import (
     MAX_BODY,
     MAX_VOTES,
@@ -104,10 +104,11 @@ def test_spoilt_bytes_give_a_protocol_error_and_nothing_else(data: st.DataObject
 
 
 def test_a_ballot_with_all_its_pledges_and_a_large_output_fits_into_one_request() -> None:
-    made = output(TASK.id, DEVICES[1])
+    made = output(TASK.id, DEVICES[1]).body
+    assert isinstance(made, Output)
     pledges = [entry(device, PLEDGE) for device in DEVICES[:MAX_VOTES]]
     inputs = tuple((f"source-{number}", sha(str(number))) for number in range(19))
-    large = entry(DEVICES[1], replace(made.body, inputs=inputs))  # type: ignore[type-var]
+    large = entry(DEVICES[1], replace(made, inputs=inputs))
     ask = AskCommit(
         task=TASK.id,
         epoch=9,
