@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pockethive.core.canonical import decode_object, encode, to_text
 from pockethive.core.cell import Cell, Span, decode_cell, encode_cell
 from pockethive.core.entry import (
-    Ballot,
     Body,
     Claim,
     Close,
@@ -21,7 +20,6 @@ from pockethive.core.entry import (
     Kind,
     Member,
     Output,
-    Pledge,
     Sealing,
     SealVote,
     Verdict,
@@ -29,7 +27,6 @@ from pockethive.core.entry import (
 )
 from pockethive.core.entry_codec import (
     MAX_BODY,
-    MAX_VOTES,
     decode_body,
     encode_body,
     inputs_fit,
@@ -65,19 +62,7 @@ from pockethive.core.lease_codec import (
     encode_answer,
     encode_request,
 )
-from pockethive.core.message import (
-    AskOpening,
-    Counted,
-    Ended,
-    LetGo,
-    Made,
-    Message,
-    Offer,
-    Opened,
-    Progress,
-    Replicate,
-    VerifyOffer,
-)
+from pockethive.core.message import Ended, LetGo, Made, Message, Offer, Progress, VerifyOffer
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.table_plan import TablePlan
 from pockethive.core.task import Check, Committee, EdgeKind, Policy, Task, TaskId, Verification
@@ -129,12 +114,6 @@ BODIES: tuple[Body, ...] = (
     ),
     Waiver(task=TASK.id, epoch=1, output=sha("o"), worker=DEVICES[1]),
     Invite(task=TASK.id, epoch=1, output=sha("o"), verifier=DEVICES[2]),
-    Pledge(task=TASK.id, epoch=1, pledge=sha("p")),
-    Ballot(
-        task=TASK.id,
-        output=sha("o"),
-        votes=tuple((device, to_text(bytes(32))) for device in DEVICES[:MAX_VOTES]),
-    ),
     Commit(task=TASK.id, generation=1, epoch=1, output=sha("o"), acks=acks(TASK, 1, sha("o"), 3)),
     Sealing(
         task=TASK.id,
@@ -197,8 +176,6 @@ ANSWERS: tuple[WitnessAnswer, ...] = (
     ),
 )
 SOURCES = (("search-1", make_id(RUN, "search-1", sha("1"))),)
-CLOSED = next(body for body in BODIES if isinstance(body, Close))
-
 MESSAGES: tuple[Message, ...] = (
     Offer(
         task=TASK.id,
@@ -222,11 +199,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Progress(task=TASK.id, epoch=1, state="failed", reason="kein Strom"),
     LetGo(task=TASK.id, epoch=1, reason="rejected"),
-    Replicate(task=TASK.id, epoch=2, entry=SIGNED, inputs=(("a", make_id(RUN, "a", sha("a"))),)),
-    AskOpening(task=TASK.id, pledge=sha("p")),
-    Opened(task=TASK.id, nonce=to_text(bytes(32)), output=sha("o")),
-    Counted(task=TASK.id, entry=SAID),
-    Ended(task=TASK.id, entry=entry(DEVICES[0], CLOSED)),
+    Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[8])),
 )
 
 
@@ -379,12 +352,6 @@ def test_the_largest_entries_still_fit_into_one_message() -> None:
     assert len(encode_message(offer)) <= MAX_MESSAGE
     assert len(encode_request(commit)) <= MAX_MESSAGE
     assert encode_cell(Cell(task=task, epoch=1))
-    votes = tuple((device, to_text(bytes(32))) for device in DEVICES[:MAX_VOTES])
-    ballot = entry(task.owner, Ballot(task=task.id, output=sha("o"), votes=votes))
-    pledge = Pledge(task=task.id, epoch=2**31, pledge=sha("p"))
-    pledges = [entry(device, pledge) for device in DEVICES[:MAX_VOTES]]
-    commit = replace(commit, evidence=(output_, ballot, *pledges))
-    assert len(encode_request(commit)) <= MAX_MESSAGE
 
 
 def test_what_is_too_large_is_refused_when_it_is_written() -> None:

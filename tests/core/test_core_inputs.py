@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pockethive.core.effects import RunSkill
+from pockethive.core.effects import RunChecks, RunReplica, RunSkill
 from pockethive.core.entry import Output
 from pockethive.core.report import RunStatus
 from pockethive.core.table_plan import TablePlan
@@ -16,8 +16,9 @@ SLOPPY = DEVICES[1]
 class SloppyTable(Table):
     """One device leaves out what it should have read, and says so."""
 
-    def _work(self, device: DeviceId, effect: RunSkill) -> None:
-        super()._work(device, replace(effect, inputs=()) if device == SLOPPY else effect)
+    def _agent(self, device: DeviceId, effect: RunSkill | RunReplica | RunChecks) -> None:
+        sloppy = device == SLOPPY and isinstance(effect, RunSkill)
+        super()._agent(device, replace(effect, inputs=()) if sloppy else effect)
 
 
 def test_an_output_that_left_out_an_input_is_not_committed() -> None:
