@@ -39,6 +39,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         claims.histories,
         claims.credit,
         claims.cheats,
+        claims.tasks,
         goals.fresh_clone,
     )
 }

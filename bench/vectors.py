@@ -17,7 +17,14 @@ from pockethive.dht.eviction import kept_places
 from pockethive.dht.identity import Identity, certify, node_id
 from pockethive.dht.merge import merge
 from pockethive.dht.reasons import Counts
-from pockethive.dht.record import MAX_BODY, Record, sign_record, sign_tombstone
+from pockethive.dht.record import (
+    MAX_BODY,
+    Draft,
+    Record,
+    sign_batch,
+    sign_record,
+    sign_tombstone,
+)
 from pockethive.dht.rules import NOTE
 from pockethive.dht.seal import Sealer, montgomery
 from pockethive.dht.testing import Line
@@ -65,6 +72,7 @@ def vectors() -> dict[str, Any]:
         },
         "contacts": [_contact(host) for host in ("192.0.2.7", "2001:db8::7")],
         "records": [_record(record) for record in _records()],
+        "batch": [{**_record(record), "path": record.path.hex()} for record in _batch()],
         "joins": [
             _join(names) for names in ([0, 1], [0, 1, 2], [2, 3, 0], [4, 0, 5], [4, 6], [7, 8])
         ],
@@ -129,6 +137,12 @@ def _records() -> list[Record]:
         _note(b"", 10, ANNA, b"\x00slot\xff"),
         sign_record(BERT, "k" * 32, bytes(20), bytes(64), 2**40 - 1, b"\xff" * MAX_BODY),
     ]
+
+
+def _batch() -> list[Record]:
+    """Five, so that one leaf goes up two levels as it is."""
+    drafts = [Draft(NOTE, KEY, b"%d" % n, NOW + 600, b"together %d" % n) for n in range(5)]
+    return sign_batch(ANNA, drafts)
 
 
 def _record(record: Record) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What claims and commits promise: contested tasks in bad company."""
 
+import json
 import sys
 
 from bench.proofs.running import run
@@ -18,3 +19,16 @@ def cheats() -> None:
 def credit() -> None:
     """Voting, spot checks, adaptive replication, group credibility: theory in every interval."""
     print(run(sys.executable, "-m", "bench.validation"))
+
+
+def tasks() -> None:
+    """No-op tasks by shape and number, linear in the number; beside peers; over three devices."""
+    output = run(
+        *(sys.executable, "-m", "bench.tasks", "--tasks", "100", "1000", "10000"),
+        *("--repeats", "2", "--devices", "3", "--peers", "--plot", "build/tasks.svg"),
+    )
+    print(output)
+    figures = json.loads(output)["figures"]
+    for shape in ("chain", "fan", "lattice"):
+        few, many = (figures[f"alone {shape} {count}"]["run_us"] for count in (1_000, 10_000))
+        assert many < 1.5 * few, f"{shape}: {few} us a task in 1,000, {many} in 10,000"

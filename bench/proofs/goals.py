@@ -120,7 +120,7 @@ def starting() -> None:
 
 def engine() -> None:
     """CPU of a no-op task on one device with its journal; the model beside the libraries alone."""
-    print(run(sys.executable, "-m", "bench.tasks"))
+    print(run(sys.executable, "-m", "bench.tasks", "--tasks", "200"))
     print(run(sys.executable, "-m", "bench.inference"))
 
 

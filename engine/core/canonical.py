@@ -109,18 +109,31 @@ def _check(items: Iterable[object], depth: int) -> None:
         if depth > MAX_DEPTH:
             raise BadEncoding(f"nested deeper than {MAX_DEPTH}")
         kind = type(item)
-        if kind in _PLAIN or isinstance(item, str):
+        if kind in _PLAIN:
             continue
-        if isinstance(item, int):
-            if not -_INTEGER_BOUND <= item <= _INTEGER_BOUND:
-                raise BadEncoding(f"integer over 2^53: {item}")
-        elif isinstance(item, (list, tuple)):
-            _check(item, depth + 1)
-        elif isinstance(item, (dict, Mapping)):
-            _check_keys(item)
-            _check(item.values(), depth + 1)
+        if kind is dict:
+            _check_keys(item)  # type: ignore[arg-type]  # see the line before
+            _check(item.values(), depth + 1)  # type: ignore[attr-defined]
+        elif kind is list or kind is tuple:
+            _check(item, depth + 1)  # type: ignore[arg-type]
         else:
-            raise BadEncoding(f"{kind.__name__} has no canonical form")
+            _check_other(item, depth)
+
+
+def _check_other(item: object, depth: int) -> None:
+    """Integers, what is derived from the common types, and what has no canonical form."""
+    if isinstance(item, str):
+        return
+    if isinstance(item, int):
+        if not -_INTEGER_BOUND <= item <= _INTEGER_BOUND:
+            raise BadEncoding(f"integer over 2^53: {item}")
+    elif isinstance(item, (list, tuple)):
+        _check(item, depth + 1)
+    elif isinstance(item, (dict, Mapping)):
+        _check_keys(item)
+        _check(item.values(), depth + 1)
+    else:
+        raise BadEncoding(f"{type(item).__name__} has no canonical form")
 
 
 def _check_keys(keys: Iterable[object]) -> None:

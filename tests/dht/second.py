@@ -143,8 +143,23 @@ def unbundle(plain: bytes) -> list[bytes]:
 
 def record(fields: dict[str, Any]) -> tuple[bytes, bytes]:
     """The digest that is signed, and the encoding once `signature` is there too."""
-    unsigned = {name: value for name, value in fields.items() if name != "signature"}
+    proof = ("signature", "path")
+    unsigned = {name: value for name, value in fields.items() if name not in proof}
     return digest("record", canonical(unsigned).encode()), canonical(fields).encode()
+
+
+def batch_signed(name: bytes, path: bytes) -> bytes:
+    """What the signature of a batch covers, from a record's name and its path."""
+    place, size = struct.unpack(">HH", path[:4])
+    rest = [path[at : at + 32] for at in range(4, len(path), 32)]
+    node, last = digest("batch leaf", name), size - 1
+    while last:
+        if place != last or place % 2:
+            pair = (rest.pop(0), node) if place % 2 else (node, rest.pop(0))
+            node = digest("batch node", *pair)
+        place, last = place // 2, last // 2
+    assert not rest
+    return digest("batch", path[2:4], node)
 
 
 # private hives

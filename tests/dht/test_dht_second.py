@@ -17,6 +17,7 @@ from pockethive.dht.record import Record
 from pockethive.dht.testing import hive
 from tests.dht.second import (
     Device,
+    batch_signed,
     bundle,
     canonical,
     digest,
@@ -110,6 +111,18 @@ def test_records() -> None:
         verify(example["author"], example["signature"], signed)
         assert encoded.hex() == example["bytes"]
         assert len(encoded) <= 6144
+
+
+def test_records_of_a_batch() -> None:
+    assert len({example["signature"] for example in VECTORS["batch"]}) == 1
+    for example in VECTORS["batch"]:
+        fields: dict[str, Any] = {"v": 2, "kind": example["kind"], "expires": example["expires"]}
+        for name in ("key", "author", "slot", "body", "path", "signature"):
+            fields[name] = text(bytes.fromhex(example[name]))
+        name, encoded = record(fields)
+        assert (name.hex(), encoded.hex()) == (example["digest"], example["bytes"])
+        signed = batch_signed(name, bytes.fromhex(example["path"]))
+        verify(example["author"], example["signature"], signed)
 
 
 def test_the_join() -> None:

@@ -35,7 +35,7 @@ def test_the_code_reads_the_committed_vectors() -> None:
     for data in VECTORS["refused"]:
         with pytest.raises(BadEncoding):
             decode(bytes.fromhex(data), 1000)
-    for example in VECTORS["records"]:
+    for example in (*VECTORS["records"], *VECTORS["batch"]):
         record = Record.decode(bytes.fromhex(example["bytes"]))
         record.verify()
         assert record.digest.hex() == example["digest"]
