@@ -115,6 +115,8 @@ def concerns(machine: str, event: Event) -> bool:
     match event:
         case MessageArrived(message=message):
             return machine == "ledger" and isinstance(message, Made | Progress | AskOffer)
+        case SkillDone(nonce=nonce) if nonce:
+            return False  # of a vote, which is the scout's; what it opens with is written nowhere
         case EntryArrived(entry=entry):
             return machine == "ledger" and entry.kind in _OWN
         case _:
