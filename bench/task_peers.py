@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +75,7 @@ def with_pykka(shape: str, nodes: int) -> Callable[[], None]:
 
 def with_dask(shape: str, nodes: int) -> Callable[[], None]:
     """`dask.get`, on the calling thread."""
-    import dask
+    dask = import_module("dask")
 
     def node(*values: int) -> int:
         return len(values)
@@ -92,33 +93,33 @@ def with_langgraph(shape: str, nodes: int, *, saved: bool = False) -> Callable[[
     """A `StateGraph`; `saved`: with its SQLite saver, a checkpoint each step."""
     from typing import TypedDict
 
-    from langgraph.graph import END, START, StateGraph
+    framework = import_module("langgraph.graph")
+    begin, end = framework.START, framework.END
 
     state = TypedDict("state", {"n": Annotated[int, operator.add]})  # noqa: UP013 - as its guide
 
     def run() -> None:
-        graph: Any = StateGraph(state)  # type: ignore[type-var,unused-ignore]
+        graph = framework.StateGraph(state)
         for number in range(nodes):
             graph.add_node(f"n{number}", lambda _: {"n": 1})
         names = [f"n{number}" for number in range(nodes)]
         if shape == "chain":
-            for before, name in zip([START, *names], [*names, END], strict=True):
+            for before, name in zip([begin, *names], [*names, end], strict=True):
                 graph.add_edge(before, name)
         else:
             graph.add_node("join", lambda _: {"n": 0})
             for name in names:
-                graph.add_edge(START, name)
+                graph.add_edge(begin, name)
             graph.add_edge(names, "join")
-            graph.add_edge("join", END)
+            graph.add_edge("join", end)
         config = {"recursion_limit": nodes + LIMIT, "configurable": {"thread_id": "1"}}
         if not saved:
             assert graph.compile().invoke({"n": 0}, config)["n"] == nodes
             return
-        from langgraph.checkpoint.sqlite import SqliteSaver
-
+        sqlite = import_module("langgraph.checkpoint.sqlite")
         with tempfile.TemporaryDirectory() as name:
             path = str(Path(name) / "saved.sqlite")
-            with SqliteSaver.from_conn_string(path) as saver:
+            with sqlite.SqliteSaver.from_conn_string(path) as saver:
                 assert graph.compile(checkpointer=saver).invoke({"n": 0}, config)["n"] == nodes
 
     return run
@@ -128,7 +129,7 @@ def with_autogen(shape: str, nodes: int) -> Callable[[], None]:
     """A message each through the single-threaded runtime."""
     from dataclasses import dataclass
 
-    import autogen_core as autogen
+    autogen = import_module("autogen_core")
 
     @dataclass
     class Letter:
@@ -137,7 +138,7 @@ def with_autogen(shape: str, nodes: int) -> Callable[[], None]:
     async def play() -> None:
         runtime = autogen.SingleThreadedAgentRuntime()
 
-        class Echo(autogen.BaseAgent):  # type: ignore[misc,name-defined,unused-ignore]
+        class Echo(autogen.BaseAgent):  # type: ignore[misc,name-defined]
             async def on_message_impl(self, message: Any, ctx: Any) -> Any:
                 return message
 

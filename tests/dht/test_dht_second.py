@@ -119,9 +119,9 @@ def test_records_of_a_batch() -> None:
         fields: dict[str, Any] = {"v": 2, "kind": example["kind"], "expires": example["expires"]}
         for name in ("key", "author", "slot", "body", "path", "signature"):
             fields[name] = text(bytes.fromhex(example[name]))
-        name, encoded = record(fields)
-        assert (name.hex(), encoded.hex()) == (example["digest"], example["bytes"])
-        signed = batch_signed(name, bytes.fromhex(example["path"]))
+        digested, encoded = record(fields)
+        assert (digested.hex(), encoded.hex()) == (example["digest"], example["bytes"])
+        signed = batch_signed(digested, bytes.fromhex(example["path"]))
         verify(example["author"], example["signature"], signed)
 
 
