@@ -48,10 +48,10 @@ class Machine(Protocol):
 class Journal(Protocol):
     """Keeps what the machines were told. Called on the thread that drives them; raises nothing."""
 
-    def begin(self, machines: Mapping[str, Machine], open_entry: OpenEntry) -> float:
+    def begin(self, machines: Mapping[str, Machine], open_entry: OpenEntry) -> float | None:
         """Before the first event: bring machines to where a journal left them, if one did.
 
-        The lease clock, in seconds, must not be behind what this returns.
+        Returns where the lease clock (seconds) goes on then, else None.
         """
 
     def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:

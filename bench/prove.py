@@ -40,6 +40,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         claims.credit,
         claims.cheats,
         claims.tasks,
+        claims.resumed,
         goals.fresh_clone,
     )
 }

@@ -17,10 +17,11 @@ def wall_clock() -> float:
 
 
 class OngoingClock:
-    """Another clock, set so that it goes on from where machines were left. It never goes back.
+    """Another clock, which can be set to go on from where machines were left.
 
-    It stands while nobody keeps the machines: whatever they wait for then takes longer, never
-    shorter, and a machine that was started anew, whose clock begins at nought, makes no difference.
+    So it stands while nobody keeps the machines: what they wait for takes longer then, never
+    shorter, their time limits count the time in which they were kept, and it makes no difference
+    that the clock of a machine that was started anew begins at nought.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -30,5 +31,5 @@ class OngoingClock:
         return self._clock() + self._ahead
 
     def go_on_from(self, at: float) -> None:
-        """Be at `at` now, or later if it is already."""
-        self._ahead += max(0.0, at - self())
+        """Be at `at` now. Before anybody has looked at it."""
+        self._ahead = at - self._clock()

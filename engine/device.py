@@ -296,7 +296,7 @@ class Device:
         await self.parts.roster.check()
         assert self._going_on is not None
         with self._guard:
-            events, outcomes = self._going_on.due(self._runs)
+            events, outcomes = self._going_on.due(self._runs, time.time())
         for event in events:
             self.parts.post(event)
         for outcome in outcomes:

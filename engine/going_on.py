@@ -4,7 +4,6 @@ Guards: machines are told once that they were away; an outcome that nobody has a
 for whoever does.
 """
 
-import time
 from collections.abc import Iterable
 
 from pockethive.core.errors import BadInput
@@ -35,12 +34,14 @@ class GoingOn:
         if self._journal is not None and outcome.run in self._journal.revived_runs:
             self._outcomes[outcome.run] = outcome
 
-    def due(self, wanted: Iterable[RunId]) -> tuple[tuple[Event, ...], tuple[Outcome, ...]]:
-        """What the machines are told now, and what can be said at once of the runs wanted."""
+    def due(
+        self, wanted: Iterable[RunId], wall: float
+    ) -> tuple[tuple[Event, ...], tuple[Outcome, ...]]:
+        """What the machines are told at unix time `wall`, and how runs wanted ended before."""
         events: tuple[Event, ...] = ()
         if self._journal is not None and not self._told:
             self._told = True
             self._outcomes |= self._journal.revived.outcomes
-            events = (*self._journal.revived.pending, Restarted(wall=time.time()))
+            events = (*self._journal.revived.pending, Restarted(wall=wall))
         known = [run for run in wanted if run in self._outcomes]
         return events, tuple(self._outcomes.pop(run) for run in known)

@@ -5,8 +5,8 @@ when every run of it was delivered; then its rows go. Between lives nothing is w
 the machines decided is not carried out before what led to it is written, all rows of one flush in
 one transaction; rows are O(1) bytes a step, and bounded in all; a journal that cannot be written
 costs nobody a run, only the way back after a crash. WAL with synchronous NORMAL: a process that
-dies loses nothing, a machine that loses power may lose the last rows, which is no more than having
-died a little earlier.
+dies loses nothing. A machine that loses power may lose the last rows, which costs what was done
+since, but never what binds the owner (`replay.binds`): that is synchronized before it is said.
 """
 
 import logging
@@ -24,7 +24,7 @@ from pockethive.core.events import Event, GoalSubmitted
 from pockethive.core.fields import clip
 from pockethive.core.journal_codec import RowReader, RowWriter
 from pockethive.core.lease_codec import OpenEntry
-from pockethive.core.replay import MACHINES, Handle, Replayed, Step, concerns, replay
+from pockethive.core.replay import MACHINES, Handle, Replayed, Step, binds, concerns, replay
 from pockethive.core.task import RunId
 from pockethive.dht.shared_database import lay_out, open_shared, transaction
 
@@ -98,6 +98,7 @@ class RunJournal:
         self._open: set[RunId] = set()
         self._begun: list[GoalSubmitted] = []
         self._rows: list[tuple[int, float, bytes]] = []
+        self._binding = False  # what is to be written must outlive a loss of power
         self._writer = RowWriter()
         self._machines: Mapping[str, Any] = {}
         self.revived = Replayed()
@@ -117,7 +118,7 @@ class RunJournal:
 
     # what the interpreter says
 
-    def begin(self, machines: Mapping[str, Any], open_entry: OpenEntry) -> float:
+    def begin(self, machines: Mapping[str, Any], open_entry: OpenEntry) -> float | None:
         """See `Journal.begin`.
 
         Raises:
@@ -126,7 +127,7 @@ class RunJournal:
         """
         self._machines = machines
         if self._revives is None:
-            return 0.0
+            return None
         life, program = self._life_of(self._revives)
         if program != self._program:
             raise Failure(
@@ -153,7 +154,7 @@ class RunJournal:
             self.revived_runs = frozenset(self._open)
         return self.revived.at
 
-    def saw(self, machine: str, event: Event, now: float, _effects: tuple[Effect, ...]) -> None:
+    def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:
         """Note a step, if it is of an open run."""
         if not self._open and not isinstance(event, GoalSubmitted):
             return
@@ -164,6 +165,7 @@ class RunJournal:
                 if isinstance(event, GoalSubmitted) and event.run not in self._open:
                     self._begin_run(event, now)
                 self._rows.append((MACHINES.index(machine), now, self._writer.row(event)))
+                self._binding = self._binding or binds(effects)
             except (PocketHiveError, TypeError) as error:
                 self._give_up(error)
 
@@ -175,7 +177,7 @@ class RunJournal:
             rows, self._rows = self._rows, []
             self._size += sum(len(row[2]) for row in rows)
             try:
-                with transaction(self._db):
+                with self._synchronized(), transaction(self._db):
                     life = self._lived()
                     self._db.executemany(
                         "INSERT INTO steps (life, machine, at, event) VALUES (?, ?, ?, ?)",
@@ -227,6 +229,19 @@ class RunJournal:
             )
             for run, goal, began, status, reason, settings in rows
         )
+
+    @contextmanager
+    def _synchronized(self) -> Iterator[None]:
+        """Wait for the disk where what is written binds the owner."""
+        if not self._binding:
+            yield
+            return
+        self._binding = False
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     def _begin_run(self, event: GoalSubmitted, now: float) -> None:
         if not self._open:

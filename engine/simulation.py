@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pockethive.actors.interpreter import Interpreter
+from pockethive.actors.interpreter import Interpreter, Journal
 from pockethive.actors.roster import MAX_MEMBERS
 from pockethive.actors.skill import Checker, Skill
 from pockethive.actors.skills import CHECKERS, SKILLS
@@ -95,19 +95,19 @@ class Line:
 
 
 class _Counted:
-    """A journal of which the hive sees every step; nothing is written."""
+    """A journal that shows the hive every step, and writes nothing."""
 
     def __init__(self, hive: "SimulatedHive") -> None:
         self._hive = hive
 
-    def begin(self, _machines: object, _open_entry: object) -> float:
-        return 0.0
+    def begin(self, _machines: object, _open_entry: object) -> None:
+        """Nothing is brought back."""
 
     def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:
         self._hive.count(machine, event, now, effects)
 
     def write(self) -> None:
-        """There is nothing to write to."""
+        """There is nothing."""
 
 
 class SimulatedDevice(Parts):
@@ -148,7 +148,7 @@ class SimulatedDevice(Parts):
             lease_clock=hive.world.loop.time,
             index=":memory:",
             staff=self._staff,
-            journal=_Counted(hive),
+            journal=hive.journal_of(to_text(identity.public)),
             hive=hive.private(node, identity, owner) if hive.private else None,
             credits=self.credits,
             secret=owner.secret("spot checks"),
@@ -345,6 +345,10 @@ class SimulatedHive:
     def count(self, _machine: str, _event: Event, _now: float, effects: tuple[Effect, ...]) -> None:
         """The journal of all machines."""
         self.effects.update(type(effect).__name__ for effect in effects)
+
+    def journal_of(self, _device: str) -> Journal:
+        """What sees the steps of a device's machines."""
+        return _Counted(self)
 
     def next_run(self) -> RunId:
         """Names follow from the seed, too."""

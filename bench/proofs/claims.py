@@ -32,3 +32,8 @@ def tasks() -> None:
     for shape in ("chain", "fan", "lattice"):
         few, many = (figures[f"alone {shape} {count}"]["run_us"] for count in (1_000, 10_000))
         assert many < 1.5 * few, f"{shape}: {few} us a task in 1,000, {many} in 10,000"
+
+
+def resumed() -> None:
+    """A run of 240 tasks whose owner is killed five times ends, and nothing committed is redone."""
+    print(run(sys.executable, "-m", "bench.resume"))

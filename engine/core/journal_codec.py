@@ -36,6 +36,7 @@ from pockethive.core.events import (
     SkillDone,
     SkillFailed,
     TaskEnded,
+    TaskRead,
     TaskReopened,
     TimerFired,
     WitnessAnswered,
@@ -112,7 +113,7 @@ class RowReader:
         if row[1] == "members" and len(row) == 3:
             self.members = take_changed(self.members, row[2])
             return MembersChanged(members=self.members)
-        if row[1] not in _READERS:
+        if not isinstance(row[1], str) or row[1] not in _READERS:
             raise BadEncoding(f"journal: nobody knows {str(row[1])[:40]!r}")
         names, read = _READERS[row[1]]
         if len(row) != len(names) + 2:
@@ -200,6 +201,7 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
         "witness",
         lambda e: (e.ask, e.witness, None if e.answer is None else answer_object(e.answer)),
     ),
+    TaskRead: ("read", lambda e: (e.task, [to_text(entry.wire) for entry in e.entries])),
     PingAnswered: ("ping", lambda e: (e.device, e.alive)),
     TimerFired: ("timer", lambda e: (e.name,)),
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
@@ -211,6 +213,11 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
 
 def _entry(fields: Fields, open_entry: OpenEntry) -> EntryArrived:
     return EntryArrived(entry=open_entry(from_text(fields.text("wire", MAX_WIRE, 1))))
+
+
+def _read(fields: Fields, open_entry: OpenEntry) -> TaskRead:
+    task, wires = fields.task("task"), fields.texts("entries", _MAX_LISTED, MAX_WIRE)
+    return TaskRead(task=task, entries=tuple(open_entry(from_text(wire)) for wire in wires))
 
 
 def _letter(fields: Fields, open_entry: OpenEntry) -> MessageArrived:
@@ -293,6 +300,7 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
     ),
     "credits": (("credits",), _take_credits),
     "entry": (("wire",), _entry),
+    "read": (("task", "entries"), _read),
     "letter": (("sender", "message"), _letter),
     "unsent": (("to", "message"), _unsent),
     "witness": (("ask", "witness", "answer"), _witness),

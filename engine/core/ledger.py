@@ -24,6 +24,7 @@ from pockethive.core.events import (
     SendFailed,
     SkillDone,
     SkillFailed,
+    TaskRead,
     TaskReopened,
     TimerFired,
     WitnessAnswered,
@@ -85,7 +86,7 @@ class Ledger:
         self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
         self._votes = VoteDesk(self._work, self._credit)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
-        self._restart = RestartDesk(self._work)
+        self._restart = RestartDesk(self._work, verify)
 
     @property
     def ground(self) -> tuple[Event, ...]:
@@ -132,6 +133,8 @@ class Ledger:
                 self._undelivered(to, message, now)
             case Restarted(wall=wall):
                 yield from self._restarted(wall, now)
+            case TaskRead():
+                yield from self._read(event, now)
             case TimerFired(name="tick"):
                 yield from self._tick(now)
             case TimerFired(name=name):
@@ -171,12 +174,15 @@ class Ledger:
         self._notices.begin_anew(now)
         for opening in self._openings.values():
             yield from self._opener.ask_again(opening, now)
-        for run in self._runs.values():
-            run.agenda.mark_all()
-            for state in (*run.tasks.values(), *run.retired):
-                yield from self._restart.task(run, state, now)
+        yield from self._restart.runs(self._runs.values(), now)
         self._ticking = True
         yield SetTimer(name="tick", at=now)
+
+    def _read(self, event: TaskRead, now: float) -> Effects:
+        known = self._by_task.get(event.task)
+        if known is not None and known[1].open:
+            yield from self._restart.read(*known, event.entries, now)
+            yield from self._tend_run(known[0], now)
 
     def _close_run(self, run_id: RunId, detail: str, now: float) -> Effects:
         opening = self._openings.get(run_id)

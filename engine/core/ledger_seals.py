@@ -120,7 +120,10 @@ class SealDesk:
         can prove would bind the next generation for ever: without it, or not at all.
         """
         left = succession(state.task.committee, going.seals.values(), state.task.lease_seconds)
-        if left is None or not left.bound or state.proven(left.bound):
+        if left is None or not left.bound:
+            return left
+        state.adopt(left.bound)
+        if state.proven(left.bound):
             return left
         return None
 

@@ -82,6 +82,7 @@ class TaskState:
     output: Entry | None = None  # under verification
     outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
     verdicts: dict[str, Entry] = field(default_factory=dict)  # and waivers
+    found: dict[str, Entry] = field(default_factory=dict)  # outputs and verdicts read in the DHT
     asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
@@ -192,6 +193,17 @@ class TaskState:
             and self.task.committee.bound in ("", entry.body.output)
             and satisfied(self.task, entry, self.verdicts.values())
         ]
+
+    def adopt(self, output: str) -> None:
+        """Take from what was read in the DHT what shows that witnesses rightly accepted `output`.
+
+        Only for a value that they do hold: verdicts nobody asked for count for nothing else.
+        """
+        for entry in self.found.values():
+            if isinstance(entry.body, Output) and entry.body.output == output:
+                self.outputs.setdefault(entry.digest, entry)
+            elif isinstance(entry.body, Verdict) and entry.body.output == output:
+                self.verdicts.setdefault(entry.digest, entry)
 
     def report(self) -> TaskReport:
         """The task's end for the coordinator, with its receipts."""

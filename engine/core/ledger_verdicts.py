@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pockethive.core.ballot import votes
-from pockethive.core.effects import Effect, Send
+from pockethive.core.effects import Effect, ReadTask, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
@@ -142,10 +142,12 @@ class VerdictDesk:
         if progress.reason not in shown:
             raise ProtocolError(f"{device[:8]} shows no accepted value", where=state.id)
         self._desk.certify(state, device, progress.epoch, progress.grants)
+        state.adopt(progress.reason)
         proven = state.proven(progress.reason)
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
+            yield ReadTask(task=state.id)  # it may be proven there, or committed already
             reason = "witnesses hold an output that nobody here can prove"
             yield from self._work.retry(run, state, reason, now)
             return

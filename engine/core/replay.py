@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pockethive.core.effects import Effect, FinishRun, forwarded
+from pockethive.core.effects import AskWitness, Effect, FinishRun, Publish, PublishAll, forwarded
 from pockethive.core.entry import Kind
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
@@ -30,11 +30,13 @@ from pockethive.core.events import (
     SkillDone,
     SkillFailed,
     TaskEnded,
+    TaskRead,
     TaskReopened,
     TimerFired,
     WitnessAnswered,
 )
 from pockethive.core.journal_codec import Next, RowReader
+from pockethive.core.lease import Seal
 from pockethive.core.message import AskOffer, Made, Progress
 from pockethive.core.report import Outcome
 from pockethive.core.task import RunId
@@ -49,9 +51,10 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
     ),
     "ledger": (
         *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),
-        *(PingAnswered, SendFailed, TimerFired, Restarted, SkillDone, SkillFailed),
+        *(PingAnswered, SendFailed, TaskRead, TimerFired, Restarted, SkillDone, SkillFailed),
     ),
 }
+_BINDING: Final = frozenset((Kind.TASK, Kind.SEAL))
 _OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.COMMIT, Kind.CLOSE, Kind.INVITE))
 
 Handle = Callable[[Event, float], tuple[Effect, ...]]
@@ -121,6 +124,20 @@ def concerns(machine: str, event: Event) -> bool:
             return machine == "ledger" and entry.kind in _OWN
         case _:
             return type(event) in _TOLD.get(machine, ())
+
+
+def binds(effects: Iterable[Effect]) -> bool:
+    """Whether what is to be done binds the owner for good, so that it must never be forgotten.
+
+    Who the witnesses of a task are, in the first generation or a later one, is said once: two
+    answers under one name would be as those of a cheat, and no witness would serve the second.
+    """
+    return any(
+        isinstance(each, PublishAll)
+        or (isinstance(each, Publish) and each.kind in _BINDING)
+        or (isinstance(each, AskWitness) and isinstance(each.request, Seal))
+        for each in effects
+    )
 
 
 def _derived(pending: deque[Event], turn: Next) -> Event:

@@ -8,13 +8,14 @@ from pockethive.core.effects import Effect, forwarded
 from pockethive.core.events import CreditsRead, Event, MembersChanged, Restarted
 from pockethive.core.journal_codec import RowReader, RowWriter
 from pockethive.core.ledger import Ledger, LedgerSettings
-from pockethive.core.replay import MACHINES, Handle, Replayed, Step, concerns, replay
+from pockethive.core.replay import MACHINES, Handle, Replayed, Step, binds, concerns, replay
 from pockethive.core.table_plan import TablePlan
 from pockethive.core.table_seat import seat
 from pockethive.core.task import DeviceId
 from pockethive.core.testing import WALL, Table
 from tests.core.core_play import DEVICES, OWNER_KEY, sign, verify
 
+FIRST_ROWS = 4  # until the goal is written
 AWAY_SECONDS = 1.5  # longer than an answer to what was asked before may take
 
 
@@ -43,12 +44,19 @@ def owners_machines(plan: TablePlan) -> dict[str, Handle]:
 
 
 class JournalTable(Table):
-    """To look at: `steps`, `crashes`, `stood` (the commits that stood before each crash)."""
+    """To look at: `steps`, `crashes`, `stood` (the commits that stood before each crash).
 
-    def __init__(self, plan: TablePlan, cuts: frozenset[int] = frozenset()) -> None:
+    `cuts`: after which rows the owner dies. `forgets`: rows that each crash takes along, as when
+    the machine loses power.
+    """
+
+    def __init__(
+        self, plan: TablePlan, cuts: frozenset[int] = frozenset(), forgets: int = 0
+    ) -> None:
         super().__init__(plan, sign, verify)
         self.steps: list[Step] = []
-        self.cuts, self.crashes = cuts, 0
+        self.cuts, self.crashes, self.forgets = cuts, 0, forgets
+        self._left, self._durable = set(cuts), 0
         self.stood: dict[str, tuple[str, str]] = {}  # task -> commit digest and value
         self._writer = RowWriter()
         self._back = 0.0  # when the owner is there again
@@ -80,7 +88,11 @@ class JournalTable(Table):
                 assert effects == ()
                 return effects
             self.steps.append(Step(MACHINES.index(name), now, self._writer.row(event)))
-            self._dying |= len(self.steps) in self.cuts
+            if binds(effects):
+                self._durable = len(self.steps)
+            if len(self.steps) in self._left:
+                self._left.discard(len(self.steps))
+                self._dying = True
             if not self._dying:
                 return effects
             # what follows at once is written, too; of all that nothing is carried out
@@ -95,7 +107,9 @@ class JournalTable(Table):
         self.stood |= commits(self)
         self._timers = {key: n for key, n in self._timers.items() if key[0] != self.owner}
         self._machines[self.owner] = tuple(seat(self.plan, self.owner, self._verify))
+        del self.steps[max(FIRST_ROWS, self._durable, len(self.steps) - self.forgets) :]
         back, handles = self.replayed()
+        self._writer = RowWriter(tuple(self._known))
         for machine in self._machines[self.owner]:
             if machine.name in MACHINES:
                 machine.handle = self._journalled(machine.name, handles[machine.name])

@@ -16,7 +16,7 @@ from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
 from pockethive.core.task import Check, EdgeKind, Policy, Verification
 from tests.core.core_play import DEVICES, edge, planned, research
-from tests.core.journal_play import JournalTable, commits, plan
+from tests.core.journal_play import FIRST_ROWS, JournalTable, commits, plan
 
 ADAPTIVE = Verification(checks=(Check(Policy.CHECK, "quotation"),), adaptive=True)
 WIDE = TaskGraph(
@@ -41,14 +41,13 @@ PLAYS: dict[str, tuple[dict[str, Any], TaskGraph]] = {
 }
 
 
-BEGUN = 4  # rows until the goal is written
-
-
-def played(name: str, cuts: frozenset[int] = frozenset(), seed: str = "") -> JournalTable:
+def played(
+    name: str, cuts: frozenset[int] = frozenset(), seed: str = "", forgets: int = 0
+) -> JournalTable:
     changes, graph = PLAYS[name]
     changes = {"limits": Limits(timeout_seconds=400), **changes}
     count = changes.pop("count", 4)
-    table = JournalTable(plan(f"journal {name} {seed}", count, **changes), cuts)
+    table = JournalTable(plan(f"journal {name} {seed}", count, **changes), cuts, forgets)
     table.run(graph)
     return table
 
@@ -114,7 +113,7 @@ def holds(table: JournalTable, outcome: Outcome) -> None:
 def test_an_owner_that_dies_at_any_row_ends_its_run_and_redoes_nothing_committed(name: str) -> None:
     rows = len(played(name).steps)
     dice = random.Random(name)
-    for cut in sorted(dice.sample(range(BEGUN, rows + 1), min(20, rows - BEGUN))):
+    for cut in sorted(dice.sample(range(FIRST_ROWS, rows + 1), min(15, rows - FIRST_ROWS))):
         table = played(name, frozenset((cut,)))
         assert table.crashes == 1, cut
         assert table.outcome is not None
@@ -124,10 +123,22 @@ def test_an_owner_that_dies_at_any_row_ends_its_run_and_redoes_nothing_committed
 
 
 def test_it_survives_one_crash_after_another() -> None:
-    for seed in range(5):
-        cuts = frozenset(random.Random(seed).sample(range(BEGUN, 150), 6))
+    for seed in range(3):
+        cuts = frozenset(random.Random(seed).sample(range(FIRST_ROWS, 150), 6))
         table = played("lossy", cuts, str(seed))
         assert table.crashes >= 3
+        assert table.outcome is not None
+        holds(table, table.outcome)
+        assert table.outcome.status is RunStatus.COMPLETED, (seed, table.outcome.reason)
+
+
+def test_power_that_is_lost_with_the_last_rows_costs_work_and_nothing_committed() -> None:
+    """The machines are then older than what the others have seen of them."""
+    for seed in range(8):
+        dice = random.Random(seed)
+        cuts = frozenset(dice.sample(range(FIRST_ROWS, 60), 2))
+        table = played("lossy" if seed % 2 else "quiet", cuts, str(seed), dice.randrange(1, 25))
+        assert table.crashes
         assert table.outcome is not None
         holds(table, table.outcome)
         assert table.outcome.status is RunStatus.COMPLETED, (seed, table.outcome.reason)
