@@ -30,6 +30,7 @@ class OngoingClock:
     def __call__(self) -> float:
         return self._clock() + self._ahead
 
-    def go_on_from(self, at: float) -> None:
-        """Be at `at` now. Before anybody has looked at it."""
-        self._ahead = at - self._clock()
+    def go_on_from(self, at: float | None) -> None:
+        """Be at `at` now, where there is one. Before anybody has looked at it."""
+        if at is not None:
+            self._ahead = at - self._clock()

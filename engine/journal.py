@@ -10,6 +10,7 @@ since, but never what binds the owner (`replay.binds`): that is synchronized bef
 """
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -37,10 +38,12 @@ MAX_LIFE: Final = 512 * 2**20
 MAX_RUNS: Final = 200
 """Ended runs that are remembered."""
 MAX_GOAL: Final = 2_000  # bytes of a goal in the list of runs
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FROM_1: Final = "ALTER TABLE lives ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0"
 _SCHEMA: Final = """
 CREATE TABLE lives (
-  life INTEGER PRIMARY KEY AUTOINCREMENT, program TEXT NOT NULL, settings BLOB NOT NULL
+  life INTEGER PRIMARY KEY AUTOINCREMENT, program TEXT NOT NULL, settings BLOB NOT NULL,
+  keeper INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE steps (
   seq INTEGER PRIMARY KEY, life INTEGER NOT NULL, machine INTEGER NOT NULL, at REAL NOT NULL,
@@ -58,6 +61,7 @@ class RunNote:
     """One run as a journal knows it. `began`: unix seconds. `status`: `open`, or how it ended.
 
     `settings` is what its swarm was started with; empty once the run cannot be gone on with.
+    `keeper`: the process that keeps its life, or did.
     """
 
     run: RunId
@@ -66,6 +70,7 @@ class RunNote:
     status: str
     reason: str
     settings: bytes
+    keeper: int
 
     @property
     def resumable(self) -> bool:
@@ -147,6 +152,7 @@ class RunJournal:
             ) from error
         with self._lock:
             self._life, self._writer = life, RowWriter(reader.members)
+            self._db.execute("UPDATE lives SET keeper = ? WHERE life = ?", (os.getpid(), life))
             rows = self._db.execute(
                 "SELECT run FROM runs WHERE life = ? AND status = ?", (life, OPEN)
             )
@@ -215,8 +221,8 @@ class RunJournal:
         """The runs that are known, the latest first. Raises StorageError."""
         with self._changing():
             rows = self._db.execute(
-                "SELECT run, goal, began, status, reason, coalesce(settings, x'')"
-                " FROM runs LEFT JOIN lives USING (life) ORDER BY began DESC, run"
+                "SELECT run, goal, began, status, reason,"
+                " coalesce(settings, x''), coalesce(keeper, 0) FROM runs LEFT JOIN lives USING (life) ORDER BY began DESC, run"
             ).fetchall()
         return tuple(
             RunNote(
@@ -226,8 +232,9 @@ class RunJournal:
                 status=status,
                 reason=reason,
                 settings=settings,
+                keeper=keeper,
             )
-            for run, goal, began, status, reason, settings in rows
+            for run, goal, began, status, reason, settings, keeper in rows
         )
 
     @contextmanager
@@ -257,8 +264,8 @@ class RunJournal:
         """The life that rows belong to now, with the runs that were begun. In a transaction."""
         if self._life is None:
             made = self._db.execute(
-                "INSERT INTO lives (program, settings) VALUES (?, ?)",
-                (self._program, self._settings),
+                "INSERT INTO lives (program, settings, keeper) VALUES (?, ?, ?)",
+                (self._program, self._settings, os.getpid()),
             )
             assert made.lastrowid is not None
             self._life = made.lastrowid
@@ -336,6 +343,10 @@ class RunJournal:
             ) from error
         with self._changing():
             found = lay_out(self._db, _SCHEMA, _VERSION)
+            if found == 1:
+                self._db.execute(_FROM_1)
+                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+                found = _VERSION
         if found not in (0, _VERSION):
             raise StorageError(
                 f"a journal of version {found}, this program reads {_VERSION}",

@@ -3,6 +3,7 @@
 Guards: looking changes nothing; a run that a living process keeps is nobody else's to go on with.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,8 +45,10 @@ def known_runs(home: Path) -> tuple[KnownRun, ...]:
         finally:
             journal.close()
         folder = path.parent.parent
-        going = any(note.status == OPEN for note in notes) and _in_use(folder)
-        found += (KnownRun(note=note, folder=folder, going=going) for note in notes)
+        used = any(note.status == OPEN for note in notes) and _in_use(folder)
+        found += (
+            KnownRun(note=note, folder=folder, going=used and _lives(note.keeper)) for note in notes
+        )
     return tuple(sorted(found, key=lambda run: -run.note.began))
 
 
@@ -61,6 +64,17 @@ def find_run(home: Path, name: str) -> KnownRun:
     if run.state != "unfinished":
         raise BadInput(f"run {run.note.run[:8]} is {run.state}", cure="see: pockethive runs")
     return run
+
+
+def _lives(process: int) -> bool:
+    """Whether there is such a process; another of its number, in a folder in use, is unlikely."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process > 0
 
 
 def _in_use(folder: Path) -> bool:

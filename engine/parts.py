@@ -204,9 +204,7 @@ class Parts(ABC):
         ground = self._ground
         self.machines = self._machines()
         if ground.journal is not None:
-            left_at = ground.journal.begin(self.machines, self.entries.open)
-            if left_at is not None:
-                self.clock.go_on_from(left_at)
+            self.clock.go_on_from(ground.journal.begin(self.machines, self.entries.open))
         await self._begin(
             Interpreter(self.machines, self._hands, self.clock, self.entries.device, ground.journal)
         )

@@ -214,3 +214,13 @@ def test_runs_are_found_by_how_they_begin_and_not_taken_from_who_keeps_them(tmp_
         find_run(tmp_path, "abab")
     play.journal.delivered(RUN, "completed", "")
     assert {run.state for run in known_runs(tmp_path)} == {"completed", "unfinished"}
+
+
+def test_a_journal_of_the_first_version_is_read_on(tmp_path: Path) -> None:
+    play = Play(tmp_path / FILE)
+    play.submit()
+    play.journal.close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("ALTER TABLE lives DROP COLUMN keeper")
+        db.execute("PRAGMA user_version = 1")
+    assert Play(tmp_path / FILE, RUN).journal.open == {RUN}
