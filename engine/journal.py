@@ -222,7 +222,8 @@ class RunJournal:
         with self._changing():
             rows = self._db.execute(
                 "SELECT run, goal, began, status, reason,"
-                " coalesce(settings, x''), coalesce(keeper, 0) FROM runs LEFT JOIN lives USING (life) ORDER BY began DESC, run"
+                " coalesce(settings, x''), coalesce(keeper, 0)"
+                " FROM runs LEFT JOIN lives USING (life) ORDER BY began DESC, run"
             ).fetchall()
         return tuple(
             RunNote(
