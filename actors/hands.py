@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
+from pockethive.actors.alive import PING_METHOD, PING_SECONDS, process_of
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.orders import Crew, failed
-from pockethive.actors.roster import ALIVE, Roster
+from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.witnessing import Asks
 from pockethive.actors.workbench import Workbench
@@ -83,11 +84,7 @@ from pockethive.planners.context import Plan
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
 MESSAGE_METHOD = "message"
-PING_METHOD = ALIVE
-PING_SECONDS = 1.0
-MACHINES_LIVE = b"machines live"  # a node answers even when nobody is left who would work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +206,9 @@ class NodeHands:
         self._around.post(TaskRead(task=task, entries=await self._read(task)), machine)
 
     async def _ping(self, effect: Ping) -> None:
-        alive = await self._answers(effect.device)
-        self._around.post(PingAnswered(device=effect.device, alive=alive), None)
+        process = await self._answers(effect.device)
+        alive, said = process is not None, process or ""
+        self._around.post(PingAnswered(device=effect.device, alive=alive, process=said), None)
 
     async def _plan(self, effect: PlanGoal) -> None:
         try:
@@ -305,16 +303,16 @@ class NodeHands:
             _log.info("%s did not take a message: %s", effect.to[:8], error)
             self._around.post(SendFailed(to=effect.to, message=effect.message), None)
 
-    async def _answers(self, device: DeviceId) -> bool:
+    async def _answers(self, device: DeviceId) -> str | None:
+        """Which process of a device answers, with machines that live; None where none does."""
         if device == self._around.entries.device:
-            return True
+            return ""
+        there = self._reach(device)
         try:
-            answer = await self._around.egress.tell(
-                self._reach(device), PING_METHOD, b"", timeout=PING_SECONDS
-            )
+            answer = await self._around.egress.tell(there, PING_METHOD, b"", timeout=PING_SECONDS)
         except NetworkError:
-            return False
-        return answer == MACHINES_LIVE
+            return None
+        return process_of(answer)
 
     async def _run_skill(self, effect: RunSkill | RunReplica) -> None:
         task = effect.task

@@ -13,17 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pockethive.actors.alive import PING_METHOD, PROCESS_BYTES, alive_answer
 from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
 from pockethive.actors.documents.index import DocumentIndex, Signer
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
-from pockethive.actors.hands import (
-    MACHINES_LIVE,
-    MESSAGE_METHOD,
-    PING_METHOD,
-    NodeHands,
-    Surroundings,
-)
+from pockethive.actors.hands import MESSAGE_METHOD, NodeHands, Surroundings
 from pockethive.actors.interpreter import Interpreter, Journal, Machine
 from pockethive.actors.outbox import Outbox
 from pockethive.actors.roster import Roster
@@ -121,6 +116,7 @@ class Parts(ABC):
         rules = HiveRules(self.identity, self.entries, wall_clock(), membership)
         self._asks = rules.asks
         self.node = Node(hive.settings(ground.node) if hive else ground.node, self.identity, rules)
+        self._process = ground.node.randbytes(PROCESS_BYTES)
         self.met = threading.Event()  # set whenever the roster changed
         self._belongs = membership.is_member if membership else None
         self.egress = Egress(self.node, self.standing, private=membership is not None)
@@ -281,7 +277,8 @@ class Parts(ABC):
         return []
 
     def _ping_answer(self, _peer: bytes, _body: bytes) -> bytes:
-        return MACHINES_LIVE if self.machines_live else b""
+        lends = self.lending.open
+        return alive_answer(self._process, lends=lends) if self.machines_live else b""
 
     def remembered(self) -> tuple[Contact, ...]:
         """Devices that answered on earlier days."""

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pockethive import __version__
+from pockethive.actors.alive import PING_METHOD, PING_SECONDS, lends_now
 from pockethive.actors.roster import Roster
 from pockethive.control import Card, ControlServer
 from pockethive.core.canonical import from_text, to_text
-from pockethive.core.errors import BadInput, Failure
+from pockethive.core.errors import BadInput, Failure, PocketHiveError
 from pockethive.device import Device
+from pockethive.dht.contact import Contact
 from pockethive.health import illnesses, obstacles
 from pockethive.metrics import CONTENT_TYPE, exposition
 from pockethive.reading import own_key, read_entries
@@ -30,6 +32,7 @@ from pockethive.web import Page, WebServer
 _log = logging.getLogger(__name__)
 
 MAX_LISTED: Final = 1_000
+MAX_ASKED: Final = 64  # members that are asked whether they lend themselves now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +120,24 @@ class NodeService:
         }
 
     async def _peers(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
-        await self._device.parts.arrival.wait()
-        return peers_of(self._device.parts.roster, self._device.parts.node.contacts())
+        parts = self._device.parts
+        await parts.arrival.wait()
+        listed = peers_of(parts.roster, parts.node.contacts())
+        members = [line for line in listed if line["member"]][:MAX_ASKED]
+        lends = await asyncio.gather(*(self._lends(line["contact"]) for line in members))
+        for line, lending in zip(members, lends, strict=True):
+            line["lends"] = lending
+        return listed
+
+    async def _lends(self, contact: str) -> bool | None:
+        """Whether a device works for other owners now; None: it does not say."""
+        try:
+            answer = await self._device.parts.egress.tell(
+                Contact.parse(contact), PING_METHOD, b"", timeout=PING_SECONDS
+            )
+        except PocketHiveError:
+            return None
+        return lends_now(answer)
 
     async def _get(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         key, careful = _text(request, "key"), request.get("careful", False)

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     for peer in found:
         kind = "device" if peer["member"] else "peer"
         works = ", works" if peer.get("works") else ""
+        if (lends := peer.get("lends")) is not None:
+            works += ", lends itself now" if lends else ", does not lend itself now"
         print(f"{peer['contact']}  {kind}{works}" if peer["contact"] else f"{peer['device']}  away")
         for credit in peer["credit"]:
             print(f"    {_said(credit)}")

@@ -140,10 +140,11 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PingAnswered:
-    """A device is alive, or did not answer."""
+    """A device is alive, or did not answer. `process` tells apart those that ran on its home."""
 
     device: DeviceId
     alive: bool
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,7 +202,7 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
         lambda e: (e.ask, e.witness, None if e.answer is None else answer_object(e.answer)),
     ),
     TaskRead: ("read", lambda e: (e.task, [to_text(entry.wire) for entry in e.entries])),
-    PingAnswered: ("ping", lambda e: (e.device, e.alive)),
+    PingAnswered: ("ping", lambda e: (e.device, e.alive, e.process)),
     TimerFired: ("timer", lambda e: (e.name,)),
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
     SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs)),
@@ -305,8 +305,10 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
     "unsent": (("to", "message"), _unsent),
     "witness": (("ask", "witness", "answer"), _witness),
     "ping": (
-        ("device", "alive"),
-        lambda f, _: PingAnswered(device=f.device("device"), alive=f.flag("alive")),
+        ("device", "alive", "process"),
+        lambda f, _: PingAnswered(
+            device=f.device("device"), alive=f.flag("alive"), process=f.text("process", 16)
+        ),
     ),
     "timer": (("name",), lambda f, _: TimerFired(name=f.text("name", REASON))),
     "done": (("task", "epoch", "output", "size", "model", "inputs"), _done),

@@ -40,7 +40,7 @@ from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_verdicts import VerdictDesk
 from pockethive.core.ledger_votes import VoteDesk
-from pockethive.core.ledger_work import WorkDesk, debtors
+from pockethive.core.ledger_work import WorkDesk, debtors, mark_all
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import (
     AskOffer,
@@ -114,7 +114,8 @@ class Ledger:
                 self._local.meet(members)
                 self._votes.meet(members)
                 self._watch.forget(member.device for member in members)
-                yield from self._tend_everything(now)
+                mark_all(self._runs.values())
+                yield from self._tend_all(now)
             case GraphOpened():
                 yield from self._begin(event, now)
             case GraphClosed(run=run, detail=detail):
@@ -265,9 +266,12 @@ class Ledger:
 
     def _pinged(self, event: PingAnswered, now: float) -> Effects:
         if event.alive:
+            if self._watch.restarted(event.device, event.process, now):
+                yield from self._work.device_restarted(self._runs.values(), event.device, now)
             self._heard(event.device, now)
         elif self._watch.answered(event.device, alive=False, now=now):
-            yield from self._lost(event.device, now)
+            self._work.device_lost(self._runs.values(), event.device, now)
+            yield from self._tend_all(now)
         for opening in list(self._openings.values()):
             opening.answered(event.device, alive=event.alive)
             if self._opener.decided(opening, self._members):
@@ -276,8 +280,7 @@ class Ledger:
     def _heard(self, device: DeviceId, now: float) -> None:
         """A message is as good as an answer; one that was lost is back."""
         if device in self._watch.lost:
-            for run in self._runs.values():
-                run.agenda.mark_all()
+            mark_all(self._runs.values())
         self._watch.heard(device, now)
 
     def _undelivered(self, to: DeviceId, message: Message, now: float) -> None:
@@ -285,16 +288,11 @@ class Ledger:
             self._by_task[message.task][1].unreached(to, now)
         self._watch.doubt(to)
 
-    def _lost(self, device: DeviceId, now: float) -> Effects:
-        for run in list(self._runs.values()):
-            for state in run.tasks.values():
-                if state.open:
-                    self._work.device_lost(run, state, device, now)
-        yield from self._tend_everything(now)
-
     # what goes on
 
     def _tick(self, now: float) -> Effects:
+        if self._watch.settle(now):
+            mark_all(self._runs.values())
         yield from self._tend_all(now)
         yield from self._notices.sweep()
         yield from self._watch.pings(debtors(self._runs.values()), now)
@@ -317,12 +315,6 @@ class Ledger:
         self._walls.pop(run.id, None)
         for state in (*run.tasks.values(), *run.retired):
             del self._by_task[state.id]
-
-    def _tend_everything(self, now: float) -> Effects:
-        """Something changed that may concern any task."""
-        for run in self._runs.values():
-            run.agenda.mark_all()
-        yield from self._tend_all(now)
 
     def _tend_all(self, now: float) -> Effects:
         for run in list(self._runs.values()):
@@ -394,7 +386,7 @@ class Ledger:
     def _again(self, run: RunState, state: TaskState, reason: str, now: float) -> Effects:
         """The same work becomes another task, with witnesses that live."""
         present = [m for m in self._members if m.device not in self._watch.lost]
-        made, effects = self._opener.again(run, state, present, now)
+        made, effects = self._opener.again(run, state, (present, self._watch.unsteady(now)), now)
         self._by_task[made.id] = (run, made)
         yield self._work.desk.happened(run, made, "replanned", None, reason)
         yield from effects

@@ -130,9 +130,13 @@ class OpeningDesk:
         return run, tuple(effects)
 
     def again(
-        self, run: RunState, state: TaskState, members: Iterable[Member], now: float
+        self,
+        run: RunState,
+        state: TaskState,
+        among: tuple[Iterable[Member], frozenset[DeviceId]],
+        now: float,
     ) -> tuple[TaskState, tuple[Effect, ...]]:
-        """The same work as a new task with witnesses among `members`, to be published.
+        """The same work as a new task with witnesses `among` members, some unsteady.
 
         What was taken on credit once is verified the next time.
         """
@@ -143,13 +147,14 @@ class OpeningDesk:
             turn=state.planned.turn + 1,
             verification=replace(how, adaptive=how.adaptive and state.waiver is None),
         )
-        committee = choose_committee(members, own.device, own.owner_key)
+        members, unsteady = among
+        committee = choose_committee(members, own.device, own.owner_key, unsteady)
         task = replace(
             self._task(old.run, planned, committee, 0.0), began=old.began, expires=old.expires
         )
         made = TaskState(planned=planned, task=task, place=state.place, began=state.began)
         made.story, made.claims, made.failures = list(state.story), state.claims, state.failures
-        made.blamed = list(state.blamed)
+        made.blamed, made.returns = list(state.blamed), state.returns
         made.tell(now, f"planned anew, for the {planned.turn}. time")
         kept = KeepBlob(data=planned.spec(), label=planned.label.value)
         run.tasks[planned.name] = made

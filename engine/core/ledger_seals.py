@@ -35,23 +35,26 @@ class SealDesk:
         self._owner_key, self._verify = owner_key, verify
 
     def wanted(self, state: TaskState) -> bool:
-        """Whether the witnesses are split, too few, or one more that is lost would make them so.
+        """Whether the witnesses are split, too few, or one more that is gone would make them so.
 
         What is being worked on is left alone while a quorum lives: it would have to be done anew.
+        One that is only lost may be restarting, and its memory is durable. Nothing is won by haste:
+        where no quorum answers, none seals.
         """
         if not state.open or state.status is Status.WAITING:
             return False
-        if not self._watch.lost:
+        if not self._watch.gone:
             return state.split
         committee = state.task.committee
-        live = sum(witness not in self._watch.lost for witness in committee.witnesses)
+        live = sum(witness not in self._watch.gone for witness in committee.witnesses)
         near = live < len(committee.witnesses) and live <= committee.quorum
         return state.split or live < committee.quorum or (near and state.status is Status.READY)
 
     def begin(self, state: TaskState, members: Sequence[Member], now: float) -> Effects:
         """Ask the witnesses to make way for a committee of devices that live."""
         present = [member for member in members if member.device not in self._watch.lost]
-        heir = choose_committee(present, self._desk.device, self._owner_key)
+        unsteady = self._watch.unsteady(now)
+        heir = choose_committee(present, self._desk.device, self._owner_key, unsteady)
         lost = sum(w in self._watch.lost for w in state.task.committee.witnesses)
         why = "they disagree" if state.split else f"{lost} do not answer"
         state.tell(now, f"replacing its witnesses: {why}")

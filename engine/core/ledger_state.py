@@ -65,6 +65,7 @@ class TaskState:
     status: Status = Status.WAITING
     story: list[str] = field(default_factory=list)
     failures: int = 0
+    returns: int = 0  # how often a device gave it back because it does not lend itself any more
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0

@@ -49,7 +49,7 @@ class VerdictDesk:
             case "claimed":
                 yield from self._work.claimed(run, state, sender, progress, now)
                 yield from self.at_hand(run, state, now)
-            case "failed":
+            case "failed" | "returned":
                 if (state.holder, state.epoch) == (sender, progress.epoch):
                     yield from self._credit.withdrawn(state, "its maker took it back")
                 yield from self._work.failed(run, state, sender, progress, now)

@@ -25,6 +25,7 @@ COME_BACK_SECONDS = 5.0  # how long what only a lost device can do waits for it 
 COME_BACK_SHARE = 0.1  # of what is left of the run's time, if that is less
 STRANGER_SECONDS = 60.0  # how long it waits for a stranger who reads the bulletin
 STRANGER_SHARE = 0.25  # of what is left of the run's time, if that is less
+MAX_RETURNS = 16  # devices may give a task back so often at no cost; beyond that each is an attempt
 NOBODY_SECONDS = 10.0  # how long a task waits for a device that can do or verify it
 
 Effects = Iterator[Effect]
@@ -138,30 +139,50 @@ class WorkDesk:
         progress: Progress,
         now: float,
     ) -> Effects:
-        """A worker gave up; it has freed the lease."""
-        if state.holder == device and state.epoch == progress.epoch:
+        """A worker gave up, or only gave it back, which is no failure; it has freed the lease."""
+        if state.holder != device or state.epoch != progress.epoch:
+            return
+        if progress.state == "returned" and state.returns < MAX_RETURNS:
+            state.may(Move.RETRY)
+            state.returns += 1
+            yield from self._let_go(state, progress.reason)
+            self._ready(state, f"given back: {progress.reason}", now)
+        else:
             yield from self.retry(run, state, progress.reason, now)
-            state.given_back = progress.epoch
+        state.given_back = progress.epoch
 
     def retry(self, run: RunState, state: TaskState, reason: str, now: float) -> Effects:
         """An attempt ended without a commit: let the holder go, offer it again or close it."""
         state.may(Move.RETRY)
         state.failures += 1
+        yield from self._let_go(state, reason)
+        if state.failures >= self.desk.limits.attempts:
+            told = f"{state.failures} attempts failed, the last one: {reason}"
+            yield from self.desk.close(run, state, Move.FAIL, told, now)
+            return
+        self._ready(state, f"attempt {state.failures} failed: {reason}", now)
+
+    def _let_go(self, state: TaskState, reason: str) -> Effects:
         holder, state.holder = state.holder, None
         state.output, state.commit_poll, state.patience = None, None, None
         if holder is not None:
             state.blamed.append(holder)
             letter = LetGo(task=state.id, epoch=state.epoch, reason=reason[:60])
             yield Send(to=holder, message=letter)
-        if state.failures >= self.desk.limits.attempts:
-            told = f"{state.failures} attempts failed, the last one: {reason}"
-            yield from self.desk.close(run, state, Move.FAIL, told, now)
-            return
-        state.move(Move.RETRY, now, f"attempt {state.failures} failed: {reason}")
+
+    def _ready(self, state: TaskState, told: str, now: float) -> None:
+        state.move(Move.RETRY, now, told)
         state.offer_at = now + LET_GO_SECONDS
 
-    def device_lost(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> None:
-        """A device stopped answering: for how long a task that needs it waits for it."""
+    def device_lost(self, runs: Iterable[RunState], device: DeviceId, now: float) -> None:
+        """A device stopped answering: for how long tasks that need it wait for it."""
+        for run in runs:
+            run.agenda.mark_all()
+            for state in run.tasks.values():
+                if state.open:
+                    self._lost_for(run, state, device, now)
+
+    def _lost_for(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> None:
         if device in state.asked:
             state.declined |= {device}
         if device not in (state.holder, state.task.place):
@@ -169,6 +190,24 @@ class WorkDesk:
         state.tell(now, f"device {device[:8]} stopped answering")
         if state.patience is None:
             state.patience = now + self._patience(run, state, device, now)
+
+    def device_restarted(self, runs: Iterable[RunState], device: DeviceId, now: float) -> Effects:
+        """A device forgot its part: what it held is offered again, what it judged is asked of others.
+
+        Its output, if it made one, is left to verifiers that have it already.
+        """
+        for run in runs:
+            run.agenda.mark_all()
+            for state in [state for state in run.tasks.values() if state.open]:
+                if device in state.asked:
+                    state.declined |= {device}
+                judged = state.checking - state.declined or state.verdicts_on(state.output)
+                if device == state.holder and (
+                    state.status is Status.CLAIMED
+                    or (state.status is Status.PROPOSED and not judged)
+                ):
+                    reason = f"device {device[:8]} was started again"
+                    yield from self.retry(run, state, reason, now)
 
     def missing(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Wait for the device that a task needs; without it in the end, lose or retry the task."""
@@ -247,3 +286,9 @@ def debtors(runs: Iterable[RunState]) -> set[DeviceId]:
             elif state.task.place is not None:
                 found.add(state.task.place)
     return found
+
+
+def mark_all(runs: Iterable[RunState]) -> None:
+    """Something changed that may concern any task."""
+    for run in runs:
+        run.agenda.mark_all()

@@ -86,10 +86,11 @@ class Made:
 class Progress:
     """Worker or verifier to the owner's device: how its work goes.
 
-    `claimed`: the lease is held. `failed`: the work ended without an output. `accepted`: the lease
-    at `epoch` is held and witnesses had accepted the output named by `reason` before.
-    `checking`: a verify slot is held, or a replica begun. `unchecked`: it could not be judged, or
-    not be done again.
+    `claimed`: the lease is held. `failed`: the work ended without an output. `returned`: the device
+    gave it back because it does not lend itself any more or leaves, which is nobody's failure.
+    `accepted`: the lease at `epoch` is held and witnesses had accepted the output named by `reason`
+    before. `checking`: a verify slot is held, or a replica begun. `unchecked`: it could not be
+    judged, or not be done again.
     `claimed` and `accepted` are believed for the `grants` of the lease at `epoch`.
     """
 
@@ -142,4 +143,4 @@ Message = (
     | AskOffer
 )
 
-PROGRESS_STATES = frozenset(("claimed", "failed", "accepted", "checking", "unchecked"))
+PROGRESS_STATES = frozenset(("claimed", "failed", "returned", "accepted", "checking", "unchecked"))

@@ -4,7 +4,7 @@ Rendezvous hashing (Thaler and Ravishankar, 1998): every device computes the sam
 that leaves changes nothing among the others. The order is politeness; leases are what is safe.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from pockethive.core.canonical import digest
 from pockethive.core.entry import Member
@@ -23,19 +23,24 @@ def rank(task: TaskId, devices: Iterable[DeviceId], salt: str = "") -> tuple[Dev
 
 
 def choose_committee(
-    members: Iterable[Member], owner_device: DeviceId, owner_key: str
+    members: Iterable[Member],
+    owner_device: DeviceId,
+    owner_key: str,
+    unsteady: Container[DeviceId] = (),
 ) -> Committee:
     """The witnesses of a run's tasks, from the devices known when it opens.
 
     Seven (q=5, two liars) where there are as many, else four (q=3, one liar), three (q=2, no liar)
     when they are all the owner's, else the owner's device alone. Distinct owners come first; the
-    owner's own device serves when it is needed to make up the number.
+    owner's own device serves when it is needed to make up the number, before any that is
+    `unsteady`: a quorum that comes and goes decides nothing.
     """
     owners = {member.device: member.owner_key for member in members}
     owners[owner_device] = owner_key
     if len(owners) >= _SMALL:
         size = _LARGE if len(owners) >= _LARGE else _SMALL
-        return _committee(_spread(owners, owner_device)[:size])
+        best = sorted(_spread(owners, owner_device), key=lambda device: device in unsteady)
+        return _committee(best[:size])
     if len(owners) == _OWN and set(owners.values()) == {owner_key}:
         return _committee(_spread(owners, owner_device))
     return Committee(witnesses=(owner_device,), quorum=1)

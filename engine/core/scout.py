@@ -179,7 +179,7 @@ class Scout:
         self._leaving = True
         for job in list(self._jobs.values()):
             if not (patient and job.claimed):
-                yield from self._give_up(job, "this device is leaving", now)
+                yield from self._give_up(job, "this device is leaving", now, "returned")
 
     def _lend(self, now: float, *, lending: bool) -> Effects:
         """Others may have this device, or not any more: what they have not got yet is left."""
@@ -190,14 +190,14 @@ class Scout:
         self._later = {t: o for t, o in self._later.items() if self._is_own(o.entry.body)}
         for job in list(self._jobs.values()):
             if not job.claimed and not self._is_own(job.task):
-                yield from self._give_up(job, ONLY_IDLE, now)
+                yield from self._give_up(job, ONLY_IDLE, now, "returned")
         yield SetTimer(name=UNLEND, at=now + GRACE_SECONDS)
 
     def _give_back(self, now: float) -> Effects:
         """The time of others' work in hand is up; an output that is held costs nothing."""
         for job in list(self._jobs.values()):
             if not self._lending and job.stage in BUSY and not self._is_own(job.task):
-                yield from self._give_up(job, ONLY_IDLE, now)
+                yield from self._give_up(job, ONLY_IDLE, now, "returned")
 
     def _is_own(self, task: Body) -> bool:
         own = self._settings.own_key
@@ -379,12 +379,12 @@ class Scout:
                 yield from job.lease.free()
             yield from self._drop(job, now)
 
-    def _give_up(self, job: Job, reason: str, now: float) -> Effects:
+    def _give_up(self, job: Job, reason: str, now: float, told: str = "failed") -> Effects:
         """Stop, free the lease, and tell the owner if it knew of the claim."""
         yield from self._stop(job)
         yield from job.lease.free()
         if job.claimed:
-            yield job.progress("failed", reason)
+            yield job.progress(told, reason)
         yield from self._drop(job, now)
 
     def _stop(self, job: Job) -> Effects:

@@ -64,7 +64,7 @@ class Job:
             epoch=self.lease.epoch,
             state=state,
             reason=clip(reason),
-            grants=() if state == "failed" else self.lease.grants,
+            grants=() if state in ("failed", "returned") else self.lease.grants,
         )
         return Send(to=self.task.owner, message=message)
 

@@ -1,4 +1,7 @@
-"""Watching devices that owe something: a few pings without answer and a device counts as lost."""
+"""Watching devices that owe something: a few pings without answer and a device counts as lost.
+
+Lost for longer, it is `gone`: who only restarts keeps what others would have to be named for.
+"""
 
 from collections.abc import Iterable
 
@@ -7,6 +10,8 @@ from pockethive.core.task import DeviceId
 
 PING_SECONDS = 1.5
 MAX_DOUBTED = 64
+GONE_SECONDS = 10.0  # a lost device that is not back by then may be replaced: restarts are shorter
+UNSTEADY_SECONDS = 60.0  # one that was lost is named as a witness after the others for so long
 MISSES = 3  # with a ping's own time limit of a second, a death is noticed within six
 
 
@@ -19,7 +24,10 @@ class Watch:
         self._pinged: dict[DeviceId, float] = {}
         self._alive: dict[DeviceId, float] = {}
         self._doubted: set[DeviceId] = set()
+        self._process: dict[DeviceId, str] = {}
+        self._fell: dict[DeviceId, float] = {}  # when it was lost last
         self.lost: set[DeviceId] = set()
+        self.gone: set[DeviceId] = set()
 
     def pings(self, devices: Iterable[DeviceId], now: float) -> tuple[Ping, ...]:
         """Pings that are due, for the devices that owe something now."""
@@ -35,6 +43,7 @@ class Watch:
         """Note a ping's end; True when the device counts as lost from now on."""
         if alive:
             self.lost.discard(device)
+            self.gone.discard(device)
             self._doubted.discard(device)
             self._misses.pop(device, None)
             self._alive[device] = now
@@ -43,8 +52,29 @@ class Watch:
         if self._misses[device] < MISSES or device in self.lost:
             return False
         self.lost.add(device)
+        self._fell[device] = now
         self._doubted.discard(device)
         return True
+
+    def restarted(self, device: DeviceId, process: str, now: float) -> bool:
+        """Note which process answers; True when it is another than before, which has forgotten."""
+        before = self._process.get(device, process)
+        self._process[device] = process
+        if before == process:
+            return False
+        self._fell[device] = now
+        return True
+
+    def settle(self, now: float) -> bool:
+        """Count as gone who has been lost for long; True when there is one more."""
+        gone = {device for device in self.lost if now >= self._fell[device] + GONE_SECONDS}
+        more = gone > self.gone
+        self.gone |= gone
+        return more
+
+    def unsteady(self, now: float) -> frozenset[DeviceId]:
+        """Devices that are lost, or were not long ago."""
+        return frozenset(d for d, at in self._fell.items() if now < at + UNSTEADY_SECONDS)
 
     def doubt(self, device: DeviceId) -> None:
         """A message did not reach it: ping it soon, whether it owes something or not."""
@@ -63,8 +93,9 @@ class Watch:
     def forget(self, known: Iterable[DeviceId]) -> None:
         """Keep notes only of devices that are still members."""
         members = set(known)
-        for notes in (self._misses, self._pinged, self._alive):
+        for notes in (self._misses, self._pinged, self._alive, self._process, self._fell):
             for device in [device for device in notes if device not in members]:
                 del notes[device]
         self.lost &= members
+        self.gone &= members
         self._doubted &= members

@@ -20,7 +20,7 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import Accepted
 from pockethive.core.ledger import Ledger
 from pockethive.core.ledger_opening import ANSWER_SECONDS
-from pockethive.core.message import Made, Progress
+from pockethive.core.message import LetGo, Made, Offer, Progress
 from pockethive.core.report import RunStatus
 from pockethive.core.task import DeviceId, Task
 from tests.core.core_play import (
@@ -211,6 +211,20 @@ class TestWhoComesBack:
         assert self.closes(ledger.handle(TimerFired(name="tick"), 9.0)) == []
         mine = claim(placed, 1, grants=grants(placed, OTHER, 1))
         assert ledger.handle(said(OTHER, mine), 9.1)
+
+    def test_what_a_device_held_is_offered_again_as_soon_as_it_answers_from_another_process(
+        self,
+    ) -> None:
+        ledger, (task, *_) = opened(timeout_seconds=300)
+        ledger.handle(PingAnswered(device=WORKER, alive=True, process="first"), 1.0)
+        ledger.handle(said(WORKER, claim(task, 1, grants=grants(task, WORKER, 1))), 1.1)
+        same = ledger.handle(PingAnswered(device=WORKER, alive=True, process="first"), 2.5)
+        assert not of(Send, same)
+        effects = ledger.handle(PingAnswered(device=WORKER, alive=True, process="second"), 4.0)
+        assert [s.message.epoch for s in of(Send, effects) if isinstance(s.message, LetGo)] == [1]
+        offers = of(Send, ledger.handle(TimerFired(name="tick"), 4.5))
+        those = [s.to for s in offers if isinstance(s.message, Offer) and s.message.task == task.id]
+        assert those[-1] == WORKER, "it has failed at it, so it comes last"
 
     def test_near_the_time_limit_it_does_not_wait(self) -> None:
         ledger, _ = opened(timeout_seconds=6)

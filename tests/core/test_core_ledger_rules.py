@@ -81,7 +81,9 @@ def events(draw: st.DrawFn, tasks: list[Task]) -> Event:
             device,
             Made(entry=verdict(output(task.id, holder, epoch), device, accept=False)),
         ),
-        PingAnswered(device=device, alive=draw(st.booleans())),
+        PingAnswered(
+            device=device, alive=draw(st.booleans()), process=draw(st.sampled_from(("", "1", "2")))
+        ),
         SendFailed(to=device, message=draw(st.sampled_from(undelivered))),
         WitnessAnswered(
             ask=f"{task.id}#{epoch}",

@@ -4,8 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 from pockethive.core.canonical import to_text
-from pockethive.core.effects import AskWitness, ReadShard, Send, SetTimer, StopSkill
+from pockethive.core.effects import (
+    AskWitness,
+    Effect,
+    Publish,
+    ReadShard,
+    Send,
+    SetTimer,
+    StopSkill,
+)
+from pockethive.core.entry import Close, CloseReason
 from pockethive.core.events import LendingChanged, MembersChanged, MessageArrived, TimerFired
+from pockethive.core.ledger_work import MAX_RETURNS
 from pockethive.core.message import Offer, Progress, VerifyOffer
 from pockethive.core.scout import GRACE_SECONDS, ONLY_IDLE, UNLEND, Scout, ScoutSettings
 from pockethive.core.seeker import TIMER
@@ -15,13 +25,14 @@ from tests.core.core_play import (
     DEVICES,
     OWNER_KEY,
     entry,
+    grants,
     invite,
     make_task,
     member,
     output,
     verify,
 )
-from tests.core.ledger_play import of
+from tests.core.ledger_play import claim, of, opened, said
 
 DEVICE, OWNER, WORKER = DEVICES[1], DEVICES[0], DEVICES[2]
 OTHERS_KEY = to_text(bytes(range(32)))
@@ -108,7 +119,27 @@ def test_work_in_hand_gets_a_minute_and_is_then_given_back_to_its_owner() -> Non
     assert device.open == 0
     assert len(of(StopSkill, effects)) == 1
     (told,) = [each.message for each in of(Send, effects) if isinstance(each.message, Progress)]
-    assert (told.state, told.reason) == ("failed", ONLY_IDLE)
+    assert (told.state, told.reason) == ("returned", ONLY_IDLE)
+
+
+def test_what_is_given_back_is_no_failed_attempt_but_not_for_ever() -> None:
+    ledger, (task, *_) = opened(timeout_seconds=10_000, attempts=2)
+    epoch = 0
+
+    def give_back() -> tuple[Effect, ...]:
+        nonlocal epoch
+        epoch += 1
+        ledger.handle(said(DEVICE, claim(task, epoch, grants=grants(task, DEVICE, epoch))), epoch)
+        return ledger.handle(said(DEVICE, claim(task, epoch, "returned", ONLY_IDLE)), epoch + 0.1)
+
+    def closes(effects: tuple[Effect, ...]) -> list[Any]:
+        return [each.body for each in of(Publish, effects) if isinstance(each.body, Close)]
+
+    for _ in range(MAX_RETURNS + 1):
+        assert closes(give_back()) == []
+    (close, *_) = closes(give_back())
+    assert close.reason is CloseReason.FAILED
+    assert "2 attempts failed" in close.detail
 
 
 def test_work_in_hand_goes_on_when_the_gate_opens_again_in_time() -> None:

@@ -264,12 +264,12 @@ class TestRuns:
     @pytest.mark.parametrize("seed", range(6))
     def test_witnesses_die_one_after_the_other_and_the_run_goes_on(self, seed: int) -> None:
         """Seven witnesses named at the start; three of them are dead before the last task."""
-        dying = {DEVICES[3]: 2.0, DEVICES[4]: 6.0, DEVICES[5]: 26.0}
+        dying = {DEVICES[3]: 2.0, DEVICES[4]: 6.0, DEVICES[5]: 40.0}
         played = table(
             f"dying witnesses {seed}",
             7,
             crashes=dying,
-            durations=dict.fromkeys("abcd", 8.0),
+            durations=dict.fromkeys("abcd", 14.0),
             limits=Limits(timeout_seconds=200),
         )
         outcome = played.run(CHAIN)

@@ -90,7 +90,7 @@ def test_a_device_whose_machines_crashed_does_not_pass_for_alive(tmp_path: Path)
     def pinged() -> bool:
         hands = other.parts._hands
         assert hands is not None
-        return other.call(hands._answers(device.parts.entries.device))
+        return other.call(hands._answers(device.parts.entries.device)) is not None
 
     try:
         run = device.submit("nothing")

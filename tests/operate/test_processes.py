@@ -25,6 +25,7 @@ def test_a_note_goes_from_one_home_to_another_and_outlives_its_node(processes: P
     assert json.loads(done.stdout) == {"copies": 2}
     (peer,) = json.loads(processes.run("peers", "--json").stdout)
     assert peer["member"]
+    assert peer["lends"] is False  # neither has been idle for a minute
     status = json.loads(processes.run("status", "--json").stdout)
     assert (status["ready"], status["members"], status["pid"]) == (True, 2, first.pid)
 
