@@ -192,7 +192,7 @@ class WorkDesk:
             state.patience = now + self._patience(run, state, device, now)
 
     def device_restarted(self, runs: Iterable[RunState], device: DeviceId, now: float) -> Effects:
-        """A device forgot its part: what it held is offered again, what it judged is asked of others.
+        """A device forgot its part: what it held is offered again, others judge in its place.
 
         Its output, if it made one, is left to verifiers that have it already.
         """
