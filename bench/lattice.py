@@ -83,7 +83,7 @@ def lattice(rows: int, width: int, limits: str = "") -> Team:
     """The team: each task of a row but the first reads two of the row before it."""
     lines = [
         "team: lattice",
-        "roles: {counter: {skill: tally, verify: {recompute: retally}}}",
+        "roles: {counter: {skill: tally, verify: {check: retally}}}",
         f"limits: {{max_tasks: {rows * width}, attempts: 20{limits}}}",
         "planner:",
         "  steps:",

@@ -37,6 +37,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         dht.revoked,
         dht.operating,
         claims.histories,
+        claims.killed_devices,
         claims.credit,
         claims.cheats,
         claims.tasks,

@@ -16,6 +16,11 @@ def cheats() -> None:
     print(run(sys.executable, "-m", "bench.cheats"))
 
 
+def killed_devices() -> None:
+    """Five devices, one killed every two seconds in a run of 200 tasks: complete, right, proven."""
+    print(run(sys.executable, "-m", "bench.killed_devices"))
+
+
 def credit() -> None:
     """Voting, spot checks, adaptive replication, group credibility: theory in every interval."""
     print(run(sys.executable, "-m", "bench.validation"))
