@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MEET_SECONDS = 30.0
+MAX_RUNS = 64
 CANCELLED = "cancelled by the caller"
 
 
@@ -201,13 +202,18 @@ class Device:
     def submit(self, goal: str) -> "Future[Result]":
         """Begin a run of `goal`. Cancelling the future cancels the run.
 
-        Raises Failure when this device has no team.
+        Raises Failure when this device has no team, or as many runs as it takes.
         """
         if self.team is None:
             raise Failure("this device has no team", cure="start it through a Swarm")
         run = RunId(secrets.token_hex(16))
         ended: Future[Outcome] = Future()
         with self._guard:
+            if len(self._runs) >= MAX_RUNS:
+                raise Failure(
+                    f"{MAX_RUNS} runs are open on this device",
+                    cure="wait until one has ended, or cancel one",
+                )
             self._runs[run] = ended
         self.loop_thread.submit(self._begin(run, goal))
         return self._awaited(run, ended)

@@ -34,11 +34,11 @@ from pockethive.known_runs import KnownRun, find_run
 from pockethive.planners.context import PlanContext
 from pockethive.recipe import Recipe
 from pockethive.result import Result
+from pockethive.unread import Unread
 from pockethive.vocabulary import vocabulary
 
 MAX_DEVICES = 64
 OPEN_HIVE = "home"
-_MAX_UNREAD = 1_000  # happenings a slow reader of `stream` may leave unread; older ones are dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,29 +267,19 @@ class Swarm:
     async def stream(self, goal: str) -> AsyncIterator[Happening | Result]:
         """What happens while a goal is run, and its result last.
 
-        A reader that lags by more than 1,000 happenings misses the oldest ones.
+        A reader that lags by more than 1,000 happenings misses the oldest ones; the next that it
+        reads says how many (`missed`).
         """
-        loop = asyncio.get_running_loop()
-        unread: asyncio.Queue[Happening] = asyncio.Queue(_MAX_UNREAD)
-
-        def put(happening: Happening) -> None:
-            if unread.full():
-                unread.get_nowait()
-            unread.put_nowait(happening)
-
-        def saw(happening: Happening) -> None:
-            loop.call_soon_threadsafe(put, happening)
-
-        unsubscribe = self.device.subscribe(saw)
+        unread = Unread(asyncio.get_running_loop())
+        unsubscribe = self.device.subscribe(unread.put)
         run = asyncio.ensure_future(self.run(goal))
         try:
-            while not run.done() or not unread.empty():
-                reading = asyncio.ensure_future(unread.get())
+            while not run.done() or unread:
+                reading = asyncio.ensure_future(unread.wait())
                 await asyncio.wait({run, reading}, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    yield reading.result()
-                else:
-                    reading.cancel()
+                reading.cancel()
+                for happening in unread.take():
+                    yield happening
             yield await run
         finally:
             unsubscribe()

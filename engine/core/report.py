@@ -23,7 +23,8 @@ class Happening:
     """Something users may watch, in the past tense.
 
     `what`: planned, opened, offered, claimed, made, verified, rejected, credited, committed,
-    closed, lost, reopened, resumed, finished. `device` is who did it.
+    closed, lost, reopened, resumed, finished; missed: how many a slow reader lost. `device` is who
+    did it.
     """
 
     what: str

@@ -13,7 +13,7 @@ from pockethive.core.events import TaskRead
 from pockethive.core.report import Happening
 from pockethive.core.spec import ModelNeed
 from pockethive.core.task import TaskId
-from pockethive.device import Device, DeviceSettings
+from pockethive.device import MAX_RUNS, Device, DeviceSettings
 
 
 class Crashing(Nothing):
@@ -78,6 +78,21 @@ class Waiting(Nothing):
         self.begun.set()
         self.over.wait(60)
         return Product(value=0)
+
+
+def test_more_runs_than_a_device_takes_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    skill = Waiting()
+    device = Device(settings(tmp_path, skills={"nothing": skill}), team("chain", 1))
+    device.start()
+    try:
+        runs = [device.submit("nothing") for _ in range(MAX_RUNS)]
+        with pytest.raises(Failure, match=f"{MAX_RUNS} runs are open"):
+            device.submit("nothing")
+        skill.over.set()
+        assert {run.result(60).status for run in runs} == {"completed"}
+        assert device.submit("nothing").result(60).status == "completed"
+    finally:
+        device.stop()
 
 
 def test_a_device_whose_machines_crashed_does_not_pass_for_alive(tmp_path: Path) -> None:
