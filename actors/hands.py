@@ -7,19 +7,17 @@ decides anything about the protocol.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
-
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from typing import Any
 
 from pockethive.actors.alive import PING_METHOD, PING_SECONDS, process_of
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.orders import Crew, failed
+from pockethive.actors.patience import Patience
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.witnessing import Asks
@@ -31,6 +29,7 @@ from pockethive.core.effects import (
     Effect,
     FinishRun,
     KeepBlob,
+    KeepOutput,
     KeepStanding,
     Meet,
     OpenBlob,
@@ -61,6 +60,7 @@ from pockethive.core.events import (
     Event,
     GraphPlanned,
     MessageArrived,
+    OutputKept,
     PingAnswered,
     PlanningFailed,
     SendFailed,
@@ -83,7 +83,6 @@ from pockethive.planners.context import Plan
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 MESSAGE_METHOD = "message"
 
 
@@ -115,7 +114,7 @@ class NodeHands:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._bridge = LoopBridge(loop)
         seed = around.node.settings.randbytes(16)
-        self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
+        self._patience = Patience(seed)
         self._ways: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             PlanGoal: self._plan,
             Publish: self._publish,
@@ -126,6 +125,7 @@ class NodeHands:
             RunSkill: self._run_skill,
             RunReplica: self._run_skill,
             RunChecks: self._run_checks,
+            KeepOutput: self._keep_output,
             PostNotice: self._post,
             RemoveNotice: self._unpost,
             SeekOffer: self._seek,
@@ -221,13 +221,13 @@ class NodeHands:
 
     async def _publish(self, effect: Publish) -> None:
         record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
-        await self._retried(lambda: self._around.egress.publish(record))
+        await self._patience.retried(lambda: self._around.egress.publish(record))
         self._around.post(EntryArrived(entry=entry), None)
 
     async def _publish_all(self, effect: PublishAll) -> None:
         said = [(each.body, each.expires) for each in effect.entries]
         for record, entry in self._around.entries.sign_all(said):
-            await self._retried(partial(self._around.egress.publish, record))
+            await self._patience.retried(partial(self._around.egress.publish, record))
             self._around.post(EntryArrived(entry=entry), None)
 
     async def _post(self, effect: PostNotice) -> None:
@@ -296,7 +296,7 @@ class NodeHands:
     async def _send(self, effect: Send) -> None:
         try:
             data = encode_message(effect.message)
-            await self._retried(
+            await self._patience.retried(
                 lambda: self._around.egress.tell(self._reach(effect.to), MESSAGE_METHOD, data)
             )
         except PocketHiveError as error:
@@ -338,6 +338,18 @@ class NodeHands:
             return
         self._around.crew.check(effect, work, value)
 
+    async def _keep_output(self, effect: KeepOutput) -> None:
+        task, output = effect.task, effect.output
+        try:
+            await self._around.workbench.produced(output, task.label)
+        except PocketHiveError as error:
+            _log.info("no copy of an output of %s: %s", task.id, error)
+            kept = False
+        else:
+            kept = True
+        sha = getattr(output.body, "output", "")
+        self._around.post(OutputKept(task=task.id, output=sha, kept=kept), None)
+
     async def message_arrived(self, peer: bytes, data: bytes) -> bytes:
         """The node's handler of direct messages; this device's own take the same way."""
         message = decode_message(data, self._around.entries.open)
@@ -362,27 +374,6 @@ class NodeHands:
     def _fire(self, name: str) -> None:
         self._timers.pop(name, None)
         self._around.post(TimerFired(name=name), None)
-
-    async def _retried(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Ask the network again twice, a little later each time, before giving up."""
-        try:
-            return await call()
-        except NetworkError as error:
-            _log.debug("asked again, because: %s", error)
-        await asyncio.sleep(self._pause(1))
-        async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(2),
-            wait=lambda state: self._pause(state.attempt_number + 1),
-            retry=retry_if_exception_type(NetworkError),
-            reraise=True,
-        ):
-            with attempt:
-                return await call()
-        raise AssertionError("tenacity re-raises the last error")
-
-    def _pause(self, failures: int) -> float:
-        """Exponential with full jitter; the node's own chance, so that a simulation repeats it."""
-        return self._random.uniform(0, 0.1 * 2 ** (failures - 1))
 
 
 def _ended(effect: Effect, task: asyncio.Task[None]) -> None:

@@ -37,16 +37,17 @@ from pockethive.core.labels import Label
 from pockethive.core.ports import Model, ModelClass
 from pockethive.core.replica import Replica
 from pockethive.core.report import Happening, Outcome
-from pockethive.core.scout import Scout, ScoutSettings
+from pockethive.core.scout import Scout
 from pockethive.core.spec import Team
 from pockethive.core.task import DeviceId, RunId
-from pockethive.core.verifier import Verifier, VerifierSettings
+from pockethive.core.verifier import Verifier
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.node import Node, NodeSettings
 from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
 from pockethive.lending import IdleWatch
+from pockethive.machines import Duties, machines
 from pockethive.planners.context import Plan
 from pockethive.release import Release
 
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
     from pockethive.device import DeviceSettings
 
 _log = logging.getLogger(__name__)
-
-WORK_AT_ONCE = 2
 
 
 class Listener(Protocol):
@@ -303,51 +302,16 @@ class Parts(ABC):
         )
 
     def _machines(self) -> dict[str, Machine]:
-        device, settings = self.entries.device, self.settings
-        has_model = self._model_in_use() is not None
-        machines: dict[str, Machine] = {}
-        if self.team is not None:  # loaded where goals are pursued only
-            from pockethive.core.coordinator import Coordinator
-            from pockethive.core.ledger import Ledger, LedgerSettings
-
-            limits = self.team.limits
-            machines["coordinator"] = Coordinator(device, limits)
-            machines["ledger"] = Ledger(
-                LedgerSettings(
-                    device=device,
-                    owner_key=self.ownership.owner_key,
-                    limits=limits,
-                    secret=self._ground.secret,
-                    posts=True,
-                    skills=frozenset(settings.skills) if settings.works else frozenset(),
-                ),
-                verify,
+        return machines(
+            Duties(
+                device=self.entries.device,
+                owner_key=self.ownership.owner_key,
+                settings=self.settings,
+                has_model=self._model_in_use() is not None,
+                limits=None if self.team is None else self.team.limits,
+                secret=self._ground.secret,
             )
-        if settings.works:
-            able = ScoutSettings(
-                device=device,
-                owner_key=None if settings.lends else self.ownership.owner_key,
-                skills=frozenset(settings.skills),
-                has_model=has_model,
-                concurrency=WORK_AT_ONCE,
-                seeks=settings.lends,
-                own_key=self.ownership.owner_key,
-                gated=settings.gate is not None,
-            )
-            machines |= {"scout": Scout(able, verify), "replica": Replica(able, verify)}
-        if settings.verifies:
-            machines["verifier"] = Verifier(
-                VerifierSettings(
-                    device=device,
-                    owner_key=self.ownership.owner_key,
-                    lends=settings.lends,
-                    gated=settings.gate is not None,
-                    checkers=frozenset(settings.checkers),
-                    has_model=has_model,
-                ),
-                verify,
-            )
-        return machines
+        )
 
     def own_member(self) -> Member:
         """What this device tells others that it is."""

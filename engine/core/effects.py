@@ -198,6 +198,17 @@ class RunChecks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepOutput:
+    """Fetch an output from its maker and keep it under its task's label.
+
+    Answered by OutputKept.
+    """
+
+    task: Task
+    output: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeepStanding:
     """Keep what was seen of a device with a class of models, beyond this run and process.
 
@@ -277,6 +288,7 @@ Effect = (
     | OpenBlob
     | StopSkill
     | RunChecks
+    | KeepOutput
     | KeepStanding
     | PostNotice
     | RemoveNotice

@@ -109,13 +109,17 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """Proof that a quorum accepted one output: (witness, its signature over the ack) each."""
+    """Proof that a quorum accepted one output: (witness, its signature over the ack) each.
+
+    `holders`: who holds it besides its maker and verifiers, as whoever published this was told.
+    """
 
     task: TaskId
     generation: int
     epoch: int
     output: str
     acks: tuple[tuple[DeviceId, str], ...]
+    holders: tuple[DeviceId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

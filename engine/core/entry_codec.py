@@ -47,7 +47,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.INVITE: 400,
     Kind.PLEDGE: 320,
     Kind.BALLOT: 720,
-    Kind.COMMIT: 1_300,
+    Kind.COMMIT: 1_500,
     Kind.SEAL: 2_000,
     Kind.CLOSE: 480,
     Kind.MEMBER: 1_200,
@@ -57,6 +57,7 @@ MAX_BODY: Mapping[Kind, int] = {
 
 MAX_VERDICTS = 3
 MAX_VOTES = MAX_VERDICTS + 1  # of a ballot: the worker votes, too
+MAX_HOLDERS = 4  # that a commit names
 _MAX_SKILLS = 16
 _OUTPUT_FRAME = 360  # bytes of an output body without its inputs, at most
 _INPUT_FRAME = 50  # bytes of one input beside its name
@@ -250,6 +251,7 @@ def _encode_commit(commit: Commit) -> dict[str, Any]:
         "epoch": commit.epoch,
         "output": commit.output,
         "acks": [list(ack) for ack in commit.acks],
+        "holders": list(commit.holders),
     }
 
 
@@ -261,6 +263,7 @@ def _decode_commit(fields: Fields) -> Commit:
         epoch=fields.whole("epoch"),
         output=fields.sha("output"),
         acks=tuple((Fields({"w": w}, "ack").device("w"), key(s, 64)) for w, s in acks),
+        holders=fields.devices("holders", MAX_HOLDERS),
     )
 
 

@@ -225,6 +225,15 @@ class ChecksFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputKept:
+    """A copy of an output is on this device, or could not be had."""
+
+    task: TaskId
+    output: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaving:
     """This device is about to leave: no new work; unless `patient`, none in hand either."""
 
@@ -265,6 +274,7 @@ Event = (
     | ReplicaFailed
     | ChecksDone
     | ChecksFailed
+    | OutputKept
     | Leaving
     | LendingChanged
 )

@@ -214,7 +214,9 @@ def _holders(
 ) -> tuple[DeviceId, ...]:
     if commit is None or made is None:
         return ()
-    return (made.author, *(entry.author for entry in accepting(task, made, verdicts)))
+    verified = (entry.author for entry in accepting(task, made, verdicts))
+    told = commit.body.holders if isinstance(commit.body, Commit) else ()
+    return tuple(dict.fromkeys((made.author, *verified, *told)))
 
 
 def _status(

@@ -88,6 +88,9 @@ class TaskState:
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
     vote: Vote = field(default_factory=Vote)  # where its answer is voted on
+    keepers: dict[DeviceId, float] = field(default_factory=dict)  # asked to hold it, and when
+    kept: frozenset[DeviceId] = frozenset()  # those that do
+    keep_until: float | None = None  # until when a commit waits for them
     commit_poll: Poll | None = None
     commit_epoch: int = 0
     commit_at: float = 0.0
@@ -183,6 +186,7 @@ class TaskState:
         """Another output, or another committee: nobody has been asked about it yet."""
         self.asked, self.checking, self.declined = {}, frozenset(), frozenset()
         self.commit_poll, self.commit_attempts, self.patience = None, 0, None
+        self.keepers, self.kept, self.keep_until = {}, frozenset(), None
 
     def proven(self, output: str = "") -> list[Entry]:
         """Outputs that were verified or taken on credit, and that witnesses may still take."""
@@ -225,7 +229,11 @@ class TaskState:
             output=None if output is None else self.made.output,
             holders=()
             if output is None
-            else (output.author, *(entry.author for entry in accepted)),
+            else tuple(
+                dict.fromkeys(
+                    (output.author, *(entry.author for entry in accepted), *sorted(self.kept))
+                )
+            ),
             on_credit=committed and self.waiver is not None,
             reason=self.reason,
             receipts=tuple(entry for entry in receipts if entry is not None),

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, ReadTask, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
+from pockethive.core.entry_codec import MAX_HOLDERS
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import Ack, AskCommit, Refused, Yes, ack_bytes
 from pockethive.core.ledger_credit import CreditDesk
+from pockethive.core.ledger_holders import HoldersDesk
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk
@@ -39,7 +41,7 @@ class VerdictDesk:
         self, work: WorkDesk, credit: CreditDesk, lots: LotsDesk, verify: VerifySignature
     ) -> None:
         self._work, self._desk, self._verify = work, work.desk, verify
-        self._credit, self._lots = credit, lots
+        self._credit, self._lots, self._holders = credit, lots, HoldersDesk(work)
 
     def told(
         self, run: RunState, state: TaskState, sender: DeviceId, progress: Progress, now: float
@@ -57,6 +59,8 @@ class VerdictDesk:
                 yield from self.finish(run, state, sender, progress, now)
             case "checking" if sender in state.asked:
                 state.checking |= {sender}
+            case "holding" | "unheld":
+                self._holders.held(state, sender, progress)
             case "unchecked":
                 self.unchecked(state, sender, progress, now)
 
@@ -174,8 +178,17 @@ class VerdictDesk:
         self, run: RunState, state: TaskState, members: Sequence[Member], now: float
     ) -> Effects:
         """Ask for verdicts that are still missing; ask for acks once they are there."""
+        yield from self._verify_on(run, state, members, now)
+        if state.status is Status.PROPOSED:  # who judges holds a copy, so that comes first
+            yield from self._holders.tend(state, members, now)
+
+    def _verify_on(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
         assert state.output is not None
         if satisfied(state.task, state.output, state.verdicts.values()):
+            if state.commit_poll is None and not self._holders.enough(state, members, now):
+                return
             if state.commit_poll is None:
                 yield from self._ask_commit(state, state.epoch, now)
             elif now >= state.commit_at and state.commit_attempts < COMMIT_ATTEMPTS:
@@ -282,10 +295,12 @@ class VerdictDesk:
             epoch=state.commit_epoch,
             output=state.made.output,
             acks=tuple((witness, ack.signature) for witness, ack in quorum),
+            holders=tuple(sorted(state.kept)[:MAX_HOLDERS]),
         )
         count = len(state.task.committee.witnesses)
         state.move(Move.COMMIT, now, f"committed: {poll.yes} of {count} witnesses acked it")
         state.epoch = state.commit_epoch
+        self._holders.tell(state, now)
         yield from self._credit.committed(state)
         yield from self._desk.publish(state, Kind.COMMIT, body, now)
 

@@ -34,6 +34,15 @@ class VerifyOffer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Owner's device to another: hold a copy of this output. Answered by Progress, or not."""
+
+    task: TaskId
+    entry: Entry  # the signed task
+    output: Entry  # the signed output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
     """Owner's device to another: do this task again for a vote, without a lease, and pledge.
 
@@ -90,7 +99,7 @@ class Progress:
     gave it back because it does not lend itself any more or leaves, which is nobody's failure.
     `accepted`: the lease at `epoch` is held and witnesses had accepted the output named by `reason`
     before. `checking`: a verify slot is held, or a replica begun. `unchecked`: it could not be
-    judged, or not be done again.
+    judged, or not be done again. `holding`: a copy of the output is held. `unheld`: it will not be.
     `claimed` and `accepted` are believed for the `grants` of the lease at `epoch`.
     """
 
@@ -136,6 +145,7 @@ Message = (
     | AskOpening
     | Opened
     | Counted
+    | Keep
     | Made
     | Progress
     | LetGo
@@ -143,4 +153,6 @@ Message = (
     | AskOffer
 )
 
-PROGRESS_STATES = frozenset(("claimed", "failed", "returned", "accepted", "checking", "unchecked"))
+PROGRESS_STATES = frozenset(
+    ("claimed", "failed", "returned", "accepted", "checking", "unchecked", "holding", "unheld")
+)

@@ -15,6 +15,7 @@ from pockethive.core.message import (
     AskOpening,
     Counted,
     Ended,
+    Keep,
     LetGo,
     Made,
     Message,
@@ -80,6 +81,9 @@ def _message(message: Message) -> dict[str, Any]:  # noqa: C901 - one case per m
             return {"say": "opening", "task": task, "nonce": nonce, "output": output}
         case Counted(task=task, entry=entry):
             return {"say": "counted", "task": task, "entry": to_text(entry.wire)}
+        case Keep(task=task, entry=entry, output=output):
+            wires = {"entry": to_text(entry.wire), "output": to_text(output.wire)}
+            return {"say": "keep", "task": task, **wires}
         case Made(entry=entry, grants=grants):
             return {"say": "made", "entry": to_text(entry.wire), "grants": _grants(grants)}
         case Progress(task=task, epoch=epoch, state=state, reason=reason, grants=grants):
@@ -136,6 +140,12 @@ def _decode(  # noqa: C901 - one case per message
             )
         case "counted":
             return Counted(task=fields.task("task"), entry=take_entry(fields, "entry", open_entry))
+        case "keep":
+            return Keep(
+                task=fields.task("task"),
+                entry=take_entry(fields, "entry", open_entry),
+                output=take_entry(fields, "output", open_entry),
+            )
         case "made":
             return Made(entry=take_entry(fields, "entry", open_entry), grants=_take_grants(fields))
         case "progress":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import Effect
 from pockethive.core.events import Event
+from pockethive.core.keeper import Keeper, KeeperSettings
 from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.ports import VerifySignature
 from pockethive.core.replica import Replica
@@ -42,6 +43,7 @@ def seat(plan: TablePlan, device: DeviceId, verify: VerifySignature) -> Iterator
     )
     yield Machine("scout", Scout(scout, verify).handle)
     yield Machine("replica", Replica(scout, verify).handle)
+    yield Machine("keeper", Keeper(KeeperSettings(device=device, owner_key=plan.owner_key)).handle)
     checker = VerifierSettings(
         device=device,
         owner_key=plan.owner_key,

@@ -14,6 +14,7 @@ from pockethive.core.effects import (
     CancelTimer,
     Effect,
     FinishRun,
+    KeepOutput,
     Meet,
     Ping,
     PlanGoal,
@@ -41,6 +42,7 @@ from pockethive.core.events import (
     GraphPlanned,
     MembersChanged,
     MessageArrived,
+    OutputKept,
     PingAnswered,
     SendFailed,
     ShardRead,
@@ -228,6 +230,8 @@ class Table:
                 self._timers.pop((device, machine, name), None)
             case RunSkill() | RunReplica() | RunChecks():
                 self._agent(device, effect)
+            case KeepOutput():
+                self._keep(device, effect)
 
     def _set_timer(self, device: DeviceId, machine: str, name: str, at: float) -> None:
         self._count += 1
@@ -359,3 +363,10 @@ class Table:
         seconds = plan.durations.get(effect.task.name, plan.work_seconds)
         done = agent_done(plan, device, effect)
         self._later(seconds * (0.8 + 0.4 * self._chance()), device, done)
+
+    def _keep(self, device: DeviceId, effect: KeepOutput) -> None:
+        """A copy comes from its maker, if that is there."""
+        task, maker = effect.task.id, effect.output.author
+        sha = getattr(effect.output.body, "output", "")
+        kept = self._answers(maker) and not self._lost(device, maker)
+        self._later(2 * self._delay(), device, OutputKept(task=task, output=sha, kept=kept))

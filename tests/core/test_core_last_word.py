@@ -79,7 +79,7 @@ def test_an_owner_that_sleeps_an_hour_finds_the_task_committed_and_follows(
     (report,) = outcome.tasks
     assert (report.epoch, report.attempts) == (1, 1)
     assert report.output == right_output("only")
-    assert len(report.holders) == 1 + verdicts
+    assert len(report.holders) >= 1 + verdicts
     committed = [
         (line.at, line.device)
         for line in played.transcript

@@ -21,7 +21,7 @@ from pockethive.core.events import (
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import Ack, AskCommit, ack_bytes
 from pockethive.core.ledger import Ledger
-from pockethive.core.message import Made
+from pockethive.core.message import Made, Progress
 from pockethive.core.report import RunStatus, TaskReport
 from pockethive.core.task import Task, task_id
 from tests.core.core_play import (
@@ -58,6 +58,9 @@ def trusting(ledger: Ledger) -> None:
 def committed(ledger: Ledger, task: Task, waiver: Waiver, now: float) -> Commit:
     """The waiver stands, the witnesses ack: what the ledger publishes."""
     effects = ledger.handle(EntryArrived(entry=entry(OWNER, waiver)), now)
+    held = Progress(task=task.id, epoch=1, state="holding", reason="")
+    for device in DEVICES[:4]:  # whoever was asked to
+        effects += ledger.handle(said(device, held), now)
     published: list[Publish] = []
     for ask in of(AskWitness, effects):
         assert isinstance(ask.request, AskCommit)
