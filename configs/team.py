@@ -37,7 +37,7 @@ _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurr
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
-_LIMIT_KEYS = ("timeout", "lease", "attempts", "max_tasks")
+_LIMIT_KEYS = ("timeout", "lease", "attempts", "claims", "max_tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,7 @@ class TeamCompiler:
                 entries.get("lease"), "lease", (2, 3600), usual.lease_seconds
             ),
             attempts=read.whole(entries.get("attempts"), "attempts", (1, 20), usual.attempts),
+            claims=read.whole(entries.get("claims"), "claims", (1, 200), usual.claims),
             max_tasks=read.whole(
                 entries.get("max_tasks"), "max_tasks", (1, 10_000), usual.max_tasks
             ),

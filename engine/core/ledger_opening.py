@@ -154,7 +154,8 @@ class OpeningDesk:
         )
         made = TaskState(planned=planned, task=task, place=state.place, began=state.began)
         made.story, made.claims, made.failures = list(state.story), state.claims, state.failures
-        made.blamed, made.returns = list(state.blamed), state.returns
+        made.failed, made.returns = list(state.failed), state.returns
+        made.blamed = list(state.blamed)
         made.tell(now, f"planned anew, for the {planned.turn}. time")
         kept = KeepBlob(data=planned.spec(), label=planned.label.value)
         run.tasks[planned.name] = made

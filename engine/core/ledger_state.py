@@ -66,6 +66,7 @@ class TaskState:
     story: list[str] = field(default_factory=list)
     failures: int = 0
     returns: int = 0  # how often a device gave it back because it does not lend itself any more
+    failed: list[str] = field(default_factory=list)  # of each failure: who, and why
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0

@@ -119,6 +119,12 @@ class WorkDesk:
             state.heard_at = now
             return
         self.desk.certify(state, device, epoch, progress.grants)
+        if state.claims >= self.desk.limits.claims:
+            told = f"{state.claims} leases of it ended without an output that counts"
+            yield Send(to=device, message=LetGo(task=state.id, epoch=epoch, reason=told))
+            told = "; ".join((told, *state.failed))
+            yield from self.desk.close(run, state, Move.FAIL, told, now)
+            return
         state.move(Move.CLAIM, now, f"claimed by {device[:8]} at epoch {epoch}")
         state.heard_at = now
         state.claims += 1
@@ -155,9 +161,10 @@ class WorkDesk:
         """An attempt ended without a commit: let the holder go, offer it again or close it."""
         state.may(Move.RETRY)
         state.failures += 1
+        state.failed.append(f"{'nobody' if state.holder is None else state.holder[:8]}: {reason}")
         yield from self._let_go(state, reason)
         if state.failures >= self.desk.limits.attempts:
-            told = f"{state.failures} attempts failed, the last one: {reason}"
+            told = f"{state.failures} attempts failed: {'; '.join(state.failed)}"
             yield from self.desk.close(run, state, Move.FAIL, told, now)
             return
         self._ready(state, f"attempt {state.failures} failed: {reason}", now)

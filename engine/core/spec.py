@@ -160,6 +160,7 @@ class Limits:
     timeout_seconds: int = 300
     lease_seconds: int = 15
     attempts: int = 3  # outputs rejected or leases lost before a task is closed as failed
+    claims: int = 10  # leases had of a task, whatever became of them, before it is closed as failed
     max_tasks: int = 200
 
 
