@@ -36,7 +36,7 @@ from pockethive.dht.identity import node_id
 from pockethive.dht.node import Node
 from pockethive.dht.routing import Peer
 from pockethive.dht.settings import NodeSettings
-from pockethive.dht.simulation import World
+from pockethive.dht.simulation import World, seed_tables
 from pockethive.dht.testing import RULES
 
 SIZES = (10, 32, 100, 316, 1000, 3162, 10_000)
@@ -49,29 +49,6 @@ Figures = dict[str, Any]
 def resident() -> int:
     """Bytes of this process in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def seed_tables(nodes: Sequence[Node], rng: random.Random) -> None:
-    """Give every node the contacts that the rule says, through its table's own `add_contact`."""
-    order = sorted((int.from_bytes(node_id(n.contact.public), "big"), n.contact) for n in nodes)
-    ids = [number for number, _ in order]
-    for node in nodes:
-        own = int.from_bytes(node.identity.node_id, "big")
-        router = node._protocol.router  # noqa: SLF001
-        for bit in range(BITS - 1, -1, -1):
-            low = (own ^ 1 << bit) >> bit << bit
-            first, last = bisect.bisect_left(ids, low), bisect.bisect_left(ids, low + (1 << bit))
-            there = range(first, last)
-            for at in there if len(there) <= K else rng.sample(there, K):
-                router.add_contact(Peer(order[at][1]))
-            if _alone(ids, own, bit):
-                break
-
-
-def _alone(ids: Sequence[int], own: int, bit: int) -> bool:
-    """Whether no other id shares the bits before this one, and this one."""
-    low = own >> bit << bit
-    return bisect.bisect_left(ids, low + (1 << bit)) - bisect.bisect_left(ids, low) == 1
 
 
 async def play(world: World, size: int, lookups: int) -> Figures:

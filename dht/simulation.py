@@ -6,19 +6,21 @@ every datagram with its time of arrival, so two runs can be compared by 32 bytes
 """
 
 import asyncio
+import bisect
 import hashlib
 import random
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from pockethive.core.errors import NetworkError
 from pockethive.dht.carrier import Answer, Kind, Reply, missing
 from pockethive.dht.contact import Contact
-from pockethive.dht.identity import Identity
+from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.node import Node
 from pockethive.dht.reasons import Counts
+from pockethive.dht.routing import Peer
 from pockethive.dht.rules import Rules
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.transport import Address
@@ -27,6 +29,7 @@ _T = TypeVar("_T")
 
 EPOCH: Final = 1_800_000_000.0  # unix seconds at which every simulation begins
 PORT: Final = 4400
+_BITS: Final = 160
 
 
 class _Clockwork(selectors.BaseSelector):
@@ -284,3 +287,31 @@ class World:
         if left:
             self.loop.run_until_complete(asyncio.wait(left))
         self.loop.close()
+
+
+def seed_tables(nodes: Sequence[Node], rng: random.Random) -> None:
+    """Give running nodes the tables of a long quiet life, through their own `add_contact`.
+
+    Of the nodes that part from a node's id at the same bit, it knows all when they are at most k,
+    else k drawn by `rng`.
+    """
+    order = sorted((int.from_bytes(node_id(n.contact.public), "big"), n.contact) for n in nodes)
+    ids = [number for number, _ in order]
+    for node in nodes:
+        own = int.from_bytes(node.identity.node_id, "big")
+        router = node._protocol.router  # noqa: SLF001 - what years would have put there
+        most = node.settings.k
+        for bit in range(_BITS - 1, -1, -1):
+            low = (own ^ 1 << bit) >> bit << bit
+            first, last = bisect.bisect_left(ids, low), bisect.bisect_left(ids, low + (1 << bit))
+            there = range(first, last)
+            for at in there if len(there) <= most else rng.sample(there, most):
+                router.add_contact(Peer(order[at][1]))
+            if _alone(ids, own, bit):
+                break
+
+
+def _alone(ids: Sequence[int], own: int, bit: int) -> bool:
+    """Whether no other id shares the bits before this one, and this one."""
+    low = own >> bit << bit
+    return bisect.bisect_left(ids, low + (1 << bit)) - bisect.bisect_left(ids, low) == 1

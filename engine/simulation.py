@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -43,6 +44,7 @@ from pockethive.hive import PrivateHive
 from pockethive.home import Ownership
 from pockethive.parts import Ground, Parts
 from pockethive.result import Result
+from pockethive.virtual_journal import WatchedJournal
 from pockethive.virtual_staff import Pace, VirtualStaff
 
 T = TypeVar("T")
@@ -94,22 +96,6 @@ class Line:
         )
 
 
-class _Counted:
-    """A journal that shows the hive every step, and writes nothing."""
-
-    def __init__(self, hive: "SimulatedHive") -> None:
-        self._hive = hive
-
-    def begin(self, _machines: object, _open_entry: object) -> None:
-        """Nothing is brought back."""
-
-    def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:
-        self._hive.count(machine, event, now, effects)
-
-    def write(self) -> None:
-        """There is nothing."""
-
-
 class SimulatedDevice(Parts):
     """One device of a simulated hive. Everything happens on the hive's loop."""
 
@@ -148,7 +134,7 @@ class SimulatedDevice(Parts):
             lease_clock=hive.world.loop.time,
             index=":memory:",
             staff=self._staff,
-            journal=hive.journal_of(to_text(identity.public)),
+            journal=WatchedJournal(partial(hive.stepped, self)),
             hive=hive.private(node, identity, owner) if hive.private else None,
             credits=self.credits,
             secret=owner.secret("spot checks"),
@@ -177,12 +163,18 @@ class SimulatedDevice(Parts):
 
     async def pursue(self, goal: str) -> Result:
         """Run a goal to its end. Raises Failure when the machines crash."""
+        return await gather_result(await self._submit(goal), self)
+
+    async def reach(self, goal: str) -> Outcome:
+        """As `pursue`, but no output is fetched."""
+        return await asyncio.wrap_future(await self._submit(goal))
+
+    async def _submit(self, goal: str) -> "Future[Outcome]":
         run = self._hive.next_run()
-        ended: Future[Outcome] = Future()
-        self._runs[run] = ended
+        ended = self._runs[run] = Future()
         await self.roster.check()
         self.post(GoalSubmitted(run=run, goal=goal, wall=self._hive.world.clock()))
-        return await gather_result(ended, self)
+        return ended
 
     async def stop(self) -> None:
         """Close everything. Also how a device dies, once no datagram of it gets through."""
@@ -342,13 +334,13 @@ class SimulatedHive:
         for action in due:
             action(happening)
 
+    def stepped(self, _device: SimulatedDevice, *step: Any) -> None:
+        """One step of a device's machine: its name, the event, the time, the effects."""
+        self.count(*step)
+
     def count(self, _machine: str, _event: Event, _now: float, effects: tuple[Effect, ...]) -> None:
         """The journal of all machines."""
         self.effects.update(type(effect).__name__ for effect in effects)
-
-    def journal_of(self, _device: str) -> Journal:
-        """What sees the steps of a device's machines."""
-        return _Counted(self)
 
     def next_run(self) -> RunId:
         """Names follow from the seed, too."""

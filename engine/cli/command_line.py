@@ -10,7 +10,7 @@ from pockethive import __version__
 from pockethive.core.errors import PocketHiveError
 
 _COMMANDS = (
-    *("run", "resume", "runs", "demo", "check", "node", "status", "peers"),
+    *("run", "resume", "runs", "demo", "check", "sim", "node", "status", "peers"),
     *("invite", "join", "members", "owner"),
     *("get", "put", "verify-receipt", "outbox", "models", "doctor"),
 )
