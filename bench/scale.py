@@ -17,7 +17,6 @@ in log2 N from 100 nodes on and what it says for 10^6 and 10^9 nodes.
 
 import argparse
 import asyncio
-import bisect
 import json
 import math
 import os
@@ -32,9 +31,6 @@ from typing import Any
 
 from bench.machine import machine
 from pockethive.dht.contact import Contact
-from pockethive.dht.identity import node_id
-from pockethive.dht.node import Node
-from pockethive.dht.routing import Peer
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.simulation import World, seed_tables
 from pockethive.dht.testing import RULES

@@ -1,7 +1,7 @@
 """Large simulated hives begin as if they had been together for a long, quiet time.
 
-Meeting costs every device a greeting of every other, which is what joining costs and no part of what
-runs cost. Here the devices start alone; then tables are filled by the rule of `dht.simulation`
+Meeting costs every device a greeting of every other, which is what joining costs and no part of
+what runs cost. Here the devices start alone; then tables are filled by the rule of `dht.simulation`
 and rosters with as many members as they hold, drawn by the seed. Who comes later joins as always.
 """
 

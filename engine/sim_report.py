@@ -170,7 +170,7 @@ class Report:
             "two outputs",
             f"  latency    {self.latency[0]:.1f} s p50, {self.latency[1]:.1f} s p95, from offer to "
             "commit",
-            f"  traffic    {self.packets:.0f} packets, {self.bytes / 1000:.0f} kB a task; messages: "
+            f"  traffic    {self.packets:.0f} packets, {self.bytes / 1000:.0f} kB a task; asked: "
             + ", ".join(f"{name} {number:.1f}" for name, number in self.messages.items()),
             f"  devices    {self.tally.died} died, {self.tally.came} came, "
             f"{self.tally.met_nobody} met nobody",

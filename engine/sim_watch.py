@@ -21,6 +21,7 @@ from pockethive.dht.transport import Address
 from pockethive.sim_people import CHECKER, SKILL, Judging, Making, Person
 from pockethive.simulation import Seat, SimulatedDevice, SimulatedHive
 
+_RACE_SECONDS = (0.0, 0.15)  # after the proposal was sent: the first may come before it
 
 
 class ScenarioHive(SimulatedHive):
