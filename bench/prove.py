@@ -42,6 +42,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         claims.cheats,
         claims.tasks,
         claims.resumed,
+        claims.crowd,
         goals.fresh_clone,
     )
 }

@@ -41,7 +41,7 @@ class Group:
     `owners`: how many people share them. `work`, `check`: how long an output and a judgement take.
     `sleeps`, `every`: out of reach for so long of so long; 0: never. `cheats`: the share of its
     outputs that are wrong. `colludes`: cheats alike with the others who do, and accepts what they
-    made. `lazy`: accepts what it has not looked at. `races`: takes verify slots unasked.
+    made. `lazy`: accepts what it has not looked at. `races`: asks for verify slots uninvited.
     """
 
     name: str = "devices"

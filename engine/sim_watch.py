@@ -10,7 +10,7 @@ from typing import Any
 from pockethive.actors.skill import Checker, Skill
 from pockethive.configs.scenario import Wire
 from pockethive.core.effects import AskWitness, Effect, Publish, RunSkill, StopSkill
-from pockethive.core.entry import Commit
+from pockethive.core.entry import Commit, Invite, Kind, Output
 from pockethive.core.events import Event, SkillDone, SkillFailed
 from pockethive.core.lease import AskSlot, Propose
 from pockethive.core.report import Happening
@@ -116,18 +116,15 @@ class ScenarioHive(SimulatedHive):
                 self.commits.setdefault(effect.body.task, set()).add(effect.body.output)
 
     def _race(self, effect: AskWitness) -> None:
-        """All who race ask this witness for a slot at once; nobody has asked them for anything."""
+        """All who race ask this witness for a slot at once; nobody has invited them."""
         proposal = effect.request
         assert isinstance(proposal, Propose)
-        made: Any = proposal.output.body
-        request = AskSlot(
-            task=proposal.task,
-            epoch=proposal.epoch,
-            output=made.output,
-            seconds=proposal.seconds,
-        )
-        unasked = AskWitness(ask="verifier|race#0", witness=effect.witness, request=request)
         for racer in self._racers:
+            unasked = AskWitness(
+                ask="verifier|race#0",
+                witness=effect.witness,
+                request=_unasked(racer, proposal),
+            )
             for pause in _RACE_SECONDS:
                 self.world.loop.call_later(pause, self._grab, racer, unasked)
 
@@ -139,6 +136,22 @@ class ScenarioHive(SimulatedHive):
     def _cut(self, source: Address, target: Address) -> bool:
         asleep = source in self.asleep or target in self.asleep
         return asleep or super()._cut(source, target)
+
+
+def _unasked(racer: SimulatedDevice, proposal: Propose) -> AskSlot:
+    """A question for a slot, with the only invitation a racer has: one of its own making."""
+    output = proposal.output
+    made = output.body
+    assert isinstance(made, Output)
+    invite = Invite(task=made.task, epoch=made.epoch, output=made.output, verifier=racer.id)
+    _, entry = racer.entries.sign(Kind.INVITE, invite, output.expires)
+    return AskSlot(
+        task=made.task,
+        epoch=made.epoch,
+        output=made.output,
+        seconds=proposal.seconds,
+        invite=entry,
+    )
 
 
 def _work(task: TaskId) -> str:

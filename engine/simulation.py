@@ -134,7 +134,7 @@ class SimulatedDevice(Parts):
             lease_clock=hive.world.loop.time,
             index=":memory:",
             staff=self._staff,
-            journal=WatchedJournal(partial(hive.stepped, self)),
+            journal=hive.journal_of(self, to_text(identity.public)),
             hive=hive.private(node, identity, owner) if hive.private else None,
             credits=self.credits,
             secret=owner.secret("spot checks"),
@@ -341,6 +341,10 @@ class SimulatedHive:
     def count(self, _machine: str, _event: Event, _now: float, effects: tuple[Effect, ...]) -> None:
         """The journal of all machines."""
         self.effects.update(type(effect).__name__ for effect in effects)
+
+    def journal_of(self, device: SimulatedDevice, _key: str) -> Journal:
+        """What sees the steps of the machines of the device with that public key."""
+        return WatchedJournal(partial(self.stepped, device))
 
     def next_run(self) -> RunId:
         """Names follow from the seed, too."""

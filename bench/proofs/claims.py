@@ -42,3 +42,8 @@ def tasks() -> None:
 def resumed() -> None:
     """A run of 240 tasks whose owner is killed five times ends, and nothing committed is redone."""
     print(run(sys.executable, "-m", "bench.resume"))
+
+
+def crowd() -> None:
+    """100, 300 and 1,000 whole simulated devices, ten tasks each, a fifth dying a minute."""
+    print(run(sys.executable, "-m", "bench.crowd"))
