@@ -11,6 +11,7 @@ run that picked the dead as witnesses would never end. Runs on the node's loop.
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
@@ -330,11 +331,12 @@ class Roster:
         self._gone.pop(author, None)  # whoever speaks is here
         self._meet(entry)
         self._hear(author)
-        others = [e.wire for d, e in self._known.items() if d != author and e.expires > now]
-        if self._advert is not None:
-            own = self._advert[1].wire
-            others = [*(wire for wire in others if wire != own), own]
-        return encode({"members": [to_text(wire) for wire in others[-_MAX_TOLD:]]})
+        known = reversed(self._known.items())  # the newest first; not all: hives may be large
+        apart = {author} if self._advert is None else {author, self._entries.device}
+        others = (e.wire for d, e in known if d not in apart and e.expires > now)
+        own = () if self._advert is None else (self._advert[1].wire,)
+        told = [*islice(others, _MAX_TOLD - len(own)), *own]
+        return encode({"members": [to_text(wire) for wire in told]})
 
     def _meet_record(self, record: Record) -> None:
         if record.kind != Kind.MEMBER.value:
