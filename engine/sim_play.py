@@ -185,14 +185,17 @@ class _Game:
             self._go(self._sleep(device))
 
     async def _sleep(self, device: SimulatedDevice) -> None:
-        """Out of reach for a part of every so many seconds, from a moment drawn for the device."""
-        group = self.hive.people[device.id].group
-        await asyncio.sleep(self._dice.uniform(0.0, group.every))
+        """Out of reach for a part of every so many seconds; where in that it is now is drawn."""
+        hive, group = self.hive, self.hive.people[device.id].group
+        left = self._dice.uniform(0.0, group.every)  # of a round that begins with being awake
+        await asyncio.sleep(max(0.0, left - group.sleeps))
+        rest = min(left, group.sleeps)
         while device.alive:
-            self.hive.asleep.add(device.address)
-            await asyncio.sleep(group.sleeps)
-            self.hive.asleep.discard(device.address)
+            hive.asleep.add(device.address)
+            await asyncio.sleep(rest)
+            hive.asleep.discard(device.address)
             await asyncio.sleep(group.every - group.sleeps)
+            rest = group.sleeps
 
     def _portion(self, share: float) -> int:
         return round(share * sum(device.alive for device in self.hive.devices))

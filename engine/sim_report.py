@@ -88,6 +88,7 @@ class Report:
     latency: tuple[float, float]
     latencies: tuple[float, ...] = field(repr=False)
     packets: float
+    packets_lost: float
     bytes: float
     messages: dict[str, float]
     shares: dict[str, tuple[int, int]]
@@ -129,6 +130,7 @@ class Report:
             "ready_to_committed_p50": round(self.latency[0], 3),
             "ready_to_committed_p95": round(self.latency[1], 3),
             "packets_a_task": round(self.packets, 1),
+            "packets_lost_a_task": round(self.packets_lost, 1),
             "bytes_a_task": round(self.bytes),
             "messages_a_task": {name: round(n, 2) for name, n in self.messages.items()},
             "died": self.tally.died,
@@ -219,6 +221,7 @@ def make_report(
         latency=(_portile(latencies, 0.5), _portile(latencies, 0.95)),
         latencies=tuple(latencies),
         packets=(now.packets - before.packets) / tasks,
+        packets_lost=(now.lost - before.lost) / tasks,
         bytes=(now.bytes - before.bytes) / tasks,
         messages={name: wanted[name] / tasks for name in MESSAGES},
         shares=_shares(scenario, hive, committed),
