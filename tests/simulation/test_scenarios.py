@@ -12,6 +12,7 @@ import pytest
 
 from bench.crowd import draw as draw_crowd
 from bench.crowd import measure
+from bench.crowd_table import measure as at_table
 from pockethive.cli.command_line import run_command
 from pockethive.configs.scenario import Fault, Group, Runs, Scenario, load_scenario
 from pockethive.sim_play import play
@@ -144,6 +145,12 @@ def test_a_small_crowd_holds_what_the_large_one_promises() -> None:
     assert figures["holds"], figures
     assert figures["committed"] == 24
     assert draw_crowd([figures, figures]).startswith("<svg")
+
+
+def test_a_small_crowd_at_the_table_commits_every_task_once() -> None:
+    figures = at_table(devices=12, tasks=10, churn=20.0, seed=1)
+    assert (figures["status"], figures["committed"], figures["two_outputs"]) == ("completed", 10, 0)
+    assert 40 < figures["messages_a_task"] < 250
 
 
 def test_devices_that_sleep_are_out_of_reach_and_come_back() -> None:
