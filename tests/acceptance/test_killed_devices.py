@@ -60,7 +60,11 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         for seat in those:
             await seat.start([device.contact])
         await asyncio.to_thread(device.expect, [seat.device for seat in those])
-        device.subscribe(lambda seen: loop.call_soon_threadsafe(happened.put_nowait, seen) and None)
+
+        def saw(seen: Happening) -> None:
+            loop.call_soon_threadsafe(happened.put_nowait, seen)
+
+        device.subscribe(saw)
         yield Scene(device, those, happened, folder)
 
 
@@ -94,5 +98,6 @@ async def test_a_device_that_sleeps_longer_than_its_lease_neither_stops_a_run_no
         assert await hive.faults(result) == []
         hands = hive.device.parts._hands
         assert hands is not None
-        awake = hive.device.loop_thread.submit(hands._answers(hive.seat(asleep.device).device))
+        assert asleep.device is not None
+        awake = hive.device.loop_thread.submit(hands._answers(asleep.device))
         assert await asyncio.wrap_future(awake) is not None

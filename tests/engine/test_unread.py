@@ -26,8 +26,14 @@ async def test_what_nobody_reads_is_bounded_and_what_gave_way_is_counted() -> No
 
 
 async def test_a_reader_that_keeps_up_misses_nothing_of_what_another_thread_tells() -> None:
-    unread, seen = Unread(asyncio.get_running_loop(), most=10_000), []
-    teller = threading.Thread(target=lambda: [unread.put(told(n)) for n in range(5_000)])
+    unread = Unread(asyncio.get_running_loop(), most=10_000)
+    seen: list[Happening] = []
+
+    def tell() -> None:
+        for number in range(5_000):
+            unread.put(told(number))
+
+    teller = threading.Thread(target=tell)
     teller.start()
     async with asyncio.timeout(30):
         while len(seen) < 5_000:
