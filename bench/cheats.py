@@ -126,6 +126,8 @@ def node(home: Path, path: Path, join: Sequence[str]) -> Iterator[Seat]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def play(folder: Path, tasks: int, share: float, nodes: int, seed: str) -> dict[str, Any]:
