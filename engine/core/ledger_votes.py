@@ -231,17 +231,20 @@ class VoteDesk:
         """Ask as many devices as are lacking, and one more for each that is slow."""
         vote = state.vote
         busy = vote.awaited - self._work.lost
-        late = sum(self._is_slow(state, device, now) for device in busy - vote.pledges.keys())
+        late = [d for d in sorted(busy - vote.pledges.keys()) if self._is_slow(state, d, now)]
         tired = {d for d, at in vote.refused.items() if now < at + ASK_AGAIN_SECONDS}
         away = self._work.lost | tired
         living = [each.device for each in self._members if each.device not in away]
         known = (*vote.asked, *vote.gone, *vote.holders)
         fresh = voters(state.task, self._members, living, known)
         room = max(0, MAX_ANSWERS - len(vote.asked))
-        missing = max(0, lacking + late - len(busy))
+        missing = max(0, lacking + len(late) - len(busy))
         for device in fresh[: min(missing, room)]:
             self._awaits(state, device, now)
             yield Send(to=device, message=self._replicate(run, state))
+        for device in late:
+            if device != state.holder and vote.remind(device, now, begun=device in state.checking):
+                yield Send(to=device, message=self._replicate(run, state))
         if len(busy) >= lacking or (missing and fresh and room):
             state.nobody_since = None
         else:

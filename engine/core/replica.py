@@ -130,7 +130,11 @@ class Replica:
         task = offer.entry.body
         if not isinstance(task, Task) or sender != task.owner or task.id != offer.task:
             return
-        if not (votes(task) and self._settings.can(task)) or task.id in self._jobs:
+        if not (votes(task) and self._settings.can(task)):
+            return
+        if task.id in self._jobs:
+            yield _progress(task, offer.epoch, "checking", "")
+            yield from self._say(self._jobs[task.id])
             return
         refusal = self._refusal(task)
         if refusal:
@@ -207,13 +211,15 @@ class Replica:
             if job.tells > MAX_TELLS:
                 yield from self._drop(job)
                 return
-            signed = job.signed
-            yield (
-                job.pledge
-                if signed is None
-                else Send(to=job.task.owner, message=Made(entry=signed))
-            )
+            yield from self._say(job)
             yield SetTimer(name=job.timer("tell"), at=now + TELL_AGAIN_SECONDS)
+
+    def _say(self, job: _Job) -> Effects:
+        """Say once more what is pledged."""
+        if job.signed is not None:
+            yield Send(to=job.task.owner, message=Made(entry=job.signed))
+        elif job.pledge is not None:
+            yield job.pledge
 
     def _told(self, sender: DeviceId, message: AskOpening | Counted | Ended) -> Effects:
         """Its owner wants to see the answer, says which one counts, or how the task ended."""

@@ -57,6 +57,15 @@ class Vote:
             self.refused[device] = now
             del self.asked[device]
 
+    def remind(self, device: DeviceId, now: float, *, begun: bool) -> bool:
+        """Whether a slow device is to be asked once more: it may have been restarted. One that
+        never began is not asked for ever."""
+        self.asked[device] = now
+        self.refusals[device] += not begun
+        if self.refusals[device] >= MAX_REFUSALS:
+            self.gone.add(device)
+        return device not in self.gone
+
     def voters(self, output: str) -> tuple[DeviceId, ...]:
         """Who gave this answer, in the order they came."""
         return tuple(d for d, opening in self.openings.items() if opening.output == output)

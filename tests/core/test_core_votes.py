@@ -292,3 +292,14 @@ def test_a_device_that_is_cut_off_in_the_middle_does_not_stop_the_vote() -> None
     outcome = played.run(TWICE)
     check(played, outcome)
     assert outcome.status is RunStatus.COMPLETED
+
+
+def test_a_device_that_says_nothing_is_asked_again_and_not_for_ever() -> None:
+    ledger, task, other = replicated()
+    asked = []
+    for tick in range(1, 120):
+        ledger.handle(said(WORKER, claim(task, 1, grants=grants(task, WORKER))), tick / 2)
+        effects = ledger.handle(TimerFired(name="tick"), 0.5 + tick / 2)
+        asked += [e.to for e in of(Send, effects) if isinstance(e.message, Replicate)]
+    assert asked.count(other) >= 2
+    assert max(asked.count(device) for device in asked) <= 8
