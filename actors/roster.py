@@ -334,9 +334,9 @@ class Roster:
         known = reversed(self._known.items())  # the newest first; not all: hives may be large
         apart = {author} if self._advert is None else {author, self._entries.device}
         others = (e.wire for d, e in known if d not in apart and e.expires > now)
-        own = () if self._advert is None else (self._advert[1].wire,)
-        told = [*islice(others, _MAX_TOLD - len(own)), *own]
-        return encode({"members": [to_text(wire) for wire in told]})
+        own = [] if self._advert is None else [self._advert[1].wire]
+        told = map(to_text, (*islice(others, _MAX_TOLD - len(own)), *own))
+        return encode({"members": list(told)})
 
     def _meet_record(self, record: Record) -> None:
         if record.kind != Kind.MEMBER.value:

@@ -34,7 +34,7 @@ def test_the_last_failure_closes_a_task_and_every_one_is_named() -> None:
         assert f"{device[:8]}: {reason}" in close.detail
 
 
-def claimed(epochs: int, **limits: int) -> list[tuple[int, str, list[DeviceId]]]:
+def claimed(epochs: int, **limits: Any) -> list[tuple[int, str, list[DeviceId]]]:
     """Leases of one task, each had by another device and none of them given back: what closed it,
     at which epoch, and who was told to let go."""
     ledger, (task,) = opened(graph=GRAPH, **limits)
