@@ -200,9 +200,8 @@ class Parts(ABC):
         self.machines = self._machines()
         if ground.journal is not None:
             self.clock.go_on_from(ground.journal.begin(self.machines, self.entries.open))
-        await self._begin(
-            Interpreter(self.machines, self._hands, self.clock, self.entries.device, ground.journal)
-        )
+        hands, device = self._hands, self.entries.device
+        await self._begin(Interpreter(self.machines, hands, self.clock, device, ground.journal))
         if ground.credits is not None:
             self.post(CreditsRead(credits=ground.credits.all()))
         if self.hive is not None:

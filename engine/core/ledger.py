@@ -42,15 +42,7 @@ from pockethive.core.ledger_verdicts import VerdictDesk
 from pockethive.core.ledger_votes import VoteDesk
 from pockethive.core.ledger_work import WorkDesk, debtors, mark_all
 from pockethive.core.lifecycle import Move, Status
-from pockethive.core.message import (
-    AskOffer,
-    Made,
-    Message,
-    Opened,
-    Progress,
-    Replicate,
-    VerifyOffer,
-)
+from pockethive.core.message import AskOffer, Made, Opened, Progress, Replicate, VerifyOffer
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
@@ -86,7 +78,7 @@ class Ledger:
         self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
         self._votes = VoteDesk(self._work, self._credit)
         self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
-        self._restart = RestartDesk(self._work, verify)
+        self._restart = RestartDesk(self._work, self._votes, verify)
 
     @property
     def ground(self) -> tuple[Event, ...]:
@@ -130,8 +122,8 @@ class Ledger:
                 yield from self._answered(event, now)
             case PingAnswered():
                 yield from self._pinged(event, now)
-            case SendFailed(to=to, message=message):
-                self._undelivered(to, message, now)
+            case SendFailed():
+                self._undelivered(event, now)
             case Restarted(wall=wall):
                 yield from self._restarted(wall, now)
             case TaskRead():
@@ -283,7 +275,8 @@ class Ledger:
             mark_all(self._runs.values())
         self._watch.heard(device, now)
 
-    def _undelivered(self, to: DeviceId, message: Message, now: float) -> None:
+    def _undelivered(self, event: SendFailed, now: float) -> None:
+        to, message = event.to, event.message
         if isinstance(message, VerifyOffer | Replicate) and message.task in self._by_task:
             self._by_task[message.task][1].unreached(to, now)
         self._watch.doubt(to)
@@ -298,8 +291,7 @@ class Ledger:
         yield from self._watch.pings(debtors(self._runs.values()), now)
         for run in list(self._runs.values()):
             for state in run.retired:
-                if state.publishing is not None and now >= state.publish_at:
-                    yield from self._work.desk.publish_again(state, now)
+                yield from self._work.desk.publish_due(state, now)
             if run.unfinished:
                 continue
             run.ended_at = now if run.ended_at is None else run.ended_at
@@ -333,8 +325,7 @@ class Ledger:
         if state.local is not None:
             run.touched(state, now)
             return
-        if state.publishing is not None and now >= state.publish_at:
-            yield from self._work.desk.publish_again(state, now)
+        yield from self._work.desk.publish_due(state, now)
         if state.entry is not None and state.open:
             yield from self._further(run, state, now)
         if run.id in self._walls:

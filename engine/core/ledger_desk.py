@@ -53,11 +53,11 @@ class Desk:
         state.publish_at = now + PUBLISH_AGAIN_SECONDS
         yield state.publishing
 
-    def publish_again(self, state: TaskState, now: float) -> Effects:
-        """Publish once more what does not stand yet."""
-        assert state.publishing is not None
-        state.publish_at = now + PUBLISH_AGAIN_SECONDS
-        yield state.publishing
+    def publish_due(self, state: TaskState, now: float) -> Effects:
+        """Publish once more what does not stand yet, when it is time."""
+        if state.publishing is not None and now >= state.publish_at:
+            state.publish_at = now + PUBLISH_AGAIN_SECONDS
+            yield state.publishing
 
     def close(
         self, run: RunState, state: TaskState, move: Move, reason: str, now: float

@@ -14,6 +14,7 @@ from pockethive.core.events import CreditsRead, Event, MembersChanged, PingAnswe
 from pockethive.core.fold import fold
 from pockethive.core.ledger_local import order
 from pockethive.core.ledger_state import RunState, TaskState
+from pockethive.core.ledger_votes import VoteDesk
 from pockethive.core.ledger_work import WorkDesk
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.ports import VerifySignature
@@ -38,8 +39,8 @@ def ground(
 class RestartDesk:
     """Changes the states it is given and nothing else."""
 
-    def __init__(self, work: WorkDesk, verify: VerifySignature) -> None:
-        self._work, self._verify = work, verify
+    def __init__(self, work: WorkDesk, votes: VoteDesk, verify: VerifySignature) -> None:
+        self._work, self._votes, self._verify = work, votes, verify
 
     def runs(self, runs: Iterable[RunState], now: float) -> Effects:
         """Everything is due in the next round."""
@@ -93,6 +94,7 @@ class RestartDesk:
             going.ask_at = now if going.next_task is None else inf
         elif state.status is Status.CLAIMED:
             yield from self._ask_holder(run, state, now)
+            yield from self._votes.ask_again(run, state, now)
         elif state.status is Status.PROPOSED:
             state.begin_round()
 

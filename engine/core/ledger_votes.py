@@ -181,6 +181,14 @@ class VoteDesk:
         yield from self._open(state, lacking, now)
         yield from self._ask(run, state, lacking, now)
 
+    def ask_again(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """After a restart: whoever was asked, and has not pledged, may have restarted, too."""
+        vote = state.vote
+        vote.ask_at = now
+        for device in sorted(vote.awaited - vote.pledges.keys() - {state.holder}):
+            vote.asked[device] = now
+            yield Send(to=device, message=self._replicate(run, state))
+
     def _count(self, state: TaskState, winner: str, now: float) -> Effects:
         """Publish the ballot of the first m who agree, the holder before the others."""
         vote = state.vote

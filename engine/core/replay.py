@@ -37,7 +37,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.journal_codec import Next, RowReader
 from pockethive.core.lease import Seal
-from pockethive.core.message import AskOffer, Made, Progress
+from pockethive.core.message import AskOffer, Made, Opened, Progress
 from pockethive.core.report import Outcome
 from pockethive.core.task import RunId
 
@@ -54,8 +54,14 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
         *(PingAnswered, SendFailed, TaskRead, TimerFired, Restarted, SkillDone, SkillFailed),
     ),
 }
-_BINDING: Final = frozenset((Kind.TASK, Kind.SEAL))
-_OWN: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.COMMIT, Kind.CLOSE, Kind.INVITE))
+_LETTERS: Final = (Made, Progress, Opened, AskOffer)
+_OWN: Final = frozenset(
+    (
+        *(Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.BALLOT),
+        *(Kind.COMMIT, Kind.CLOSE, Kind.INVITE),
+    )
+)
+_BINDING: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.BALLOT))
 
 Handle = Callable[[Event, float], tuple[Effect, ...]]
 
@@ -117,7 +123,7 @@ def concerns(machine: str, event: Event) -> bool:
     """Whether an event can change one of the two; whatever else it is fed is not written."""
     match event:
         case MessageArrived(message=message):
-            return machine == "ledger" and isinstance(message, Made | Progress | AskOffer)
+            return machine == "ledger" and isinstance(message, _LETTERS)
         case SkillDone(nonce=nonce) if nonce:
             return False  # of a vote, which is the scout's; what it opens with is written nowhere
         case EntryArrived(entry=entry):
@@ -129,8 +135,9 @@ def concerns(machine: str, event: Event) -> bool:
 def binds(effects: Iterable[Effect]) -> bool:
     """Whether what is to be done binds the owner for good, so that it must never be forgotten.
 
-    Who the witnesses of a task are, in the first generation or a later one, is said once: two
-    answers under one name would be as those of a cheat, and no witness would serve the second.
+    Who the witnesses of a task are, in the first generation or a later one, is said once, and how
+    a vote ended: two answers under one name would be as those of a cheat, and no witness would
+    serve the second.
     """
     return any(
         isinstance(each, PublishAll)

@@ -301,7 +301,7 @@ class Scout:
         yield job.set("renew", now + job.lease.renew_seconds)
         # what the owner has not ended by now it may not have heard of
         if job.stage is Stage.PLEDGED or (job.stage is Stage.HOLDING and job.told):
-            yield Send(to=job.task.owner, message=job.announcement)
+            yield from job.announced_again()
         elif job.stage is Stage.HOLDING and job.lease.accepted is not None:
             yield job.progress("accepted", job.lease.accepted.output)
         elif job.stage is Stage.SIGNING and job.made is not None:

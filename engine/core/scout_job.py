@@ -57,6 +57,12 @@ class Job:
         assert entry is not None
         return Made(entry=entry, grants=self.lease.grants)
 
+    def announced_again(self) -> Iterator[Send]:
+        """Output or pledge once more. A pledge says nothing to an owner who missed the claim."""
+        if self.stage is Stage.PLEDGED:
+            yield self.progress("claimed", "")
+        yield Send(to=self.task.owner, message=self.announcement)
+
     def progress(self, state: str, reason: str) -> Send:
         """What the owner is told of how the work goes."""
         message = Progress(
