@@ -5,9 +5,7 @@ Guards: a node that answers though nobody is left who would work says nothing, a
 
 from typing import Final
 
-from pockethive.actors.roster import ALIVE
-
-PING_METHOD: Final = ALIVE
+PING_METHOD: Final = "alive"
 PING_SECONDS: Final = 1.0
 PROCESS_BYTES: Final = 8
 _LIVE: Final = b"machines live"

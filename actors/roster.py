@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from itertools import islice
 
+from pockethive.actors.alive import PING_METHOD
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
@@ -27,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 METHOD = "hello"
 FAREWELL = "bye"
-ALIVE = "alive"  # answered by every device, see `hands`
 TTL_SECONDS = 3600
 PULSE_SECONDS = 60.0
 SETTLING_SECONDS = 30.0  # the DHT is read again after so long, then ever more rarely
@@ -244,7 +244,7 @@ class Roster:
             if soon and self._advert is not None:
                 await self._greet(_contact(member), self._advert[0])
                 return member.device in self._known
-            await self._egress.tell(_contact(member), ALIVE, b"", timeout=ANSWER_SECONDS)
+            await self._egress.tell(_contact(member), PING_METHOD, b"", timeout=ANSWER_SECONDS)
         except NetworkError:
             self._missed(member.device)
             return False
@@ -262,7 +262,7 @@ class Roster:
         assert isinstance(entry.body, Member)
         contact = _contact(entry.body)
         try:
-            await self._egress.tell(contact, ALIVE, b"", timeout=ANSWER_SECONDS)
+            await self._egress.tell(contact, PING_METHOD, b"", timeout=ANSWER_SECONDS)
         except PocketHiveError:
             return
         self._gone.pop(entry.author, None)
@@ -331,12 +331,10 @@ class Roster:
         self._gone.pop(author, None)  # whoever speaks is here
         self._meet(entry)
         self._hear(author)
-        known = reversed(self._known.items())  # the newest first; not all: hives may be large
-        apart = {author} if self._advert is None else {author, self._entries.device}
-        others = (e.wire for d, e in known if d not in apart and e.expires > now)
+        apart, newest = (author, self._entries.device), reversed(self._known.items())
+        others = (e.wire for d, e in newest if d not in apart and e.expires > now)
         own = [] if self._advert is None else [self._advert[1].wire]
-        told = map(to_text, (*islice(others, _MAX_TOLD - len(own)), *own))
-        return encode({"members": list(told)})
+        return encode({"members": [*map(to_text, [*islice(others, _MAX_TOLD - len(own)), *own])]})
 
     def _meet_record(self, record: Record) -> None:
         if record.kind != Kind.MEMBER.value:
