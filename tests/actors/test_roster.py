@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pockethive.actors.alive import PING_METHOD
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.roster import (
-    ALIVE,
     FAREWELL,
     FRESH_SECONDS,
     MAX_TTL_SECONDS,
@@ -181,7 +181,7 @@ def test_before_a_run_those_not_heard_of_lately_are_asked_and_the_silent_dropped
         assert hive.wire.asked == []  # it has just spoken
         hive.now += FRESH_SECONDS + 1
         await hive.roster.check()
-        assert hive.wire.asked == [ALIVE]
+        assert hive.wire.asked == [PING_METHOD]
         hive.now += FRESH_SECONDS + 1
         hive.wire.deaf.add(hive.other.identity.public)
         await hive.roster.check()
