@@ -45,6 +45,7 @@ class ScenarioHive(SimulatedHive):
         self.offered: dict[tuple[RunId, str], float] = {}
         self.committed: dict[tuple[RunId, str], float] = {}
         self._working: dict[TaskId, dict[DeviceId, SimulatedDevice]] = {}
+        self._by_id: dict[str, SimulatedDevice] = {}
         self._racers: list[SimulatedDevice] = []
 
     def seat(self, seat: Seat, person: Person) -> Seat:
@@ -61,7 +62,7 @@ class ScenarioHive(SimulatedHive):
 
     def know(self, device: SimulatedDevice, person: Person) -> None:
         """Say who is behind a device that was started."""
-        self.people[device.id] = person
+        self.people[device.id], self._by_id[device.id] = person, device
         if person.group.races:
             self._racers.append(device)
 
@@ -74,12 +75,12 @@ class ScenarioHive(SimulatedHive):
         elif happening.what == "committed":
             self.committed[which] = self.now
 
-    def stepped(self, device: SimulatedDevice, *step: Any) -> None:
+    def stepped(self, device: str, *step: Any) -> None:
         """One step of a machine."""
         super().stepped(device, *step)
         machine, event, now, effects = step
-        if machine == "scout":
-            self._worked(device, event, now, effects)
+        if machine == "scout" and device in self._by_id:
+            self._worked(self._by_id[device], event, now, effects)
         elif machine == "ledger":
             self._booked(effects)
 
