@@ -151,7 +151,11 @@ class VerdictDesk:
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
-            yield ReadTask(task=state.id)  # it may be proven there, or committed already
+            # It may be proven there, or committed already. If not, its verifier may be gone with the
+            # proof, and every later holder would be shown it, too.
+            yield ReadTask(task=state.id)
+            state.unproven += 1
+            state.split = state.unproven > 1
             reason = "witnesses hold an output that nobody here can prove"
             yield from self._work.retry(run, state, reason, now)
             return

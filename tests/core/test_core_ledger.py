@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pockethive.core.canonical import to_text
-from pockethive.core.effects import Effect, Ping, Publish, Send, SetTimer
+from pockethive.core.effects import AskWitness, Effect, Ping, Publish, ReadTask, Send, SetTimer
 from pockethive.core.entry import CloseReason, Kind
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
@@ -17,7 +17,7 @@ from pockethive.core.events import (
     TimerFired,
 )
 from pockethive.core.graph import TaskGraph
-from pockethive.core.lease import Accepted
+from pockethive.core.lease import Accepted, Seal
 from pockethive.core.ledger import Ledger
 from pockethive.core.ledger_opening import ANSWER_SECONDS
 from pockethive.core.message import LetGo, Made, Offer, Progress
@@ -103,11 +103,23 @@ class TestWhoIsBelieved:
             "claimed"
         ]
 
-    def test_an_accepted_value_that_nobody_here_can_prove_costs_an_attempt(self) -> None:
+    def test_an_accepted_value_that_nobody_can_prove_is_read_once_and_then_costs_the_witnesses(
+        self,
+    ) -> None:
         ledger, (task, *_) = opened()
-        shown = grants(task, WORKER, 9, Accepted(1, sha("x")))
-        told = ledger.handle(said(WORKER, claim(task, 9, "accepted", sha("x"), grants=shown)), 1.0)
+
+        def holder_says(epoch: int) -> tuple[Effect, ...]:
+            shown = grants(task, WORKER, epoch, Accepted(1, sha("x")))
+            word = claim(task, epoch, "accepted", sha("x"), grants=shown)
+            return ledger.handle(said(WORKER, word), 1.0)
+
+        told = holder_says(9)
         assert [(send.to, send.message.epoch) for send in of(Send, told)] == [(WORKER, 9)]
+        assert of(ReadTask, told) == [ReadTask(task=task.id)], "it may be proven there"
+        assert not of(AskWitness, told)
+        told = holder_says(10)
+        asked = {ask.witness for ask in of(AskWitness, told) if isinstance(ask.request, Seal)}
+        assert asked == set(task.committee.witnesses), "others would be shown it for ever"
 
     def test_a_claim_that_failed_has_overtaken_is_none(self) -> None:
         ledger, (task, *_) = opened()

@@ -57,7 +57,7 @@ from tests.core.test_core_runs import table
 
 
 DEVICE = st.sampled_from(DEVICES[:4])
-STATES = st.sampled_from(["claimed", "failed", "accepted", "checking", "unchecked"])
+STATES = st.sampled_from(["claimed", "failed", "returned", "accepted", "checking", "unchecked"])
 
 
 @st.composite
