@@ -151,8 +151,8 @@ class VerdictDesk:
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
-            # It may be proven there, or committed already. If not, its verifier may be gone with the
-            # proof, and every later holder would be shown it, too.
+            # It may be proven there, or committed already. If not, its verifier may be gone with
+            # the proof, and every later holder would be shown it, too.
             yield ReadTask(task=state.id)
             state.unproven += 1
             state.split = state.unproven > 1
