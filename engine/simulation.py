@@ -134,7 +134,7 @@ class SimulatedDevice(Parts):
             lease_clock=hive.world.loop.time,
             index=":memory:",
             staff=self._staff,
-            journal=hive.journal_of(self, to_text(identity.public)),
+            journal=hive.journal_of(to_text(identity.public)),
             hive=hive.private(node, identity, owner) if hive.private else None,
             credits=self.credits,
             secret=owner.secret("spot checks"),
@@ -334,7 +334,7 @@ class SimulatedHive:
         for action in due:
             action(happening)
 
-    def stepped(self, _device: SimulatedDevice, *step: Any) -> None:
+    def stepped(self, _device: str, *step: Any) -> None:
         """One step of a device's machine: its name, the event, the time, the effects."""
         self.count(*step)
 
@@ -342,8 +342,8 @@ class SimulatedHive:
         """The journal of all machines."""
         self.effects.update(type(effect).__name__ for effect in effects)
 
-    def journal_of(self, device: SimulatedDevice, _key: str) -> Journal:
-        """What sees the steps of the machines of the device with that public key."""
+    def journal_of(self, device: str) -> Journal:
+        """What sees the steps of a device's machines."""
         return WatchedJournal(partial(self.stepped, device))
 
     def next_run(self) -> RunId:

@@ -32,10 +32,10 @@ class LastingHive(SimulatedHive):
         self.book: RunJournal | None = None
         self.worked: list[tuple[float, str, int]] = []
 
-    def journal_of(self, device: SimulatedDevice, key: str) -> Journal:
-        self.owner = self.owner or key
-        if key != self.owner:
-            return super().journal_of(device, key)
+    def journal_of(self, device: str) -> Journal:
+        self.owner = self.owner or device
+        if device != self.owner:
+            return super().journal_of(device)
         revives = RunId(self.revives) if self.revives else None
         self.book = RunJournal(self.folder / FILE, revives=revives)
         return self.book
