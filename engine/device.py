@@ -309,10 +309,11 @@ class Device:
             self.finished(outcome)
 
     async def _deliver(self, run: RunId, ended: "Future[Outcome]") -> "Result":
-        """What a run made; its journal is done with."""
+        """What a run made. Its journal is done with, but not before all its entries stand."""
         from pockethive.gathering import gather_result  # a device without a team needs none of it
 
         result = await gather_result(ended, self.parts)
+        await self.parts.release.settled()
         await asyncio.to_thread(self._done, run, result.status, result.reason)
         return result
 
