@@ -102,7 +102,7 @@ class TaskState:
     end: Entry | None = None  # the commit or close as it stands in the DHT
     sealing: SealRound | None = None
     hopeless: str = ""  # why its witnesses can never end it: it is planned anew
-    unproven: int = 0  # how often a holder was shown an output that nobody here can prove
+    unproven: str = ""  # the output that a holder was shown and nobody here could prove
     split: bool = False  # its witnesses hold values that no quorum can agree on
     heritage: list[Entry] = field(default_factory=list)  # earlier generations and their seals
     reason: str = ""

@@ -151,11 +151,11 @@ class VerdictDesk:
         state.may(Move.PROPOSE if proven else Move.RETRY)
         state.holder, state.epoch = device, progress.epoch
         if not proven:
-            # It may be proven there, or committed already. If not, its verifier may be gone with
-            # the proof, and every later holder would be shown it, too.
+            # It may be proven in the DHT, or committed. If it is not, its verifier is gone with the
+            # proof, and every later holder would be shown it, too: other witnesses then.
             yield ReadTask(task=state.id)
-            state.unproven += 1
-            state.split = state.unproven > 1
+            state.split = state.split or state.unproven == progress.reason
+            state.unproven = progress.reason
             reason = "witnesses hold an output that nobody here can prove"
             yield from self._work.retry(run, state, reason, now)
             return

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from pockethive.core.canonical import to_text
-from pockethive.core.effects import AskWitness, Effect, Ping, Publish, ReadTask, Send, SetTimer
+from pockethive.core.effects import (
+    AskWitness,
+    Effect,
+    Ping,
+    Publish,
+    ReadTask,
+    Send,
+    SetTimer,
+)
 from pockethive.core.entry import CloseReason, Kind
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
@@ -103,23 +111,24 @@ class TestWhoIsBelieved:
             "claimed"
         ]
 
-    def test_an_accepted_value_that_nobody_can_prove_is_read_once_and_then_costs_the_witnesses(
+    def test_an_accepted_value_that_nobody_here_can_prove_costs_an_attempt_then_the_witnesses(
         self,
     ) -> None:
         ledger, (task, *_) = opened()
 
-        def holder_says(epoch: int) -> tuple[Effect, ...]:
+        def show(epoch: int) -> tuple[Effect, ...]:
             shown = grants(task, WORKER, epoch, Accepted(1, sha("x")))
-            word = claim(task, epoch, "accepted", sha("x"), grants=shown)
-            return ledger.handle(said(WORKER, word), 1.0)
+            mine = claim(task, epoch, "accepted", sha("x"), grants=shown)
+            return ledger.handle(said(WORKER, mine), float(epoch))
 
-        told = holder_says(9)
-        assert [(send.to, send.message.epoch) for send in of(Send, told)] == [(WORKER, 9)]
-        assert of(ReadTask, told) == [ReadTask(task=task.id)], "it may be proven there"
-        assert not of(AskWitness, told)
-        told = holder_says(10)
-        asked = {ask.witness for ask in of(AskWitness, told) if isinstance(ask.request, Seal)}
-        assert asked == set(task.committee.witnesses), "others would be shown it for ever"
+        def sealing(effects: tuple[Effect, ...]) -> set[DeviceId]:
+            return {ask.witness for ask in of(AskWitness, effects) if isinstance(ask.request, Seal)}
+
+        first = show(9)
+        assert [(send.to, send.message.epoch) for send in of(Send, first)] == [(WORKER, 9)]
+        assert [read.task for read in of(ReadTask, first)] == [task.id], "the DHT may prove it"
+        assert not sealing(first)
+        assert sealing(show(10)) == set(task.committee.witnesses), "all later holders would see it"
 
     def test_a_claim_that_failed_has_overtaken_is_none(self) -> None:
         ledger, (task, *_) = opened()
