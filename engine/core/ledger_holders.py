@@ -7,7 +7,6 @@ verified it; fewer only where the hive has no more that answer in time, and then
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.labels import Label
@@ -75,8 +74,6 @@ class HoldersDesk:
         by_verifiers = needed(state.task)
         if not by_verifiers:
             return 0
-        if votes(state.task):  # the worker is one of those who voted
-            by_verifiers -= 1
         wanted = max(HOLDERS - by_verifiers, ON_CREDIT if state.waiver is not None else 0)
         return wanted - len(state.kept.difference(state.asked))
 

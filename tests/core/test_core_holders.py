@@ -243,5 +243,8 @@ def test_a_request_to_keep_and_a_commits_holders_are_read_back_as_they_were_writ
 def test_a_damaged_request_to_keep_is_a_protocol_error(data: st.DataObject) -> None:
     wire = bytearray(encode_message(KEEP))
     wire[data.draw(st.integers(0, len(wire) - 1))] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(ProtocolError):
-        decode_message(bytes(wire), OPEN)
+    try:
+        read = decode_message(bytes(wire), OPEN)
+    except ProtocolError:
+        return
+    assert encode_message(read) == bytes(wire)  # a letter of a name: it says what it says
