@@ -84,7 +84,7 @@ def lattice(rows: int, width: int, limits: str = "") -> Team:
     lines = [
         "team: lattice",
         "roles: {counter: {skill: tally, verify: {check: retally}}}",
-        f"limits: {{max_tasks: {rows * width}, attempts: 20{limits}}}",
+        f"limits: {{max_tasks: {rows * width}, attempts: 20, claims: 60{limits}}}",
         "planner:",
         "  steps:",
     ]

@@ -123,7 +123,7 @@ def test_work_in_hand_gets_a_minute_and_is_then_given_back_to_its_owner() -> Non
 
 
 def test_what_is_given_back_is_no_failed_attempt_but_not_for_ever() -> None:
-    ledger, (task, *_) = opened(timeout_seconds=10_000, attempts=2)
+    ledger, (task, *_) = opened(timeout_seconds=10_000, attempts=2, claims=100)
     epoch = 0
 
     def give_back() -> tuple[Effect, ...]:
