@@ -315,14 +315,14 @@ def test_nothing_is_written_and_no_thread_is_started(tmp_path: Path) -> None:
         assert not NOWHERE.exists()
 
 
-def cut_off(seed: int, after: float, folder: Path) -> Result:
-    """One run in which two of four are parted from the rest for longer than a lease."""
+def cut_off(seed: int, after: float, folder: Path, seconds: float = 15.0) -> Result:
+    """One run in which two of four are parted from the rest, by default longer than a lease."""
     with SimulatedHive(seed, link=Link(loss=0.02)) as hive:
         owner, *others = hive.start(village_seats(folder))
 
         def part() -> None:
             hive.part(others[:2])
-            hive.at(hive.now + 15.0, hive.heal)
+            hive.at(hive.now + seconds, hive.heal)
 
         hive.when("offered", lambda _: hive.at(hive.now + after, part))
         result = hive.run(owner, GOAL)
@@ -333,12 +333,13 @@ def cut_off(seed: int, after: float, folder: Path) -> Result:
 def test_a_holder_whose_last_words_were_lost_does_not_hold_up_the_run(tmp_path: Path) -> None:
     """Cut off past its lease, it gives up, and nobody hears of it.
 
-    With half of the witnesses cut off too, its work becomes another task in some plays.
+    With half of the witnesses cut off too, for longer than a restart takes, its work becomes
+    another task in some plays.
     """
     anew = []
     for seed in range(4):
-        result = cut_off(seed, 5.0, tmp_path)
-        assert result.seconds < 60, f"seed {seed}"
+        result = cut_off(seed, 5.0, tmp_path, seconds=30.0)
+        assert result.seconds < 100, f"seed {seed}"
         (ranked,) = [task for task in result.tasks if task.name == "rank"]
         if "planned anew" in " ".join(ranked.story):
             anew.append(seed)
@@ -358,5 +359,5 @@ def test_an_older_claim_that_failed_has_overtaken_is_none(tmp_path: Path) -> Non
                 line.partition(": ")[2] for line in turn.splitlines() if ": claimed by" in line
             ]
             assert len(claims) == len(set(claims)), f"seed {seed}"
-        assert result.seconds < 45, f"seed {seed}"
+        assert result.seconds < 60, f"seed {seed}"
     assert overtaken
