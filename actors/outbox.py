@@ -19,13 +19,12 @@ from typing import Any, Final, Protocol
 from pockethive.core.errors import BadInput, Failure, StorageError
 from pockethive.core.fields import clip
 from pockethive.core.outbox import TABLE, Draft, Move, State, step
-from pockethive.dht.shared_database import lay_out, open_shared, transaction
+from pockethive.dht.shared_database import Form, open_shared, transaction
 
 _log = logging.getLogger(__name__)
 
 MAX_OPEN: Final = 1_000
 MAX_ENDED: Final = 10_000
-_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE acts (
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL,
@@ -35,6 +34,14 @@ CREATE TABLE acts (
 );
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_FORM: Final = Form(
+    noun="the outbox",
+    kind="an outbox",
+    schema=_SCHEMA,
+    version=1,
+    full=True,
+    unknown="use the program that wrote it, or move the file away",
+)
 _COLUMNS: Final = "id, kind, key, target, payload, task, output, state, detail, at"
 
 
@@ -89,13 +96,7 @@ class Outbox:
         self._path, self._clock = path, clock
         self._executors: Mapping[str, Executor] = {each.kind: each for each in executors}
         self._lock = threading.RLock()
-        where = ":memory:" if path is None else str(path)
-        self._db = open_shared(path, "the outbox")
-        try:
-            self._prepare(where)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = open_shared(path, _FORM)
 
     def close(self) -> None:
         """Close the file."""
@@ -291,21 +292,6 @@ class Outbox:
                 yield False
                 return
             yield True
-
-    def _prepare(self, where: str) -> None:
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            with self._changing():
-                found = lay_out(self._db, _SCHEMA, _VERSION)
-        except sqlite3.Error as error:
-            raise StorageError(f"the outbox cannot be read: {error}", where=where) from error
-        if found not in {0, _VERSION}:
-            raise StorageError(
-                f"an outbox of version {found}, this program reads {_VERSION}",
-                where=where,
-                cure="use the program that wrote it, or move the file away",
-            )
 
 
 def _movable(act: Act, move: Move) -> Act:

@@ -15,11 +15,10 @@ from pockethive.core.credibility import Credit, Seen, Standing, seen
 from pockethive.core.errors import StorageError
 from pockethive.core.fields import clip
 from pockethive.core.task import DeviceId
-from pockethive.dht.shared_database import lay_out, open_shared, transaction
+from pockethive.dht.shared_database import Form, open_shared, transaction
 
 FILE: Final = "credits.sqlite"
 MAX_CREDITS: Final = 10_000  # standings; the one that changed longest ago gives way
-_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE credits (
   device TEXT NOT NULL, model TEXT NOT NULL,
@@ -29,6 +28,14 @@ CREATE TABLE credits (
 ) WITHOUT ROWID;
 CREATE INDEX by_change ON credits (changed)
 """
+_FORM: Final = Form(
+    noun="the credits",
+    kind="credits",
+    schema=_SCHEMA,
+    version=1,
+    unread="move the file away; credit is then earned anew",
+    unknown="use the PocketHive that wrote them",
+)
 _COLUMNS: Final = "device, model, in_a_row, valid, invalid, fell, fell_at"
 
 
@@ -42,12 +49,7 @@ class Credits:
     def __init__(self, path: Path | None) -> None:
         self._where = ":memory:" if path is None else str(path)
         self._lock = threading.Lock()
-        self._db = open_shared(path, "the credits")
-        try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = open_shared(path, _FORM)
 
     def close(self) -> None:
         """Close the file."""
@@ -105,25 +107,6 @@ class Credits:
                     yield
             except sqlite3.Error as error:
                 raise StorageError(f"the credits: {error}", where=self._where) from error
-
-    def _prepare(self) -> None:
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"the credits cannot be read: {error}",
-                where=self._where,
-                cure="move the file away; credit is then earned anew",
-            ) from error
-        with self._changing():
-            found = lay_out(self._db, _SCHEMA, _VERSION)
-        if found not in (0, _VERSION):
-            raise StorageError(
-                f"credits of version {found}, this program reads {_VERSION}",
-                where=self._where,
-                cure="use the PocketHive that wrote them",
-            )
 
 
 def credits_of(home: Path) -> tuple[Credit, ...]:

@@ -19,11 +19,10 @@ from pockethive.dht.admission import EXPIRED, UNKNOWN, USED_UP
 from pockethive.dht.charter import Charter
 from pockethive.dht.member_list import MemberList, newest
 from pockethive.dht.record import Record
-from pockethive.dht.shared_database import lay_out, open_shared, transaction
+from pockethive.dht.shared_database import Form, open_shared, transaction
 
 FILE: Final = "hive.sqlite"
 MAX_OPEN: Final = 256  # invitations
-_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE charter (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL);
 CREATE TABLE list (slot BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
@@ -34,6 +33,7 @@ CREATE TABLE invitations (
 ) WITHOUT ROWID;
 CREATE TABLE admitted (name BLOB, device BLOB, PRIMARY KEY (name, device)) WITHOUT ROWID;
 """
+_FORM: Final = Form(noun="the hive", kind="a hive", schema=_SCHEMA, version=1, full=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,7 @@ class HiveStore:
     def __init__(self, path: Path | None) -> None:
         self._where = ":memory:" if path is None else str(path)
         self._lock = threading.RLock()
-        self._db = open_shared(path, "the hive")
-        try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = open_shared(path, _FORM)
 
     def close(self) -> None:
         """Close the file."""
@@ -228,21 +223,6 @@ class HiveStore:
         with self._reading():
             row: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
             return row
-
-    def _prepare(self) -> None:
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            with self.changing():
-                found = lay_out(self._db, _SCHEMA, _VERSION)
-        except sqlite3.Error as error:
-            raise StorageError(f"the hive cannot be read: {error}", where=self._where) from error
-        if found not in (0, _VERSION):
-            raise StorageError(
-                f"hive version {found}, this program reads {_VERSION}",
-                where=self._where,
-                cure="use the PocketHive that wrote it",
-            )
 
 
 def hive_of(home: Path) -> HiveStore | None:

@@ -27,7 +27,7 @@ from pockethive.core.journal_codec import RowReader, RowWriter
 from pockethive.core.lease_codec import OpenEntry
 from pockethive.core.replay import MACHINES, Handle, Replayed, Step, binds, concerns, replay
 from pockethive.core.task import RunId
-from pockethive.dht.shared_database import lay_out, open_shared, transaction
+from pockethive.dht.shared_database import Form, open_shared, transaction
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ MAX_LIFE: Final = 512 * 2**20
 MAX_RUNS: Final = 200
 """Ended runs that are remembered."""
 MAX_GOAL: Final = 2_000  # bytes of a goal in the list of runs
-_VERSION: Final = 2
 _FROM_1: Final = "ALTER TABLE lives ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0"
 _SCHEMA: Final = """
 CREATE TABLE lives (
@@ -54,6 +53,14 @@ CREATE TABLE runs (
   status TEXT NOT NULL, reason TEXT NOT NULL
 )
 """
+_FORM: Final = Form(
+    noun="the journal",
+    kind="a journal",
+    schema=_SCHEMA,
+    version=2,
+    steps={1: _FROM_1},
+    unread="move the file away; runs that were open then are lost",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +116,7 @@ class RunJournal:
         self.revived = Replayed()
         """What `begin` brought back, and of which runs."""
         self.revived_runs: frozenset[RunId] = frozenset()
-        self._db = open_shared(path, "the journal")
-        try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = open_shared(path, _FORM)
 
     def close(self) -> None:
         """Close the file."""
@@ -331,26 +333,3 @@ class RunJournal:
                     yield
             except sqlite3.Error as error:
                 raise StorageError(f"the journal: {error}", where=self._where) from error
-
-    def _prepare(self) -> None:
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"the journal cannot be read: {error}",
-                where=self._where,
-                cure="move the file away; runs that were open then are lost",
-            ) from error
-        with self._changing():
-            found = lay_out(self._db, _SCHEMA, _VERSION)
-            if found == 1:
-                self._db.execute(_FROM_1)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-                found = _VERSION
-        if found not in (0, _VERSION):
-            raise StorageError(
-                f"a journal of version {found}, this program reads {_VERSION}",
-                where=self._where,
-                cure="use the PocketHive that wrote it",
-            )
