@@ -6,6 +6,9 @@ what cannot be read is no reason to close. `now` is a suspend-aware clock in sec
 
 from dataclasses import dataclass
 
+ONLY_IDLE = "this device lends itself only while idle"
+"""What a device says that gives work back, or takes none, because somebody else needs it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:

@@ -11,6 +11,12 @@ from pockethive.core.verification import able, independent, replicates
 MAX_OFFERED = 8  # devices a task is offered to at once
 
 
+def is_own(task: Task, owner_key: str, certified: str | None) -> bool:
+    """Whether a task is of this owner: it says so, and the certificate of its owner's device, which
+    `certified` is from, proves it. None: that device is not known."""
+    return owner_key == task.owner_key == certified
+
+
 def workers(
     task: Task,
     members: Iterable[Member],

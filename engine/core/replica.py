@@ -35,7 +35,9 @@ from pockethive.core.events import (
 )
 from pockethive.core.fields import clip
 from pockethive.core.fold import proven
+from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.message import AskOpening, Counted, Ended, Made, Opened, Progress, Replicate
+from pockethive.core.people import is_own
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_settings import ScoutSettings
 from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
@@ -45,7 +47,6 @@ MAX_JOBS: Final = 512  # most of them wait for a vote to end, and cost nothing
 TELL_AGAIN_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 1.0
 MAX_TELLS: Final = 60  # an owner who never ends a task is not told of it for ever
-ONLY_IDLE: Final = "this device lends itself only while idle"
 LEAVING: Final = "this device is leaving"
 _PURPOSES: Final = ("read", "tell")
 
@@ -159,8 +160,7 @@ class Replica:
         return "" if self._lending else ONLY_IDLE
 
     def _is_own(self, task: Task) -> bool:
-        """A task says itself whose it is; a certificate proves it."""
-        return self._settings.own_key == task.owner_key == self._owners.get(task.owner)
+        return is_own(task, self._settings.own_key, self._owners.get(task.owner))
 
     def _read(self, job: _Job, now: float) -> Effects:
         if job.sources.ready:

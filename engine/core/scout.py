@@ -33,7 +33,9 @@ from pockethive.core.events import (
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.message import AskOpening, Counted, Ended, LetGo, Made, Offer
+from pockethive.core.people import is_own
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
@@ -48,7 +50,6 @@ STAGGER_SECONDS = 0.3
 MAX_JOBS = 64
 MAX_LATER = 1_024
 GRACE_SECONDS = 60.0  # for others' work in hand when this device stops lending itself
-ONLY_IDLE = "this device lends itself only while idle"
 UNLEND = "unlend scout"
 AGAIN_SECONDS = 1.0  # after a message or a renewal that reached too few
 MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
@@ -200,17 +201,14 @@ class Scout:
                 yield from self._give_up(job, ONLY_IDLE, now, "returned")
 
     def _is_own(self, task: Body) -> bool:
-        own = self._settings.own_key
-        return isinstance(task, Task) and own == task.owner_key == self._owners.get(task.owner)
+        return isinstance(task, Task) and is_own(
+            task, self._settings.own_key, self._owners.get(task.owner)
+        )
 
     def _fits(self, task: Task) -> bool:
-        lent = self._lending or self._is_own(task)
-        return self._settings.can(task) and self._may_work_for(task) and lent
-
-    def _may_work_for(self, task: Task) -> bool:
-        """A task says itself whose it is; only the certificate of its owner's device proves it."""
-        wanted = self._settings.owner_key
-        return wanted is None or wanted == task.owner_key == self._owners.get(task.owner)
+        alone = self._settings.owner_key  # whom it works for, if not for all
+        served = alone is None or is_own(task, alone, self._owners.get(task.owner))
+        return self._settings.can(task) and served and (self._lending or self._is_own(task))
 
     def _fired(self, name: str, now: float) -> Effects:
         purpose, _, task = name.partition(":")

@@ -34,11 +34,13 @@ from pockethive.core.events import (
     WitnessAnswered,
 )
 from pockethive.core.fields import clip
+from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.labels import Label
 from pockethive.core.last_word import LastWord
 from pockethive.core.lease import AskSlot, FreeLease, Grant, Yes
 from pockethive.core.lots import invites
 from pockethive.core.message import Ended, Made, Progress, VerifyOffer
+from pockethive.core.people import is_own
 from pockethive.core.polling import Poll, poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
@@ -53,7 +55,6 @@ MAX_TELLS = 40  # for some three hours
 ALONE_TELLS = 3  # who has told it so often without an end asks for the commit itself
 AGAIN_SECONDS = 1.0
 MAX_JOBS = 64
-ONLY_IDLE = "this device lends itself only while idle"
 _PURPOSES = ("slot", "read", "tell")
 
 Effects = Iterator[Effect]
@@ -196,11 +197,8 @@ class Verifier:
         return Send(to=task.owner, message=message)
 
     def _is_own(self, task: Task) -> bool:
-        """A task says itself whose it is; a certificate proves it."""
         asking = self._members.get(task.owner)
-        return asking is not None and (
-            self._settings.owner_key == task.owner_key == asking.owner_key
-        )
+        return is_own(task, self._settings.owner_key, asking.owner_key if asking else None)
 
     def _leave(self, *, patient: bool) -> Effects:
         """Take no more offers; what has not begun, or everything, is left to others."""

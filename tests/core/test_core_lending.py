@@ -15,9 +15,10 @@ from pockethive.core.effects import (
 )
 from pockethive.core.entry import Close, CloseReason
 from pockethive.core.events import LendingChanged, MembersChanged, MessageArrived, TimerFired
+from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.ledger_work import MAX_RETURNS
 from pockethive.core.message import Offer, Progress, VerifyOffer
-from pockethive.core.scout import GRACE_SECONDS, ONLY_IDLE, UNLEND, Scout, ScoutSettings
+from pockethive.core.scout import GRACE_SECONDS, UNLEND, Scout, ScoutSettings
 from pockethive.core.seeker import TIMER
 from pockethive.core.task import Task
 from pockethive.core.verifier import Verifier, VerifierSettings
