@@ -101,6 +101,19 @@ class Egress:
         self._note(f"a {record.kind} record", self._facts, None, _seen(data))
         return await self._node.put(record)
 
+    async def spread(self, record: Record) -> int:
+        """As `publish`, together with what else is due in a small hive. Raises as `Node.put`."""
+        data = record.encode()
+        self._note(f"a {record.kind} record", self._facts, None, _seen(data))
+        return await self._node.spreading.spread(record)
+
+    def spread_soon(self, record: Record) -> bool:
+        """The same in a moment, not waiting for it; False, and nothing done: the hive is large."""
+        if not self._node.spreading.soon(record):
+            return False
+        self._note(f"a {record.kind} record", self._facts, None, _seen(record.encode()))
+        return True
+
     async def publish_all(self, records: Sequence[Record]) -> int:
         """Put many records into the DHT; how many of them are kept. Raises as `Node.put_all`."""
         for record in records:

@@ -6,11 +6,13 @@ a private hive bodies are encrypted on the way out and only encrypted ones are o
 
 from collections.abc import Callable, Sequence
 
+from pockethive.actors.acquainted import UNSEEN
 from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
 from pockethive.core.entry import Body, Entry, Kind, Member, Notice
 from pockethive.core.entry_codec import decode_body, encode_body, kind_of, slot
 from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.lease_codec import MARK
 from pockethive.core.notice import shard_of
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
@@ -20,7 +22,13 @@ from pockethive.dht.record import Draft, Record, sign_batch, sign_record
 Opening = Callable[[bytes], bytes]
 """`(signed record) -> the key of its encrypted body`; empty where the body is in clear."""
 
+_KEPT = frozenset((Kind.TASK, Kind.OUTPUT, Kind.VERDICT, Kind.COMMIT))
+_NAMED = 2_000  # by digest: what other devices name instead of showing it again
 _REMEMBERED = 500  # some 10 kB each; a signature seen before is cheap to verify again
+
+
+def _unseen(record: Record) -> None:
+    """Nobody keeps what is shown."""
 
 
 def hive_key(hive: str) -> bytes:
@@ -44,6 +52,8 @@ class Entries:
         self._identity, self._keys = identity, keys
         self._hive, self.hive_key = hive, hive_key(hive)
         self._opened: Memory[Entry] = Memory(_REMEMBERED)
+        self._named: Memory[Entry] = Memory(_NAMED)
+        self.shown: Callable[[Record], None] = _unseen  # told of what others' letters show first
         self.device = DeviceId(to_text(identity.public))
 
     def sign(self, kind: Kind, body: Body, expires: int) -> tuple[Record, Entry]:
@@ -51,7 +61,7 @@ class Entries:
         draft = self._draft(body, expires)
         record = sign_record(self._identity, kind.value, draft.key, draft.slot, expires, draft.body)
         entry = _entry(record, body)
-        self._opened.put(entry.wire, entry)
+        self._remember(entry)
         return record, entry
 
     def sign_all(self, said: Sequence[tuple[Body, int]]) -> list[tuple[Record, Entry]]:
@@ -63,27 +73,40 @@ class Entries:
         signed = []
         for record, (body, _) in zip(records, said, strict=True):
             entry = _entry(record, body)
-            self._opened.put(entry.wire, entry)
+            self._remember(entry)
             signed.append((record, entry))
         return signed
+
+    def _remember(self, entry: Entry) -> None:
+        self._opened.put(entry.wire, entry)
+        self._named.put(bytes.fromhex(entry.digest), entry)
 
     def tombstone(self, kind: Kind, body: Body, expires: int) -> Record:
         """What takes an entry of this device back, of a kind that can be."""
         return sign_record(self._identity, kind.value, self.key_of(body), slot(body), expires, b"")
 
     def open(self, wire: bytes) -> Entry:
-        """The entry behind a record as it travels.
+        """The entry behind a record as it travels, or behind the name of one that was seen.
 
         Raises:
-            BadEncoding: not a record, or a body of another kind, version or size.
+            BadEncoding: a name that is not known here, not a record, or a body of another kind,
+                version or size.
             BadSignature: the record's or the member certificate's signature does not verify.
         """
         known = self._opened.get(wire)
         if known is not None:
             return known
+        if wire.startswith(MARK):
+            named = self._named.get(wire[len(MARK) :])
+            if named is None:
+                raise BadEncoding(UNSEEN)
+            return named
         record = Record.decode(wire)
         record.verify()
-        return self.opened(record)
+        entry = self.opened(record)
+        if entry.kind in _KEPT:
+            self.shown(record)
+        return entry
 
     def opened(self, record: Record) -> Entry:
         """The entry of a record whose signature the DHT has verified.
@@ -97,7 +120,7 @@ class Entries:
             return known
         entry = entry_of(record, self.plain(record), self.key_of)
         if record.verified:  # `open` believes what is remembered
-            self._opened.put(entry.wire, entry)
+            self._remember(entry)
         return entry
 
     def plain(self, record: Record) -> bytes:

@@ -7,17 +7,19 @@ decides anything about the protocol.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pockethive.actors.acquainted import Acquainted
 from pockethive.actors.alive import PING_METHOD, PING_SECONDS, process_of
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.orders import Crew, failed
 from pockethive.actors.patience import Patience
+from pockethive.actors.publishing import Publishing
 from pockethive.actors.roster import Roster
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.witnessing import Asks
@@ -84,6 +86,8 @@ from pockethive.planners.context import Plan
 _log = logging.getLogger(__name__)
 
 MESSAGE_METHOD = "message"
+_WHOLE = frozenset((Kind.TASK, Kind.OUTPUT, Kind.COMMIT))
+"""What a reader needs of a task that was committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ class NodeHands:
         self._bridge = LoopBridge(loop)
         seed = around.node.settings.randbytes(16)
         self._patience = Patience(seed)
+        self._known = known = Acquainted()
+        self._publishing = Publishing(around.node, around.egress, around.entries, known)
         self._ways: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             PlanGoal: self._plan,
             Publish: self._publish,
@@ -187,8 +193,8 @@ class NodeHands:
                     self._set_timer(name, at)
                 case CancelTimer(name=name):
                     self._cancel_timer(name)
-                case ReadTask(task=task):
-                    self._run(effect, self._read_for(machine, task))
+                case ReadTask():
+                    self._run(effect, self._read_for(machine, effect))
                 case ReadShard(shard=shard):
                     self._run(effect, self._look_for(machine, shard))
                 case Meet(entry=entry):
@@ -202,8 +208,12 @@ class NodeHands:
         except ActorFailure as error:
             _log.debug("%s was dropped: %s", type(effect).__name__, error)
 
-    async def _read_for(self, machine: str, task: TaskId) -> None:
-        self._around.post(TaskRead(task=task, entries=await self._read(task)), machine)
+    async def _read_for(self, machine: str, effect: ReadTask) -> None:
+        task = effect.task
+        entries = self._held(task) if effect.here else ()
+        if not {entry.kind for entry in entries} >= _WHOLE:
+            entries = await self._entries_at(task_key(task), task)
+        self._around.post(TaskRead(task=task, entries=entries), machine)
 
     async def _ping(self, effect: Ping) -> None:
         process = await self._answers(effect.device)
@@ -220,8 +230,7 @@ class NodeHands:
         self._around.post(GraphPlanned(run=effect.run, graph=plan.graph), None)
 
     async def _publish(self, effect: Publish) -> None:
-        record, entry = self._around.entries.sign(effect.kind, effect.body, effect.expires)
-        await self._patience.retried(lambda: self._around.egress.publish(record))
+        entry = await self._publishing.publish(effect, self._patience)
         self._around.post(EntryArrived(entry=entry), None)
 
     async def _publish_all(self, effect: PublishAll) -> None:
@@ -263,8 +272,9 @@ class NodeHands:
         except PocketHiveError as error:
             _log.info("%s was not asked for an offer: %s", effect.owner[:8], error)
 
-    async def _read(self, task: TaskId) -> tuple[Entry, ...]:
-        return await self._entries_at(task_key(task), task)
+    def _held(self, task: TaskId) -> tuple[Entry, ...]:
+        """What this device itself keeps of a task."""
+        return self._opened(self._around.node.spreading.held(task_key(task)), task)
 
     async def _entries_at(self, key: bytes, what: str) -> tuple[Entry, ...]:
         try:
@@ -272,6 +282,9 @@ class NodeHands:
         except NetworkError as error:
             _log.info("the entries of %s could not be read: %s", what, error)
             return ()
+        return self._opened(records, what)
+
+    def _opened(self, records: Iterable[Record], what: str) -> tuple[Entry, ...]:
         found = []
         for record in records:
             try:
@@ -284,9 +297,9 @@ class NodeHands:
         answer: WitnessAnswer | None = None
         try:
             asks, witness = self._around.asks, effect.witness
-            request = asks.sent(effect.request, witness)
-            reply = await self._around.egress.decide(self._reach(witness), request)
-            answer = asks.checked(reply, witness)
+            decide = partial(self._around.egress.decide, self._reach(witness))
+            spelled = partial(asks.sent, effect.request, witness)
+            answer = asks.checked(await self._known.say(witness, spelled, decide), witness)
         except PocketHiveError as error:
             _log.info("witness %s gave no answer: %s", effect.witness[:8], error)
         self._around.post(
@@ -294,11 +307,13 @@ class NodeHands:
         )
 
     async def _send(self, effect: Send) -> None:
-        try:
-            data = encode_message(effect.message)
-            await self._patience.retried(
+        async def tell(data: bytes) -> bytes:
+            return await self._patience.retried(
                 lambda: self._around.egress.tell(self._reach(effect.to), MESSAGE_METHOD, data)
             )
+
+        try:
+            await self._known.say(effect.to, partial(encode_message, effect.message), tell)
         except PocketHiveError as error:
             _log.info("%s did not take a message: %s", effect.to[:8], error)
             self._around.post(SendFailed(to=effect.to, message=effect.message), None)
@@ -352,8 +367,8 @@ class NodeHands:
 
     async def message_arrived(self, peer: bytes, data: bytes) -> bytes:
         """The node's handler of direct messages; this device's own take the same way."""
-        message = decode_message(data, self._around.entries.open)
         sender = DeviceId(to_text(peer))
+        message = decode_message(data, self._known.hearing(sender, self._around.entries.open))
         self._around.post(MessageArrived(sender=sender, message=message), None)
         return b""
 

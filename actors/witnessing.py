@@ -23,10 +23,12 @@ from pockethive.core.lease import (
     signed_part,
 )
 from pockethive.core.lease_codec import (
+    Spell,
     decode_answer,
     decode_request,
     encode_answer,
     encode_request,
+    whole,
 )
 from pockethive.core.notice import LIFE_SECONDS, MAX_OWN, MAX_SHARD
 from pockethive.core.signed import signed_by
@@ -89,9 +91,9 @@ class Asks:
         self._requests: Memory[WitnessRequest] = Memory(_REMEMBERED)
         self._answers: Memory[WitnessAnswer] = Memory(_REMEMBERED)
 
-    def sent(self, request: WitnessRequest, witness: DeviceId) -> bytes:
+    def sent(self, request: WitnessRequest, witness: DeviceId, spell: Spell = whole) -> bytes:
         """The bytes of a request."""
-        data = encode_request(request)
+        data = encode_request(request, spell)
         if witness == self._entries.device:
             self._requests.put(data, request)
         return data

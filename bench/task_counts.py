@@ -55,7 +55,8 @@ def taken() -> dict[str, float]:
     for thread in threading.enumerate():
         if thread.ident is not None:
             clock = time.pthread_getcpuclockid(thread.ident)
-            cpu[f"cpu: {_kind_of(thread.name)}"] += round(time.clock_gettime(clock) * 1e3)  # type: ignore[assignment]
+            spent = round(time.clock_gettime(clock) * 1e3)
+            cpu[f"cpu: {_kind_of(thread.name)}"] += spent
     return {**counts, **cpu}
 
 
@@ -113,10 +114,10 @@ def _around(owner: Any, name: str, what: str) -> None:
 
 def _effects(module: Any) -> None:
     """Effects begun on the loop, by name."""
-    real = module.NodeHands._run
+    real = module.NodeHands._run  # noqa: SLF001 - it is measured
 
     def run(self: Any, effect: Any, work: Any) -> None:
         counts[f"effect {type(effect).__name__}"] += 1
         real(self, effect, work)
 
-    module.NodeHands._run = run
+    module.NodeHands._run = run  # noqa: SLF001

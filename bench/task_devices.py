@@ -137,6 +137,7 @@ def _played(owner: Device, others: "list[subprocess.Popen[str]]", tasks: int) ->
         "cpu_ms": cpu / tasks * 1e3,
         "tasks_per_second": tasks / wall,
         "latency_ms": statistics.median(took),
+        "latency_p95_ms": statistics.quantiles(took, n=20)[-1],
         "fsync_ms": fsync_ms(owner.settings.home),
         "memory_mb": resident(),
         **{who: _per_task(before[who], after[who], tasks) for who in after},

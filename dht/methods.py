@@ -22,7 +22,10 @@ from pockethive.dht.store import RecordStore
 DIGEST_SIZE: Final = 16  # bytes of a record's digest that name it in `find_value` and `fetch`
 HEAD_SIZE: Final = 8  # bytes of a key that tell a contact whom the asker knows from others
 MAX_HEADS: Final = 64
+MAX_HELD: Final = 8  # records in one `hold`
+MAX_LACKS: Final = 30  # records named in one `lacks`, which is one datagram
 MAX_DIGESTS: Final = 512  # in one answer; the others are asked for with `names`
+_NAME_SIZE: Final = KEY_SIZE + DIGEST_SIZE
 _FRAMING: Final = 64  # bytes of MessagePack around contacts, digests and records
 _FETCH_BYTES: Final = 6000  # of records in one answer to `fetch`: six datagrams
 
@@ -34,6 +37,7 @@ class Methods:
         self._router, self._storage, self._counters = router, storage, counters
         self.watchers = Watchers()
         self.news: Callable[[Contact, bytes, bytes], int] = _not_watching
+        self.before_looking: Callable[[], None] = lambda: None  # what was shown here is stored
 
     def answer(  # noqa: C901 - one line per method
         self, asker: Contact, method: str, arguments: list[Any]
@@ -59,6 +63,13 @@ class Methods:
                 record = Record.decode(wire.need(data, limit=MAX_RECORD))
                 bound = int.from_bytes(wire.need(reach, KEY_SIZE), "big")
                 return self._deposit(asker, record, (bound, split_heads(known)))
+            case "hold", [records]:
+                found = [
+                    wire.need(one, limit=MAX_RECORD) for one in wire.need_list(records, MAX_HELD)
+                ]
+                return self._hold([Record.decode(data) for data in found])
+            case "lacks", [names]:
+                return self._lacks(wire.need(names, limit=MAX_LACKS * _NAME_SIZE))
             case "watch", [key, int(seconds)]:
                 return self._watch(asker, wire.need(key, KEY_SIZE), seconds)
             case "news", [key, digests]:
@@ -72,6 +83,7 @@ class Methods:
     def _find_value(self, asker: Contact, key: bytes, known: Container[bytes] = ()) -> list[object]:
         """Contacts, digests of all records held, and those that fit and are not known already."""
         contacts = self._find_node(asker, key)
+        self.before_looking()
         rows = self._storage.live_bytes(key)[:MAX_DIGESTS]
         inline: list[bytes] = []
         room = wire.MAX_FRAGMENT - _FRAMING - len(contacts) - DIGEST_SIZE * len(rows)
@@ -103,6 +115,20 @@ class Methods:
         }
         nearest = sorted(near)[: self._router.ksize]
         return [int(held), b"".join([near[distance].packed for distance in nearest])]
+
+    def _hold(self, records: list[Record]) -> bytes:
+        """For each record whether it is held now: others than those that were sent are no copies"""
+        self._storage.join(records)
+        return bytes([self._storage.has(one.key, one.digest[:DIGEST_SIZE]) for one in records])
+
+    def _lacks(self, names: bytes) -> bytes:
+        """For each record that is named by its key and digest whether it is not held here."""
+        if len(names) % _NAME_SIZE:
+            raise BadEncoding("a run of names that is cut", where=reasons.SHAPE)
+        self.before_looking()
+        cut = range(0, len(names), _NAME_SIZE)
+        pairs = [(names[at : at + KEY_SIZE], names[at + KEY_SIZE : at + _NAME_SIZE]) for at in cut]
+        return bytes([not self._storage.has(key, digest) for key, digest in pairs])
 
     def _watch(self, asker: Contact, key: bytes, seconds: int) -> bytes:
         """Grant or end a lease on news; digests of all records held, as far as they are named."""

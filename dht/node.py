@@ -36,6 +36,7 @@ from pockethive.dht.record import Record, sign_tombstone
 from pockethive.dht.rules import OpenRules, Rules
 from pockethive.dht.server import HiveServer
 from pockethive.dht.settings import NodeSettings
+from pockethive.dht.spread import Spreading
 from pockethive.dht.store import RecordStore
 from pockethive.dht.tally import Tally
 from pockethive.dht.witness import Witness
@@ -107,8 +108,6 @@ class Node:
         self._server = self._exchange = self._contact = self._witness = None
         await self._closing.aclose()
 
-    # the DHT
-
     async def put(self, record: Record) -> int:
         """Store at the k nearest nodes and here; how many copies there are now.
 
@@ -125,8 +124,7 @@ class Node:
     async def remove(self, record: Record) -> int:
         """Take back what this device wrote, wherever it is held; how many copies are buried.
 
-        Raises:
-            ProtocolError: another author's, or of a kind that stays.
+        Raises ProtocolError: another author's, or of a kind that stays.
         """
         return await self.put(sign_tombstone(self.identity, record))
 
@@ -168,6 +166,7 @@ class Node:
 
         Bounded by `seconds` and by `leaving.MAX_RECORDS`.
         """
+        await self.spreading.settle()
         return await hand_over(self._running, seconds)
 
     async def join(self, contacts: Iterable[Contact]) -> int:
@@ -303,6 +302,11 @@ class Node:
         return self._contact
 
     @property
+    def spreading(self) -> Spreading:
+        """How what is new gets to all nodes of a small hive."""
+        return self._running.spreading
+
+    @property
     def reachability(self) -> Reachability:
         """Whether others can dial this node, as far as peers have tried."""
         return self._running.reach.state
@@ -324,8 +328,6 @@ class Node:
     def forget(self, public: bytes) -> None:
         """Take a device out of the routing table, such as one that belongs to the hive no more."""
         self._protocol.router.remove(public)
-
-    # inside
 
     @property
     def _running(self) -> HiveServer:

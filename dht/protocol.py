@@ -39,10 +39,12 @@ log = logging.getLogger(__name__)
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _LONG: Final = 600.0  # seconds after which no NAT lets an answer in: what comes then was dialled
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
-_READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch"}
-_IDEMPOTENT: Final = {*_READS, "offer", "deposit", "watch", "news"}  # joins: twice is once
+_ACK: Final = wire.pack_reply(b"")
+_READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch", "lacks"}
+_IDEMPOTENT: Final = {*_READS, "offer", "deposit", "hold", "watch", "news"}  # joins: twice is once
 # What makes a node a part of the DHT
-_SHARES: Final = {"find_node", "find_value", "offer", "names", "store", "deposit", "watch"}
+_HOLDS: Final = {"store", "deposit", "hold", "lacks"}
+_SHARES: Final = {*_HOLDS, "find_node", "find_value", "offer", "names", "watch"}
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
@@ -90,7 +92,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         if end is not None:  # k answers to each of many lookups arrive at once
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self.transport = SealedTransport(
-            transport, self._sealer, self.counters, self._loop.call_soon
+            transport, self._sealer, self.counters, self._loop.call_soon, self._loop.call_later
         )
         self.transport.client = bool(self._settings.client)
         self._calls = Calls(self.transport, self._settings.randbytes)
@@ -364,7 +366,8 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self._send(message, wire.REPLY, kept)
 
     def _send(self, message: Message, kind: int, payload: bytes) -> None:
-        self.transport.send(Message(message.public, message.address, kind, message.ident, payload))
+        made = Message(message.public, message.address, kind, message.ident, payload)
+        (self.transport.send_patiently if payload == _ACK else self.transport.send)(made)
 
     # who is where
 

@@ -30,6 +30,7 @@ from pockethive.dht.record import Record
 from pockethive.dht.routing import Peer, XorRoutingTable
 from pockethive.dht.seal import Sealer
 from pockethive.dht.settings import NodeSettings
+from pockethive.dht.spread import Spreading
 from pockethive.dht.store import RecordStore
 from pockethive.dht.transport import normal
 from pockethive.dht.upkeep import Repairs, Upkeep
@@ -56,6 +57,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     reach: Reach
     upkeep: Upkeep
     watching: Watching
+    spreading: Spreading
 
     def __init__(self, settings: NodeSettings, identity: Identity, storage: RecordStore) -> None:
         super().__init__(settings.k, settings.alpha, identity.node_id, storage)
@@ -70,6 +72,8 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         self.reach = Reach(made, self._identity, settings)
         self.upkeep = Upkeep(self, settings, self.node.contact)
         self.watching = Watching(self, Clocks(wall=settings.clock, random=made.random))
+        self.spreading = Spreading(self)
+        made.methods.before_looking = self.spreading.drain
         self._repairs, self._hand_over = Repairs(made), HandOver(made)
         made.methods.news = self.watching.news
         herald = Herald(made, made.methods.watchers)

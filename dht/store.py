@@ -61,6 +61,7 @@ _LIVE = (
     f" {_BEST_FIRST}"
 )
 _LIVE_BYTES = f"SELECT digest, data FROM records WHERE key = ? AND expires > ? {_BEST_FIRST}"
+_HAS = "SELECT 1 FROM records WHERE key = ? AND substr(digest, 1, 16) = ? AND expires > ? LIMIT 1"
 _RIVALS = f"SELECT digest, expires, until, data FROM records WHERE {_PLACE}"
 _BESIDE = "SELECT 1 FROM records WHERE key = ? AND kind = ? LIMIT ?"
 _KEYS = "SELECT DISTINCT key FROM records WHERE key BETWEEN ? AND ? AND expires > ?"
@@ -169,6 +170,10 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
     def live_bytes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """(digest, encoded record) of the same records: what travels, without decoding it."""
         return self._rows(_LIVE_BYTES, (key, self._clock()))
+
+    def has(self, key: bytes, digest: bytes) -> bool:
+        """Whether a live record is here, by the first 16 bytes of its digest."""
+        return bool(self._rows(_HAS, (key, digest, self._clock())))
 
     def older_than(self, seconds: float, limit: int) -> list[Record]:
         """Live records that nobody stored here for so long, oldest first."""

@@ -34,6 +34,7 @@ _STALL: Final = 20.0  # seconds that a peer may take to take an answer
 _BACKLOG: Final = 100
 _SENDING: Final = 2**19  # bytes of an answer that wait in memory while the next one is read
 _REQUESTS: Final = 4096  # bytes of requests read ahead
+_SHORT: Final = 16_384  # bytes of an answer that leave with its head: one record of TLS
 
 
 class BlobServer:
@@ -176,6 +177,9 @@ class _Streams:
     async def secure(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """Raises OSError, TimeoutError: the socket is closed then."""
         loop = asyncio.get_running_loop()
+        # asyncio does so for sockets that name their protocol; an accepted one does not. With
+        # Nagle's algorithm a small answer waits 40 ms for an acknowledgement that is delayed.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = asyncio.StreamReader(limit=_REQUESTS)
         protocol = asyncio.StreamReaderProtocol(self.reader)
         self._transport, _ = await loop.connect_accepted_socket(
@@ -190,8 +194,11 @@ class _Streams:
 
     async def send(self, reply: Reply) -> None:
         """One answer; returns when little of it waits in memory. Raises OSError."""
-        self.writer.write(blob_wire.ANSWER.pack(reply.kind, len(reply.data)))
-        if reply.data:
+        head = blob_wire.ANSWER.pack(reply.kind, len(reply.data))
+        if len(reply.data) <= _SHORT:
+            self.writer.write(head + reply.data)
+        else:
+            self.writer.write(head)
             self.writer.write(reply.data)
         await self.writer.drain()
 

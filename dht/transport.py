@@ -21,6 +21,7 @@ from pockethive.dht.wire import HEAD, MAX_FRAGMENT, MAX_FRAGMENTS, PROOF
 
 Address = tuple[str, int]
 
+PATIENCE: Final = 0.02  # seconds that an acknowledgement waits for company; no RTO is as short
 _PARTIALS_PER_PEER: Final = 8
 _PEERS: Final = 256
 _MAPPED: Final = "::ffff:"
@@ -55,12 +56,14 @@ class SealedTransport:
         sealer: Sealer,
         counts: Counts,
         soon: Callable[[Callable[[], None]], object] | None = None,
+        later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self.inner = inner
         self.client = False
         self.answering = False  # then somebody calls `flush` in this very round
-        self._sealer, self._counts, self._soon = sealer, counts, soon
+        self._sealer, self._counts, self._soon, self._later = sealer, counts, soon, later
         self._outbox: dict[tuple[bytes, Address], list[bytes]] = {}
+        self._patient: dict[tuple[bytes, Address], list[bytes]] = {}
         self._partials: OrderedDict[bytes, OrderedDict[tuple[int, int], list[bytes | None]]] = (
             OrderedDict()
         )
@@ -88,6 +91,25 @@ class SealedTransport:
             part = payload[index * MAX_FRAGMENT : (index + 1) * MAX_FRAGMENT]
             self._post(end, HEAD.pack(kind, message.ident, index, count) + part)
 
+    def send_patiently(self, message: Message) -> None:
+        """Send what nobody is in a hurry for with whatever else goes there, soon in any case."""
+        if self._later is None or len(message.payload) > MAX_FRAGMENT:
+            self.send(message)
+            return
+        self._sealer.meet(message.public)
+        kind = message.kind | wire.CLIENT if self.client else message.kind
+        self.sent_messages += 1
+        if not self._patient:
+            self._later(PATIENCE, self._hurry)
+        plain = HEAD.pack(kind, message.ident, 0, 1) + message.payload
+        self._patient.setdefault((message.public, message.address), []).append(plain)
+
+    def _hurry(self) -> None:
+        patient, self._patient = self._patient, {}
+        for (public, address), plains in patient.items():
+            for plain in plains if len(plains) == 1 else wire.bundle(plains):
+                self._emit(public, address, plain)
+
     def receive(self, datagram: bytes, address: Address) -> list[Message]:
         """The messages that this datagram completes. Raises ProtocolError with a reason."""
         self.received_bytes += len(datagram)
@@ -110,6 +132,7 @@ class SealedTransport:
 
     def close(self) -> None:
         self.flush()
+        self._hurry()
         self.inner.close()
 
     def _post(self, end: tuple[bytes, Address], plain: bytes) -> None:
@@ -122,7 +145,7 @@ class SealedTransport:
             return
         if not (self._outbox or self.answering):
             self._soon(self.flush)
-        self._outbox[end] = [plain]
+        self._outbox[end] = [*self._patient.pop(end, ()), plain]
 
     def _emit(self, public: bytes, address: Address, plain: bytes) -> None:
         if self.inner.is_closing():

@@ -194,6 +194,7 @@ class Parts(ABC):
         await self.node.start()
         self.egress.open_shelf(self.shelf)
         self._hands = NodeHands(self._surroundings(), asyncio.get_running_loop())
+        self.entries.shown = self.node.spreading.keep
         self.egress.answer(MESSAGE_METHOD, self._hands.message_arrived)
         self.egress.answer(PING_METHOD, self._ping_answer)
         ground = self._ground

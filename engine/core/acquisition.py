@@ -1,8 +1,9 @@
 """Getting a task's lease and keeping it: the part of Paxos that a holder plays.
 
-Read epochs, ask every witness for the next one, back off when others were faster, and renew at a
-third of the time. Where this device is the only witness, the reading is left out: nobody can be
-ahead unnoticed, and a refusal tells the epoch. Pure: whoever owns it hands in answers and timers.
+Ask every witness for the first epoch, or where that is spent read epochs and ask for the next one;
+back off when others were faster, and renew at a third of the time. The first question needs no
+reading: a witness grants an epoch once, whatever its asker had read, and a refusal tells the epoch.
+Pure: whoever owns it hands in answers and timers.
 """
 
 from enum import Enum
@@ -62,7 +63,7 @@ class Acquisition:
         self.proposed = False
         self.failing = False  # the last renewal found no quorum; there is time to ask again
         # Only for the first question: asking again for an epoch of one's own would prolong it.
-        self._alone = entry.body.committee.witnesses == (device,)
+        self._unread = True
         self._attempt = 0
         self._asked_at = 0  # milliseconds of the lease clock, when it first asked for `epoch`
         self._polls = 0
@@ -71,7 +72,7 @@ class Acquisition:
 
     def begin(self, now: float) -> tuple[AskWitness, ...]:
         """Start, or start again after backing off."""
-        if self._alone:
+        if self._unread:
             return self._ask_next(0, now)
         self.phase = Phase.READING
         return self._ask(ReadEpoch(task=self.task.id), now)
@@ -167,8 +168,8 @@ class Acquisition:
             return ()
         if any(refusal.reason is Refused.SEALED for refusal in poll.refusals):
             return self.free()  # the owner offers it anew, with witnesses that are there
-        alone, self._alone = self._alone, False
-        if alone and any(r.reason is Refused.STALE for r in poll.refusals):
+        unread, self._unread = self._unread, False
+        if unread and any(r.reason is Refused.STALE for r in poll.refusals):
             return self._ask_next(poll.highest_epoch(), now)
         waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
         freed = self._withdraw(poll)

@@ -84,9 +84,13 @@ class SignEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTask:
-    """Read all entries of a task. Answered by TaskRead."""
+    """Read all entries of a task. Answered by TaskRead.
+
+    `here`: a commit that this device holds itself is enough, with what it holds beside it.
+    """
 
     task: TaskId
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,16 +33,33 @@ from pockethive.core.lease import (
 )
 
 MAX_MESSAGE = 8_000
+DIGEST_SIZE = 32
 MAX_WIRE = 6_000  # bytes of one entry inside, as base64url
 _MAX_EVIDENCE = 8
 
+MARK = b"#"
+"""Before a digest that stands for an entry which its reader has seen."""
+
 OpenEntry = Callable[[bytes], Entry]
-"""Signed bytes to the entry behind them. Raises ProtocolError."""
+"""Signed bytes, or `MARK` and a digest, to the entry behind them. Raises ProtocolError."""
+
+Spell = Callable[[Entry], str]
+"""An entry as text inside a message: `whole`, or `by_name` for who has seen it."""
 
 
-def encode_request(request: WitnessRequest) -> bytes:
+def whole(entry: Entry) -> str:
+    """An entry's signed bytes as text."""
+    return to_text(entry.wire)
+
+
+def by_name(entry: Entry) -> str:
+    """An entry's digest as text: 44 letters in place of up to 6,000."""
+    return MARK.decode() + to_text(bytes.fromhex(entry.digest))
+
+
+def encode_request(request: WitnessRequest, spell: Spell = whole) -> bytes:
     """Canonical bytes of a request. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
-    return bounded({"v": VERSION, **_request(request)})
+    return bounded({"v": VERSION, **_request(request, spell)})
 
 
 def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
@@ -89,7 +106,7 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 task=task,
                 epoch=fields.whole("epoch"),
                 output=fields.sha("output"),
-                evidence=tuple(open_entry(from_text(wire)) for wire in wires),
+                evidence=tuple(_opened(wire, open_entry) for wire in wires),
             )
         case "seal":
             request = Seal(
@@ -175,33 +192,39 @@ def bounded(value: dict[str, Any]) -> bytes:
 
 def take_entry(fields: Fields, name: str, open_entry: OpenEntry) -> Entry:
     """The entry in a field."""
-    return open_entry(from_text(fields.text(name, MAX_WIRE, 1)))
+    return _opened(fields.text(name, MAX_WIRE, 1), open_entry)
 
 
-def _request(request: WitnessRequest) -> dict[str, Any]:
+def _opened(text: str, open_entry: OpenEntry) -> Entry:
+    if text.startswith(MARK.decode()):
+        return open_entry(MARK + from_text(text[1:], DIGEST_SIZE))
+    return open_entry(from_text(text))
+
+
+def _request(request: WitnessRequest, spell: Spell) -> dict[str, Any]:
     match request:
         case ReadEpoch(task=task):
             return {"ask": "read", "task": task}
         case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry, renews=renews):
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "renews": renews}
-            lasting = {"entry": to_text(entry.wire), "attempt": request.attempt}
+            lasting = {"entry": spell(entry), "attempt": request.attempt}
             return {"ask": "lease", **parts, **lasting}
         case FreeLease(task=task, epoch=epoch, attempt=attempt):
             return {"ask": "free", "task": task, "epoch": epoch, "attempt": attempt}
         case Propose(task=task, epoch=epoch, seconds=seconds, output=entry):
-            wire = to_text(entry.wire)
+            wire = spell(entry)
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": wire}
             return {"ask": "propose", **parts}
         case AskSlot(task=task, epoch=epoch, output=output, seconds=seconds, invite=entry):
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "output": output}
-            return {"ask": "slot", **parts, "invite": to_text(entry.wire)}
+            return {"ask": "slot", **parts, "invite": spell(entry)}
         case AskCommit(task=task, epoch=epoch, output=output, evidence=evidence):
-            wires = [to_text(entry.wire) for entry in evidence]
+            wires = [spell(entry) for entry in evidence]
             parts = {"task": task, "epoch": epoch, "output": output}
             return {"ask": "commit", **parts, "evidence": wires}
         case Seal(task=task, generation=generation, successor=successor, entry=entry):
             parts = {"task": task, "generation": generation, "successor": successor}
-            return {"ask": "seal", **parts, "entry": to_text(entry.wire)}
+            return {"ask": "seal", **parts, "entry": spell(entry)}
 
 
 def _answer(answer: WitnessAnswer) -> dict[str, Any]:

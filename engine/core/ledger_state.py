@@ -77,7 +77,8 @@ class TaskState:
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks
     least_inputs: frozenset[str] = frozenset()  # committed when it was first offered
-    wave: int = FIRST_WAVE  # how many devices the next offer goes to; few contend better
+    wave: int = FIRST_WAVE  # how many devices it is offered to next, one after another
+    turn: int = 0  # whose turn it is among them
     offer_at: float = 0.0  # not offered (again) before
     nobody_since: float | None = None
     patience: float | None = None  # its device stopped answering: how long that is borne

@@ -85,6 +85,11 @@ class VerdictDesk:
         if state.task.place not in (None, entry.author):
             return
         self._desk.certify(state, entry.author, made.epoch, message.grants)
+        if (state.holder, state.epoch) != (entry.author, made.epoch):  # it was made at once
+            state.may(Move.PROPOSE)
+            yield from self._work.taken(run, state, entry.author, made.epoch, now)
+            if not state.open:
+                return
         state.move(Move.PROPOSE, now, f"made by {entry.author[:8]} at epoch {made.epoch}")
         if state.output is not None and state.made_by == entry.author:
             yield from self._credit.withdrawn(state, "it was replaced before it was verified")
@@ -94,6 +99,11 @@ class VerdictDesk:
         state.begin_round()
         state.nobody_since = None
         yield self._desk.happened(run, state, "made", entry.author, "")
+        yield from self._looked_at(run, state, now)
+
+    def _looked_at(self, run: RunState, state: TaskState, now: float) -> Effects:
+        """Whether what was made can count at all; then it is verified or taken on credit."""
+        made = state.made
         read = {name for name, _ in made.inputs}
         if not all(_is_output(run, name, sha) for name, sha in made.inputs):
             yield from self._work.retry(run, state, "it read something that is no input", now)

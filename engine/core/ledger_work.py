@@ -20,6 +20,7 @@ from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.watch import Watch
 
 OFFER_AGAIN_SECONDS = 3.0
+STAGGER_SECONDS = 0.3  # between one device of a wave and the next
 LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
 COME_BACK_SECONDS = 5.0  # how long what only a lost device can do waits for it to answer again
 COME_BACK_SHARE = 0.1  # of what is left of the run's time, if that is less
@@ -71,15 +72,18 @@ class WorkDesk:
             yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
-        state.wave += FIRST_WAVE
-        state.offer_at = now + OFFER_AGAIN_SECONDS
-        new = not set(devices) <= state.offered
-        for place, device in enumerate(devices):
-            yield Send(to=device, message=self.offer_to(run, state, device, place))
+        place = min(state.turn, len(devices) - 1)
+        device, new = devices[place], devices[place] not in state.offered
+        yield Send(to=device, message=self.offer_to(run, state, device, 0))
+        if place + 1 < len(devices):  # the others as long as nobody takes it
+            state.turn, state.offer_at = place + 1, now + STAGGER_SECONDS
+        else:
+            state.turn, state.offer_at = 0, now + OFFER_AGAIN_SECONDS
+            state.wave += FIRST_WAVE
         if new:
-            those = f"to {len(devices)} device{'s' if len(devices) > 1 else ''}"
-            state.tell(now, f"offered {those}")
-            yield self.desk.happened(run, state, "offered", None, those)
+            told = f"to {device[:8]}"
+            state.tell(now, f"offered {told}")
+            yield self.desk.happened(run, state, "offered", device, told)
 
     def offer_to(self, run: RunState, state: TaskState, device: DeviceId, place: int) -> Offer:
         """The offer of a task that stands; `place` is the device's in the rendezvous order."""
@@ -119,6 +123,12 @@ class WorkDesk:
             state.heard_at = now
             return
         self.desk.certify(state, device, epoch, progress.grants)
+        yield from self.taken(run, state, device, epoch, now)
+
+    def taken(
+        self, run: RunState, state: TaskState, device: DeviceId, epoch: int, now: float
+    ) -> Effects:
+        """A device is known to hold the lease at this epoch; one lease too many ends the task."""
         if state.claims >= self.desk.limits.claims:
             told = f"{state.claims} leases of it ended without an output that counts"
             yield Send(to=device, message=LetGo(task=state.id, epoch=epoch, reason=told))
@@ -179,7 +189,7 @@ class WorkDesk:
 
     def _ready(self, state: TaskState, told: str, now: float) -> None:
         state.move(Move.RETRY, now, told)
-        state.offer_at = now + LET_GO_SECONDS
+        state.turn, state.offer_at = 0, now + LET_GO_SECONDS
 
     def device_lost(self, runs: Iterable[RunState], device: DeviceId, now: float) -> None:
         """A device stopped answering: for how long tasks that need it wait for it."""

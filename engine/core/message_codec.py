@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from pockethive.core.canonical import to_text
 from pockethive.core.certificate import Certificate, Vote
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import NAME, REASON, VERSION, Fields, distinct, key, task_text
 from pockethive.core.labels import Label
 from pockethive.core.lease import MAX_LEASE_SECONDS, Accepted
-from pockethive.core.lease_codec import MAX_MESSAGE, OpenEntry, bounded, take_entry
+from pockethive.core.lease_codec import (
+    MAX_MESSAGE,
+    OpenEntry,
+    Spell,
+    bounded,
+    take_entry,
+    whole,
+)
 from pockethive.core.message import (
     PROGRESS_STATES,
     AskOffer,
@@ -31,14 +37,14 @@ from pockethive.core.task_codec import MAX_SOURCES, MAX_WITNESSES
 MAX_RANK = 10_000
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: Message, spell: Spell = whole) -> bytes:
     """Canonical bytes of a message. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
-    return bounded(message_object(message))
+    return bounded(message_object(message, spell))
 
 
-def message_object(message: Message) -> dict[str, Any]:
+def message_object(message: Message, spell: Spell = whole) -> dict[str, Any]:
     """What `encode_message` writes, before it is bytes and bounded."""
-    return {"v": VERSION, **_message(message)}
+    return {"v": VERSION, **_message(message, spell)}
 
 
 def decode_message(data: bytes, open_entry: OpenEntry) -> Message:
@@ -49,7 +55,7 @@ def decode_message(data: bytes, open_entry: OpenEntry) -> Message:
     return message
 
 
-def _message(message: Message) -> dict[str, Any]:  # noqa: C901 - one case per message
+def _message(message: Message, spell: Spell) -> dict[str, Any]:  # noqa: C901 - one case per message
     match message:
         case Offer():
             return {
@@ -60,41 +66,41 @@ def _message(message: Message) -> dict[str, Any]:  # noqa: C901 - one case per m
                 "label": message.label.value,
                 "place": message.place,
                 "rank": message.rank,
-                "entry": to_text(message.entry.wire),
+                "entry": spell(message.entry),
                 "inputs": _inputs(message.inputs),
             }
         case VerifyOffer():
             return {
                 "say": "verify",
                 "task": message.task,
-                "entry": to_text(message.entry.wire),
-                "output": to_text(message.output.wire),
-                "invite": to_text(message.invite.wire),
+                "entry": spell(message.entry),
+                "output": spell(message.output),
+                "invite": spell(message.invite),
                 "inputs": _inputs(message.inputs),
             }
         case Replicate(task=task, epoch=epoch, entry=entry, inputs=inputs):
-            parts = {"task": task, "epoch": epoch, "entry": to_text(entry.wire)}
+            parts = {"task": task, "epoch": epoch, "entry": spell(entry)}
             return {"say": "replicate", **parts, "inputs": _inputs(inputs)}
         case AskOpening(task=task, pledge=pledge):
             return {"say": "ask opening", "task": task, "pledge": pledge}
         case Opened(task=task, nonce=nonce, output=output):
             return {"say": "opening", "task": task, "nonce": nonce, "output": output}
         case Counted(task=task, entry=entry):
-            return {"say": "counted", "task": task, "entry": to_text(entry.wire)}
+            return {"say": "counted", "task": task, "entry": spell(entry)}
         case Keep(task=task, entry=entry, output=output):
-            wires = {"entry": to_text(entry.wire), "output": to_text(output.wire)}
+            wires = {"entry": spell(entry), "output": spell(output)}
             return {"say": "keep", "task": task, **wires}
         case Made(entry=entry, grants=grants):
-            return {"say": "made", "entry": to_text(entry.wire), "grants": _grants(grants)}
+            return {"say": "made", "entry": spell(entry), "grants": _grants(grants)}
         case Progress(task=task, epoch=epoch, state=state, reason=reason, grants=grants):
             parts = {"task": task, "epoch": epoch, "state": state, "reason": reason}
             return {"say": "progress", **parts, "grants": _grants(grants)}
         case LetGo(task=task, epoch=epoch, reason=reason):
             return {"say": "let go", "task": task, "epoch": epoch, "reason": reason}
         case Ended(task=task, entry=entry):
-            return {"say": "ended", "task": task, "entry": to_text(entry.wire)}
+            return {"say": "ended", "task": task, "entry": spell(entry)}
         case AskOffer(key=notice, entry=entry):
-            return {"say": "ask offer", "key": notice, "entry": to_text(entry.wire)}
+            return {"say": "ask offer", "key": notice, "entry": spell(entry)}
 
 
 def _decode(  # noqa: C901 - one case per message

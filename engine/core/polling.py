@@ -115,7 +115,7 @@ class Poll:
         """The (f+1)-th highest epoch told: at least one honest witness knows it."""
         told = [a.epoch for a in self.answers.values() if isinstance(a, EpochRead | Refusal)]
         told.sort(reverse=True)
-        return told[min(self._committee.liars, len(told) - 1)] if told else 0
+        return told[max(0, min(self._committee.liars, len(told) - 1))] if told else 0
 
     def accepted(self) -> Accepted | None:
         """The value to go on with: of the highest epoch, told by most, if any was accepted."""

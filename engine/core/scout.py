@@ -38,7 +38,7 @@ from pockethive.core.message import AskOpening, Counted, Ended, LetGo, Made, Off
 from pockethive.core.people import is_own
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
-from pockethive.core.scout_job import BUSY, PURPOSES, Job, Stage
+from pockethive.core.scout_job import BUSY, CLAIM_SECONDS, PURPOSES, Job, Stage
 from pockethive.core.scout_settings import ScoutSettings
 from pockethive.core.seeker import TIMER, Able, Seeker
 from pockethive.core.sources import READ_AGAIN_SECONDS
@@ -225,8 +225,8 @@ class Scout:
             yield from self._read_again(job, now)
         elif purpose == "renew":
             yield from self._renew(job, now)
-        elif purpose == "tell" and (job.told or job.stage is Stage.PLEDGED):
-            yield Send(to=job.task.owner, message=job.announcement)
+        else:
+            yield from job.due(purpose, now)
 
     def _next(self, now: float) -> Effects:
         """Begin with queued jobs as long as there are free hands."""
@@ -269,9 +269,6 @@ class Scout:
             yield from self._claimed(job, now)
         elif lease.failing:
             yield job.set("renew", now + AGAIN_SECONDS)
-        elif lease.proposed and not job.told and job.output is not None:
-            job.told = True
-            yield Send(to=job.task.owner, message=job.announcement)
 
     def _claimed(self, job: Job, now: float) -> Effects:
         job.claimed, job.held_since = True, now
@@ -281,7 +278,11 @@ class Scout:
             yield job.progress("accepted", job.lease.accepted.output)
             yield from self._next(now)
             return
-        yield job.progress("claimed", "")
+        yield (
+            job.progress("claimed", "")
+            if votes(job.task)
+            else job.set("claim", now + CLAIM_SECONDS)
+        )
         yield from self._work_if_ready(job)
 
     def _work_if_ready(self, job: Job) -> Effects:
@@ -350,8 +351,7 @@ class Scout:
             yield from self._vote_ends(job, now)
             yield from self._next(now)
             return
-        job.stage, job.output, job.held_since = Stage.HOLDING, entry, now
-        yield from job.lease.propose(entry, now)
+        yield from job.announce(entry, now)
         yield from self._next(now)
 
     def _failed(self, task: TaskId, epoch: int, reason: str, now: float) -> Effects:
@@ -381,8 +381,7 @@ class Scout:
         """Stop, free the lease, and tell the owner if it knew of the claim."""
         yield from self._stop(job)
         yield from job.lease.free()
-        if job.claimed:
-            yield job.progress(told, reason)
+        yield from job.farewell(told, reason)
         yield from self._drop(job, now)
 
     def _stop(self, job: Job) -> Effects:

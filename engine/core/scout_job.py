@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pockethive.core.acquisition import Acquisition
-from pockethive.core.effects import CancelTimer, Publish, Send, SetTimer
+from pockethive.core.effects import CancelTimer, Effect, Publish, Send, SetTimer
 from pockethive.core.entry import Close, Entry
 from pockethive.core.events import SkillDone
 from pockethive.core.fields import clip
@@ -13,6 +13,9 @@ from pockethive.core.message import Made, Offer, Progress
 from pockethive.core.ports import VerifySignature
 from pockethive.core.sources import Sources
 from pockethive.core.task import DeviceId, Task
+
+CLAIM_SECONDS = 0.1  # work that ends sooner is told with its output, which shows the same grants
+HOLD_SECONDS = 0.3  # an output that is committed sooner needs no hold: the lease runs
 
 
 class Stage(Enum):
@@ -74,6 +77,33 @@ class Job:
         )
         return Send(to=self.task.owner, message=message)
 
+    def announce(self, entry: Entry, now: float) -> Iterator[Effect]:
+        """The output is signed: tell the owner at once, and hold it if it is not committed soon.
+
+        The lease runs as it did; a witness accepts the output of its holder, held or not.
+        """
+        self.stage, self.output, self.held_since = Stage.HOLDING, entry, now
+        self.told, self.lease.output = True, entry
+        yield from self.cancel("claim")
+        yield Send(to=self.task.owner, message=self.announcement)
+        yield self.set("hold", now + HOLD_SECONDS)
+
+    def due(self, purpose: str, now: float) -> Iterator[Effect]:
+        """A timer fired that concerns what the owner or the witnesses have not been told yet."""
+        if purpose == "claim" and self.stage in BUSY:
+            yield self.progress("claimed", "")
+        elif purpose == "hold" and self.output is not None:
+            yield from self.lease.propose(self.output, now)
+        elif purpose == "tell" and (self.told or self.stage is Stage.PLEDGED):
+            yield Send(to=self.task.owner, message=self.announcement)
+
+    def farewell(self, told: str, reason: str) -> Iterator[Send]:
+        """What the owner hears of a claim that is given up: also of the claim, if not before."""
+        if self.claimed and self.waits("claim"):
+            yield self.progress("claimed", "")
+        if self.claimed:
+            yield self.progress(told, reason)
+
     def ends(self, entry: Entry) -> bool:
         """Whether this is the task's end: closed by its owner, or committed by its witnesses."""
         body = entry.body
@@ -85,6 +115,10 @@ class Job:
         """Set one of this job's timers."""
         self._timers.add(purpose)
         return SetTimer(name=f"{purpose}:{self.task.id}", at=at)
+
+    def waits(self, purpose: str) -> bool:
+        """Whether a timer is set."""
+        return purpose in self._timers
 
     def fired(self, purpose: str) -> None:
         """A timer is no longer set."""
@@ -102,4 +136,4 @@ class Job:
             yield from self.cancel(purpose)
 
 
-PURPOSES = ("start", "retry", "renew", "read", "tell")
+PURPOSES = ("start", "retry", "renew", "read", "tell", "claim", "hold")

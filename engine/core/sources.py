@@ -48,9 +48,14 @@ class Sources:
         return tuple(found)
 
     def read(self) -> tuple[ReadTask, ...]:
-        """Read what is not there yet; call it again after `READ_AGAIN_SECONDS` until `ready`."""
+        """Read what is not there yet; call it again after `READ_AGAIN_SECONDS` until `ready`.
+
+        Acks prove a commit wherever it is held: the first time, this device's own store will do.
+        """
         self._attempts += 1
-        return tuple(ReadTask(task=task) for task in self._names if task not in self._found)
+        near = self._attempts == 1
+        missing = (task for task in self._names if task not in self._found)
+        return tuple(ReadTask(task=task, here=near) for task in missing)
 
     def take(self, event: TaskRead) -> None:
         """Note what was read, when it proves a commit of the same owner's task with its maker."""

@@ -47,6 +47,7 @@ from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import able, independent
 
+SLOT_SECONDS = 0.6  # a task that ends sooner needs none: a slot is for the last word
 SLOT_ATTEMPTS = 4
 SLOT_AGAIN_SECONDS = 0.4
 TELL_AGAIN_SECONDS = 5.0
@@ -175,8 +176,9 @@ class Verifier:
         sources = Sources(offer.inputs, task.owner, self._verify)
         job = _Job(task=task, output=offer.output, made=made, invite=offer.invite, sources=sources)
         self._jobs[task.id] = job
-        yield from self._ask_slot(job, now)
+        yield SetTimer(name=job.timer("slot"), at=now + SLOT_SECONDS)
         yield from self._read(job, now)
+        yield from self._check_if_ready(job)
 
     def _make_room(self) -> Effects:
         """A verdict that was told again and again gives way to an output that waits for one."""
@@ -227,7 +229,7 @@ class Verifier:
         job = self._jobs.get(TaskId(task))
         if job is None or purpose not in _PURPOSES:
             return
-        if purpose == "slot" and job.stage is _Stage.GETTING and not job.has_slot:
+        if purpose == "slot" and not job.has_slot:
             yield from self._ask_slot(job, now)
         elif purpose == "read" and job.stage is _Stage.GETTING:
             yield from self._read(job, now)
@@ -262,14 +264,14 @@ class Verifier:
             return
         if job.slot.won:
             job.has_slot = True
-            yield self._progress(job, "checking", "")
-            yield from self._check_if_ready(job)
+            if job.stage is not _Stage.TELLING:
+                yield self._progress(job, "checking", "")
         elif job.slot.lost:
             job.slot = None
             if job.attempts < SLOT_ATTEMPTS:
                 pause = SLOT_AGAIN_SECONDS * 2**job.attempts / 2
                 yield SetTimer(name=job.timer("slot"), at=now + pause)
-            else:
+            elif job.stage is not _Stage.TELLING:
                 yield from self._decline(job, "no verify slot was to be had")
 
     def _is_slot(self, job: _Job, answer: Yes) -> bool:
@@ -291,7 +293,7 @@ class Verifier:
         yield SetTimer(name=job.timer("read"), at=now + READ_AGAIN_SECONDS)
 
     def _check_if_ready(self, job: _Job) -> Effects:
-        if job.stage is not _Stage.GETTING or not job.has_slot or not job.sources.ready:
+        if job.stage is not _Stage.GETTING or not job.sources.ready:
             return
         job.stage = _Stage.CHECKING
         yield RunChecks(task=job.task, output=job.output, inputs=job.sources.resolved)

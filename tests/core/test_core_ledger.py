@@ -243,7 +243,10 @@ class TestWhoComesBack:
         assert not of(Send, same)
         effects = ledger.handle(PingAnswered(device=WORKER, alive=True, process="second"), 4.0)
         assert [s.message.epoch for s in of(Send, effects) if isinstance(s.message, LetGo)] == [1]
-        offers = of(Send, ledger.handle(TimerFired(name="tick"), 4.5))
+        ticks = (
+            ledger.handle(TimerFired(name="tick"), at) for at in (4.5 + n / 2 for n in range(14))
+        )
+        offers = [send for effects in ticks for send in of(Send, effects)]
         those = [s.to for s in offers if isinstance(s.message, Offer) and s.message.task == task.id]
         assert those[-1] == WORKER, "it has failed at it, so it comes last"
 

@@ -201,7 +201,8 @@ def test_a_device_that_joins_in_mid_run_gets_ordinary_offers_of_what_has_not_beg
         for body in bodies
         for effect in of(Send, book.handle(EntryArrived(entry=entry(OWNER, body)), 8.0))
     ]
-    assert {offer.to for offer in offers} == {OWNER, OTHER}
+    offers += of(Send, book.handle(TimerFired(name="tick"), 8.5))
+    assert {offer.to for offer in offers} == {OWNER, OTHER}, "one after the other"
     assert offers[0].message.inputs == (("b", second.task),)
 
 

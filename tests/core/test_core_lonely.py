@@ -92,10 +92,10 @@ def test_its_refusal_tells_the_epoch_which_is_asked_for_at_once_and_only_once() 
     assert [type(ask.request) for ask in lease.begin(lease.retry_at)] == [ReadEpoch]
 
 
-def test_a_worker_reads_first_where_another_device_is_the_only_witness() -> None:
+def test_a_worker_asks_at_once_whoever_the_witnesses_are() -> None:
     committee = Committee(witnesses=(OWNER,), quorum=1)
     lease = Acquisition(entry(OWNER, replace(TASK, committee=committee)), WORKER)
-    assert [type(ask.request) for ask in lease.begin(0.0)] == [ReadEpoch]
+    assert [type(ask.request) for ask in lease.begin(0.0)] == [AskLease]
 
 
 def test_the_first_in_the_order_sets_no_timer_and_asks_at_once() -> None:

@@ -102,15 +102,14 @@ class TestAcquisition:
         lease = Acquisition(SIGNED, WORKER)
         asks = lease.begin(0.0)
         asked: tuple[AskWitness, ...] = ()
-        for event in answers(asks, read(900), read(4), read(3)):
-            asked = lease.answered(event, 0.1)
+        stale = (refusal(Refused.STALE, epoch) for epoch in (900, 4, 3))
+        for event in answers(asks, *stale):
+            asked += lease.answered(event, 0.1)
         assert {ask.request.epoch for ask in asked if isinstance(ask.request, AskLease)} == {5}
 
     def held(self, accepted: Accepted | None = None) -> Acquisition:
         lease = Acquisition(SIGNED, WORKER)
-        asks = lease.begin(10.0)
-        for event in answers(asks, read(0), read(0), read(0)):
-            asks = lease.answered(event, 10.5)
+        asks = lease.begin(10.5)
         for event in answers(asks, grant(1), grant(1, accepted), grant(1)):
             lease.answered(event, 11.0)
         assert lease.phase is Phase.HELD
@@ -130,8 +129,9 @@ class TestAcquisition:
         lease, now = Acquisition(SIGNED, WORKER), 0.0
         for attempt in range(ATTEMPTS):
             asks = lease.begin(now)
-            for event in answers(asks, read(attempt), read(attempt), read(attempt)):
-                asks = lease.answered(event, now)
+            if attempt:  # the first question needs no reading
+                for event in answers(asks, read(attempt), read(attempt), read(attempt)):
+                    asks = lease.answered(event, now)
             freed: tuple[AskWitness, ...] = ()
             for event in answers(asks, grant(attempt + 1), refusal(), refusal()):
                 freed = lease.answered(event, now)
@@ -144,7 +144,7 @@ class TestAcquisition:
     def test_who_hears_of_another_s_running_lease_contends_no_further(self) -> None:
         lease = Acquisition(SIGNED, WORKER)
         asks = lease.begin(0.0)
-        for event in answers(asks, read(1), read(1), read(1)):
+        for event in answers(asks, refusal(Refused.STALE), refusal(Refused.STALE)):
             asks = lease.answered(event, 0.0)
         freed: tuple[AskWitness, ...] = ()
         for event in answers(asks, refusal(wait=9), refusal(Refused.STALE, wait=9)):
@@ -158,8 +158,6 @@ class TestAcquisition:
     ) -> None:
         lease = Acquisition(SIGNED, WORKER)
         asks = lease.begin(0.0)
-        for event in answers(asks, read(0), read(0), read(0)):
-            asks = lease.answered(event, 0.0)
         for event in answers(asks, *said):
             lease.answered(event, 0.0)
         assert lease.phase is Phase.BACKING_OFF
@@ -167,8 +165,6 @@ class TestAcquisition:
     def test_it_waits_as_long_as_a_warming_witness_says(self) -> None:
         lease = Acquisition(SIGNED, WORKER)
         asks = lease.begin(0.0)
-        for event in answers(asks, read(0), read(0), read(0)):
-            asks = lease.answered(event, 0.0)
         for event in answers(asks, refusal(Refused.WARMING, wait=9), refusal(), None):
             lease.answered(event, 0.0)
         assert lease.phase is Phase.BACKING_OFF
@@ -204,9 +200,7 @@ class TestAcquisition:
     )
     def test_a_signed_grant_of_something_else_is_no_grant(self, lie: dict[str, Any]) -> None:
         lease = Acquisition(SIGNED, WORKER)
-        asks = lease.begin(10.0)
-        for event in answers(asks, read(0), read(0), read(0)):
-            asks = lease.answered(event, 10.5)
+        asks = lease.begin(10.5)
         for event in answers(asks, replace(grant(1), **lie), grant(1), grant(1)):
             lease.answered(event, 11.0)
         assert lease.grants == ()
@@ -242,8 +236,6 @@ class TestScout:
     ) -> tuple[Effect, ...]:
         """From the offer to the lease; what the last grant caused."""
         effects: tuple[Effect, ...] = self.offered(scout, offer)
-        for event in answers(effects, read(0), read(0), read(0)):
-            effects = scout.handle(event, 0.1)
         for event in answers(effects, grant(1, accepted), grant(1), grant(1)):
             effects = scout.handle(event, 0.2)
         return effects
@@ -281,9 +273,12 @@ class TestScout:
         assert self.offered(self.scout(), sender=OTHER) == ()
 
     def test_with_the_lease_it_tells_the_owner_and_works(self) -> None:
-        effects = self.to_lease(self.scout())
-        assert [send.message.state for send in of(Send, effects)] == ["claimed"]
+        scout = self.scout()
+        effects = self.to_lease(scout)
         assert of(RunSkill, effects) == [RunSkill(task=TASK, epoch=1, inputs=())]
+        assert not of(Send, effects), "work that ends at once is told with its output"
+        effects = scout.handle(TimerFired(name=f"claim:{TASK.id}"), 0.3)
+        assert [send.message.state for send in of(Send, effects)] == ["claimed"]
 
     def test_it_does_no_work_when_witnesses_hold_an_accepted_value(self) -> None:
         effects = self.to_lease(self.scout(), accepted=Accepted(1, sha("right")))
@@ -300,7 +295,7 @@ class TestScout:
         effects = scout.handle(SkillFailed(task=TASK.id, epoch=1, reason="no idea"), 2.0)
         asked = {ask.request.task for ask in of(AskWitness, effects)}
         assert asked == {TASK.id, other.id}, "one is freed, the other begun"
-        assert [send.message.state for send in of(Send, effects)] == ["failed"]
+        assert [send.message.state for send in of(Send, effects)] == ["claimed", "failed"]
 
     def test_it_signs_proposes_and_announces_its_output(self) -> None:
         scout = self.scout()
@@ -311,12 +306,12 @@ class TestScout:
         made = output(TASK.id, WORKER)
         assert publish.body == made.body
         effects = scout.handle(EntryArrived(entry=made), 1.1)
-        assert {type(ask.request) for ask in of(AskWitness, effects)} == {Propose}
-        for event in answers(effects, grant(1), grant(1), grant(1)):
-            effects = scout.handle(event, 1.2)
         (told,) = of(Send, effects)
         assert (told.to, told.message.entry) == (OWNER, made)
         assert [vote.witness for vote in told.message.grants] == sorted(DEVICES[:3])
+        assert not of(AskWitness, effects), "what is committed at once needs no hold"
+        effects = scout.handle(TimerFired(name=f"hold:{TASK.id}"), 1.4)
+        assert {type(ask.request) for ask in of(AskWitness, effects)} == {Propose}
         assert scout.handle(done, 1.3) == ()
 
     @pytest.mark.parametrize(
@@ -349,7 +344,7 @@ class TestScout:
         self.to_lease(scout)
         effects = scout.handle(TimerFired(name=f"renew:{TASK.id}"), 14.0)
         assert of(StopSkill, effects)
-        assert [send.message.state for send in of(Send, effects)] == ["failed"]
+        assert [send.message.state for send in of(Send, effects)] == ["claimed", "failed"]
 
     def test_inputs_that_cannot_be_proven_end_the_attempt(self) -> None:
         scout = self.scout()
@@ -365,6 +360,6 @@ class TestScout:
             effects = scout.handle(TimerFired(name=f"read:{TASK.id}"), 1.0 + attempt / 2)
             if of(Send, effects):
                 break
-        (send,) = of(Send, effects)
-        assert send.message.state == "failed"
+        claimed, send = of(Send, effects)
+        assert (claimed.message.state, send.message.state) == ("claimed", "failed")
         assert "inputs" in send.message.reason

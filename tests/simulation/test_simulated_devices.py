@@ -350,7 +350,7 @@ def test_an_older_claim_that_failed_has_overtaken_is_none(tmp_path: Path) -> Non
     """Healed, "failed" comes before the "claimed" of the same lease, which was sent again."""
     overtaken = []
     for seed in range(8):
-        result = cut_off(seed, 6.0, tmp_path)
+        result = cut_off(seed, 4.5, tmp_path)
         (ranked,) = [task for task in result.tasks if task.name == "rank"]
         if "the lease could not be kept" in " ".join(ranked.story):
             overtaken.append(seed)
