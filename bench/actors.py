@@ -97,6 +97,35 @@ def restarts(repeats: int) -> list[float]:
     return raw
 
 
+CROWD = 4
+WAITING = 1_000
+
+
+def crashes(repeats: int) -> dict[str, list[float]]:
+    """One of four agents crashes while a thousand letters wait for each of them.
+
+    `crash_ms`: from sending what crashes it to the first answer behind that letter; `lost`: letters
+    of all four that were not answered.
+    """
+    raw: dict[str, list[float]] = {"crash_ms": [], "lost": []}
+    for _ in range(repeats):
+        supervisor = Supervisor("bench")
+        refs = [
+            supervisor.start(ChildSpec(name=f"agent {n}", factory=Ours, mailbox_limit=2 * WAITING))
+            for n in range(CROWD)
+        ]
+        others = [ref.request(n) for ref in refs[1:] for n in range(WAITING)]
+        began = time.perf_counter()
+        refs[0].tell(ValueError("crash"))
+        own = [refs[0].request(number) for number in range(WAITING)]
+        own[0].get(timeout=WAIT)
+        raw["crash_ms"].append((time.perf_counter() - began) * 1e3)
+        answered = sum(reply.get(timeout=WAIT) is not None for reply in (*own, *others))
+        raw["lost"].append(float(CROWD * WAITING - answered))
+        supervisor.stop(WAIT)
+    return raw
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,7 +133,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     raw = messages(args.messages, args.repeats)
-    restart_ms = restarts(20)
+    restart_ms, crashed = restarts(20), crashes(args.repeats)
     figures = {
         name: {unit: round(statistics.median(run[unit] for run in runs), 2) for unit in runs[0]}
         for name, runs in raw.items()
@@ -113,8 +142,10 @@ def main() -> None:
         "bench": "actors",
         "machine": machine("pykka"),
         "messages": args.messages,
-        "figures": figures | {"restart_ms": round(statistics.median(restart_ms), 3)},
-        "raw": raw | {"restart_ms": restart_ms},
+        "figures": figures
+        | {"restart_ms": round(statistics.median(restart_ms), 3)}
+        | {name: round(statistics.median(values), 3) for name, values in crashed.items()},
+        "raw": raw | {"restart_ms": restart_ms} | crashed,
     }
     json.dump(report, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -212,6 +212,10 @@ def _examples() -> list[tuple[int, list[Any]]]:
         (wire.REPLY, [0, 1]),
         (wire.REQUEST, ["deposit", _records()[0].encode(), KEY, KEY[:16]]),
         (wire.REPLY, [0, [1, contact]]),
+        (wire.REQUEST, ["hold", [record.encode() for record in _records()[:2]]]),
+        (wire.REPLY, [0, b"\x01\x00"]),
+        (wire.REQUEST, ["lacks", KEY + name]),
+        (wire.REPLY, [0, b"\x01"]),
         (wire.REQUEST, ["ask", "witness", b"\x00\xff"]),
         (wire.REPLY, [1, "busy"]),
     ]

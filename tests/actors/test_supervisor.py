@@ -327,3 +327,30 @@ def test_no_thread_is_left_after_a_stop() -> None:
     refs[0].tell(Break(ValueError("odd")))
     assert supervisor.stop(WAIT) == ()
     assert set(threading.enumerate()) == before
+
+
+def test_an_agent_s_crash_among_full_mailboxes_costs_nobody_a_message(
+    supervisor: Supervisor,
+) -> None:
+    names = [f"agent {number}" for number in range(4)]
+    heard: dict[str, list[str]] = {name: [] for name in names}
+    refs = {
+        name: supervisor.start(
+            ChildSpec(name=name, factory=partial(Parrot, heard[name]), max_restarts=3)
+        )
+        for name in names
+    }
+    held = [busy(ref) for ref in refs.values()]
+    replies = []
+    for number in range(100):
+        for name, ref in refs.items():
+            if name == names[0] and number in (0, 50):
+                ref.tell(Break(ValueError("odd")))
+            replies.append(ref.request(Say(str(number))))
+    for go in held:
+        go.set()
+    for reply in replies:
+        reply.get(timeout=WAIT)
+    wanted = [str(number) for number in range(100)]
+    assert heard == dict.fromkeys(names, wanted), "its own wait for its successor"
+    assert supervisor.dead_letters.count == 0

@@ -45,7 +45,18 @@ def plain(rng: random.Random) -> bytes:
     index = rng.randrange(count or 1) + rng.choice([0, 0, 0, 1])
     head = wire.HEAD.pack(kind, rng.getrandbits(64), index, count)
     method = rng.choice(
-        ["ping", "find_node", "find_value", "fetch", "store", "deposit", "ask", "x"]
+        [
+            "ping",
+            "find_node",
+            "find_value",
+            "fetch",
+            "store",
+            "deposit",
+            "hold",
+            "lacks",
+            "ask",
+            "x",
+        ]
     )
     values = [odd(rng, 0) for _ in range(rng.randrange(4))]
     payload = wire.pack_request(method, values)
@@ -97,7 +108,7 @@ async def test_a_live_node_under_thousands_of_hostile_datagrams_answers_its_peer
     assert {"size", "seal", "replay", "head", "msgpack", "shape"} <= dropped.keys()
 
 
-METHODS = st.sampled_from(["ping", "find_value", "store", "deposit", "ask"])
+METHODS = st.sampled_from(["ping", "find_value", "store", "deposit", "hold", "lacks", "ask"])
 VALUES = st.lists(st.none() | st.integers(-9, 2**64 - 1) | st.binary(max_size=40), max_size=4)
 PAYLOADS = st.binary(max_size=120) | st.builds(wire.pack_request, METHODS, VALUES)
 PLACES = st.sampled_from([(0, 1), (0, 1), (0, 2), (1, 2), (1, 1), (0, 0), (7, 8), (0, 255)])

@@ -94,11 +94,13 @@ def test_a_client_by_its_settings_is_asked_for_nothing_that_a_share_of_the_dht_i
                 ("find_value", key("x")),
                 ("store", b""),
                 ("deposit", b""),
+                ("hold", []),
+                ("lacks", b""),
             ):
                 with pytest.raises(ProtocolError, match="only asks"):
                     await nodes[1]._protocol.call(node.contact, *question)
             assert await nodes[1]._protocol.call(node.contact, "ping") == 0
-            assert node.counters["client"] == 4
+            assert node.counters["client"] == 6
 
     play(story, 5)
 
