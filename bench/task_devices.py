@@ -30,6 +30,9 @@ from pockethive.core.task import Check, Policy, Verification
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.contact import Contact
 
+SETTLED = 7.0
+"""Seconds after which newcomers have been handed what was there before them (`dht/handover.py`)."""
+
 
 class Distinct(Nothing):
     """A skill that does nothing; no two tasks of any two runs have the same output."""
@@ -95,6 +98,7 @@ def measure(shape: str, tasks: int, *, counting: bool = False) -> dict[str, Any]
         try:
             owner.expect([other.stdout.readline().strip() for other in others if other.stdout])
             owner.submit("warm").result(300)
+            time.sleep(SETTLED)
             return _played(owner, others, tasks)
         finally:
             for other in others:

@@ -86,7 +86,9 @@ class Identity:
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes. Sign only domain-tagged digests (`core.canonical.digest`)."""
-        return self._private.sign(message)
+        signature = self._private.sign(message)
+        _SEEN.put(_name_of(self.public, message, signature), verdict=True)  # shown to itself, too
+        return signature
 
     def tls_key(self) -> Ed25519PrivateKey:
         """The key object for the certificate that pins this device."""
@@ -129,7 +131,7 @@ class _Seen:
         with self._lock:
             return self._verdicts.get(key)
 
-    def put(self, key: bytes, verdict: bool) -> None:
+    def put(self, key: bytes, *, verdict: bool) -> None:
         with self._lock:
             self._verdicts[key] = verdict
             if len(self._verdicts) > _CACHE_SIZE:
@@ -143,12 +145,16 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` is `public`'s over `message`. Never raises; any thread."""
     if len(public) != PUBLIC_SIZE or len(signature) != SIGNATURE_SIZE:
         return False
-    key = hashlib.sha256(public + signature + message).digest()
+    key = _name_of(public, message, signature)
     verdict = _SEEN.get(key)
     if verdict is None:
         verdict = _verify(public, message, signature)
-        _SEEN.put(key, verdict)
+        _SEEN.put(key, verdict=verdict)
     return verdict
+
+
+def _name_of(public: bytes, message: bytes, signature: bytes) -> bytes:
+    return hashlib.sha256(public + signature + message).digest()
 
 
 def _verify(public: bytes, message: bytes, signature: bytes) -> bool:

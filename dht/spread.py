@@ -27,7 +27,7 @@ from pockethive.dht.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-LATER: Final = 0.15  # seconds for which what nobody waits for gathers
+LATER: Final = 0.5  # seconds for which what nobody waits for gathers
 _MOST: Final = 1024  # records that wait; beyond, each goes its own way
 _ROOM: Final = 8_000  # bytes of records in one message
 

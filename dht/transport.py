@@ -21,7 +21,7 @@ from pockethive.dht.wire import HEAD, MAX_FRAGMENT, MAX_FRAGMENTS, PROOF
 
 Address = tuple[str, int]
 
-PATIENCE: Final = 0.02  # seconds that an acknowledgement waits for company; no RTO is as short
+PATIENCE: Final = 0.05  # seconds that an acknowledgement waits for company; no RTO is as short
 _PARTIALS_PER_PEER: Final = 8
 _PEERS: Final = 256
 _MAPPED: Final = "::ffff:"

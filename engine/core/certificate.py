@@ -5,6 +5,7 @@ Guards: an epoch is believed for the signatures of the task's own witnesses, who
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from pockethive.core.lease import Accepted, Grant, grant_bytes
 from pockethive.core.ports import VerifySignature
@@ -42,8 +43,9 @@ def certified(
     by_witness = {vote.witness: vote for vote in votes}
     if not set(by_witness) <= set(task.committee.witnesses):
         return False
-    good = sum(_granted(task, holder, epoch, vote, verify) for vote in by_witness.values())
-    return good >= task.committee.quorum
+    good = (vote for vote in by_witness.values() if _granted(task, holder, epoch, vote, verify))
+    quorum = task.committee.quorum
+    return sum(1 for _ in islice(good, quorum)) == quorum  # more need not be looked at
 
 
 def _granted(task: Task, holder: DeviceId, epoch: int, vote: Vote, verify: VerifySignature) -> bool:
