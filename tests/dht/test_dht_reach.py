@@ -89,14 +89,15 @@ def test_a_client_by_its_settings_is_asked_for_nothing_that_a_share_of_the_dht_i
             await asyncio.sleep(2)
             assert node.reachability == Reachability("client")
             assert all(node.contact not in other.contacts() for other in nodes)
-            for question in (
+            questions: list[tuple[str, object]] = [
                 ("find_node", key("x")),
                 ("find_value", key("x")),
                 ("store", b""),
                 ("deposit", b""),
                 ("hold", []),
                 ("lacks", b""),
-            ):
+            ]
+            for question in questions:
                 with pytest.raises(ProtocolError, match="only asks"):
                     await nodes[1]._protocol.call(node.contact, *question)
             assert await nodes[1]._protocol.call(node.contact, "ping") == 0
