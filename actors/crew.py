@@ -55,13 +55,14 @@ ANSWERS = 4_096  # in votes, that are remembered
 class CrewPlan:
     """Whom to hire. `skills` and `checkers` by name; `team` only where goals are planned.
 
-    `randbytes`: where the nonces of pledges come from.
+    `tools`: by the name of the agent that they are for. `randbytes`: where the nonces of pledges
+    come from.
     """
 
     skills: Mapping[str, Skill]
     checkers: Mapping[str, Checker]
     team: Team | None
-    tools: Callable[[], Tools]
+    tools: Callable[[str], Tools]
     randbytes: Callable[[int], bytes] = secrets.token_bytes
 
 
@@ -183,7 +184,7 @@ class AgentCrew:
             Duty(
                 skill=skill,
                 checkers=checkers,
-                tools=self._plan.tools(),
+                tools=self._plan.tools(VERIFIER if skill is None else skill.name),
                 report=self._reported,
                 called_off=self._called_off,
             )
@@ -191,7 +192,7 @@ class AgentCrew:
 
     def _planner(self) -> PlannerActor:
         assert self._plan.team is not None
-        return PlannerActor(self._plan.team, self._plan.tools().model)
+        return PlannerActor(self._plan.team, self._plan.tools(PLANNER).model)
 
     def _token(self, agent: str, effect: Order) -> str:
         with self._lock:
@@ -258,7 +259,7 @@ class AgentCrew:
         )
 
     def _model_of(self, needed: bool) -> str:
-        model = self._plan.tools().model
+        model = self._plan.tools("").model
         return model.model_class.sha256 if needed and model is not None else ""
 
 

@@ -1,7 +1,7 @@
-"""The model actor: one loaded model, asked by all agents of a device one after another.
+"""The model actor: one loaded model, asked by all agents of a device.
 
-Rule guarded here: a model is touched by one thread only, the actor's. Requests are served in the
-order they arrive; the mailbox bounds how many wait.
+Rule guarded here: a model is touched by one thread only, the actor's. So many requests are under
+way at once, others wait in the mailbox, which is bounded; what nobody waits for any more ends.
 """
 
 import logging
@@ -9,14 +9,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from pykka._envelope import Envelope
+
 from pockethive.actors.base import BaseActor
+from pockethive.actors.letters import Mailbox, Reply, fail
 from pockethive.core.errors import ActorFailure, ModelError, PocketHiveError
-from pockethive.core.ports import ChoiceForm, Model, Sampling
+from pockethive.core.ports import ChoiceForm, Model, Sampling, Shared
 
 _log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 64
 PIECES_LIMIT = 32
 PATIENCE_SECONDS = 5.0
 """How long a stream's reader may leave the model waiting; others wait behind it."""
@@ -51,6 +56,13 @@ class Pieces:
             self._waiting.append(piece)
             self._changed.notify_all()
             return True
+
+    def add(self, piece: str) -> None:
+        """Hand over a piece without waiting: there are no more than tokens that may be made."""
+        with self._changed:
+            if not self._abandoned:
+                self._waiting.append(piece)
+                self._changed.notify_all()
 
     def end(self) -> None:
         """No more pieces will come."""
@@ -159,11 +171,20 @@ Request = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and whose it is: roles share the model alike."""
+
+    request: Request
+    role: str
+
+
 class ModelActor(BaseActor):
     """Loads its model when it is first asked, and again after an error nobody foresaw.
 
-    Deliberate errors of the model reach the asker as they are; any other becomes a ModelError with
-    the cause, and the model is loaded anew for the next request.
+    A model that does many things at once (`Shared`) is given requests as they come, at most
+    `MOST_AT_ONCE`; any other serves one after another. Deliberate errors of the model reach the
+    asker as they are; any other becomes a ModelError with the cause, and the model is loaded anew.
     """
 
     def __init__(self, load: Callable[[], Model], idle_seconds: float | None = None) -> None:
@@ -173,22 +194,23 @@ class ModelActor(BaseActor):
         self._model: Model | None = None
         self.idle_seconds = idle_seconds
 
+    def handle(self, envelope: Envelope[Any]) -> BaseException | None:
+        """Handle one letter, and those that come while the model is at work."""
+        error = self._take(envelope)
+        while error is None and (model := self._shared) is not None and model.under_way:
+            error = self._advance(model)
+        return error
+
     def on_receive(self, message: Any) -> Any:
         """Serve one request."""
-        if not isinstance(message, Request):
+        if not isinstance(message, Asked):
             return super().on_receive(message)
         try:
-            if self._model is None:
-                self._model = self._load()
-            return _serve(self._model, message)
+            return _serve(self._loaded(), message.request)
         except PocketHiveError:
             raise
         except Exception as error:
-            _log.warning("the model failed and is dropped: %s", error, exc_info=error)
-            self._model = None
-            raise ModelError(
-                f"the model failed: {type(error).__name__}: {error}", where=self.name
-            ) from error
+            raise self._failed(error) from error
 
     def on_idle(self) -> None:
         """Give the memory back."""
@@ -197,6 +219,96 @@ class ModelActor(BaseActor):
     def on_stop(self) -> None:
         """Drop the model on the thread that used it."""
         self._model = None
+
+    @property
+    def _shared(self) -> Shared | None:
+        model: object = self._model
+        return model if isinstance(model, Shared) else None
+
+    def _loaded(self) -> Model:
+        if self._model is None:
+            self._model = self._load()
+        return self._model
+
+    def _failed(self, error: Exception) -> ModelError:
+        """What nobody foresaw: the model is not to be trusted any more."""
+        _log.warning("the model failed and is dropped: %s", error, exc_info=error)
+        self._model = None
+        return ModelError(f"the model failed: {type(error).__name__}: {error}", where=self.name)
+
+    def _take(self, envelope: Envelope[Any]) -> BaseException | None:
+        """Begin what can be done beside other things; do anything else at once."""
+        asked, reply = envelope.message, envelope.reply_to
+        long = isinstance(asked, Asked) and not isinstance(asked.request, Describe | Count | Chat)
+        if not long or not isinstance(reply, Reply) or reply.abandoned:
+            return super().handle(envelope)
+        try:
+            self._loaded()
+        except PocketHiveError as error:
+            fail(reply, error)
+            return None
+        except Exception as error:  # noqa: BLE001 - the asker is told
+            failure = self._failed(error)
+            failure.__cause__ = error
+            fail(reply, failure)
+            return None
+        if (model := self._shared) is None:
+            return super().handle(envelope)
+        model.begin(
+            _work(model.works, asked.request),
+            partial(self._ended, reply),
+            role=asked.role,
+            wanted=lambda: not reply.abandoned,
+        )
+        return None
+
+    def _ended(self, reply: Reply, made: object, error: BaseException | None) -> None:
+        if error is None:
+            reply.set(made)
+        elif isinstance(error, PocketHiveError):
+            fail(reply, error)
+        else:
+            failure = ModelError(
+                f"the model failed: {type(error).__name__}: {error}", where=self.name
+            )
+            failure.__cause__ = error
+            fail(reply, failure)
+
+    def _advance(self, model: Shared) -> BaseException | None:
+        """One pass of the model; then begin what has come meanwhile."""
+        try:
+            model.step()
+        except Exception as error:  # noqa: BLE001 - whose requests were under way were told
+            self._failed(error)
+        inbox = self.actor_inbox
+        assert isinstance(inbox, Mailbox)
+        while inbox.closed or (not inbox.empty() and model.under_way < MOST_AT_ONCE):
+            crash = self._take(inbox.get())  # a stop, once it is closed
+            if crash is not None or self.actor_stopped.is_set():
+                model.fail(ActorFailure("has stopped", where=self.name))
+                return crash
+        return None
+
+
+def _work(works: Any, request: Request) -> Any:
+    """What a model that does many things at once is to begin."""
+    match request:
+        case Generate(prompt, sampling):
+            return works.generate(prompt, sampling)
+        case Stream(prompt, sampling, pieces):
+            return works.generate(prompt, sampling, pieces.add)
+        case Score(prompt, options):
+            return works.score(prompt, options)
+        case Remember(beginning):
+            return works.remember(beginning)
+        case Constrain(prompt, schema, sampling):
+            return works.constrain(prompt, schema, sampling)
+        case Choose(forms, places, options):
+            return works.choose(forms, places, options)
+        case Extract(passage, question):
+            return works.extract(passage, question)
+        case _:
+            raise TypeError(f"{type(request).__name__} takes no time")
 
 
 def _serve(model: Model, request: Request) -> object:  # noqa: C901 - one line per request

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pockethive.actors.base import Ref, no_answer
 from pockethive.actors.model_actor import (
+    Asked,
     Chat,
     Choose,
     Constrain,
@@ -31,12 +32,17 @@ class ModelProxy:
     """Implements `pockethive.core.ports.Model` on any thread without an event loop.
 
     `timeout` (seconds) bounds every call, waiting for others included; for a stream, every piece.
-    All methods raise what the model raises, and ActorFailure when no answer comes.
+    All methods raise what the model raises, and ActorFailure when no answer comes. `role`: who
+    asks; roles share the model alike.
     """
 
-    def __init__(self, ref: Ref, timeout: float) -> None:
-        self._ref, self._timeout = ref, timeout
+    def __init__(self, ref: Ref, timeout: float, role: str = "") -> None:
+        self._ref, self._timeout, self._role = ref, timeout, role
         self._described: tuple[ModelClass, int, bool] | None = None
+
+    def of(self, role: str) -> "ModelProxy":
+        """The same model, asked for another role."""
+        return ModelProxy(self._ref, self._timeout, role)
 
     @property
     def model_class(self) -> ModelClass:
@@ -64,7 +70,7 @@ class ModelProxy:
     def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         """Pieces of text as they are made. The request is sent when the first one is taken."""
         pieces = Pieces()
-        message = Stream(prompt, sampling, pieces)
+        message = Asked(Stream(prompt, sampling, pieces), self._role)
         reply = self._ref.request(message)
         reply.when_done(pieces.end)
         try:
@@ -101,7 +107,8 @@ class ModelProxy:
 
     def extract(self, passage: str, question: str) -> Span | None:
         """A span of `passage` that answers `question`, or None when there is none."""
-        found = self._ref.ask(Extract(passage, question), timeout=self._timeout)
+        asked = Asked(Extract(passage, question), self._role)
+        found = self._ref.ask(asked, timeout=self._timeout)
         assert found is None or isinstance(found, Span)
         return found
 
@@ -111,6 +118,6 @@ class ModelProxy:
         return self._described
 
     def _ask(self, message: Request, answer: type[T]) -> T:
-        given = self._ref.ask(message, timeout=self._timeout)
+        given = self._ref.ask(Asked(message, self._role), timeout=self._timeout)
         assert isinstance(given, answer)
         return given

@@ -38,7 +38,7 @@ from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Sampling
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import open_bundle
-from pockethive.inference.runtime import ARITHMETIC
+from pockethive.inference.paged import EXACT
 from pockethive.inference.session import Session
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.workshop import Workshop
@@ -67,7 +67,7 @@ def main() -> None:
     session = Session(open_bundle(folder), threads=options.threads)
     runners: dict[str, Measure] = {
         "session": _session(session),
-        "openvino": _openvino(folder, options.threads, ARITHMETIC),
+        "openvino": _openvino(folder, options.threads, EXACT),
         "openvino_int8": _openvino(folder, options.threads, PRECISION),
     }
     with tempfile.TemporaryDirectory() as scratch:

@@ -12,7 +12,7 @@ from pockethive.actors.interpreter import Interpreter
 from pockethive.actors.interpreter_actor import InterpreterActor, Post
 from pockethive.actors.label_file import FILE as LABELS
 from pockethive.actors.label_file import LabelFile
-from pockethive.actors.model_actor import Describe, ModelActor
+from pockethive.actors.model_actor import Asked, Describe, ModelActor
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
 from pockethive.clocks import lease_clock, wall_clock
@@ -156,8 +156,8 @@ class Assembly(Parts):
         if self.journal is not None:
             self.journal.close()
 
-    def _model_in_use(self) -> ModelProxy | None:
-        return self._model
+    def _model_in_use(self, agent: str) -> ModelProxy | None:
+        return None if self._model is None else self._model.of(agent)
 
     async def _begin(self, interpreter: Interpreter) -> None:
         self._interpreter = await asyncio.to_thread(self._start_agents, interpreter)
@@ -225,7 +225,7 @@ class Assembly(Parts):
     def _warm_up(self) -> None:
         """Load the model while there is nothing else to do; nobody waits for it."""
         if self._model is not None:
-            self.supervisor.ref(MODEL).tell(Describe())
+            self.supervisor.ref(MODEL).tell(Asked(Describe(), ""))
         self.crew.warm_up()
 
     def _escalated(self, name: str, error: BaseException) -> None:

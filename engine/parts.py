@@ -174,7 +174,7 @@ class Parts(ABC):
         """Hand an event to the machines; any thread, never blocks."""
 
     @abstractmethod
-    def _model_in_use(self) -> Model | None:
+    def _model_in_use(self, agent: str) -> Model | None:
         """What skills and checkers ask."""
 
     @abstractmethod
@@ -307,7 +307,7 @@ class Parts(ABC):
                 device=self.entries.device,
                 owner_key=self.ownership.owner_key,
                 settings=self.settings,
-                has_model=self._model_in_use() is not None,
+                has_model=self._model_in_use("") is not None,
                 limits=None if self.team is None else self.team.limits,
                 secret=self._ground.secret,
             )
@@ -339,8 +339,8 @@ class Parts(ABC):
         )
         return DocumentIndex.build(self.settings.documents, self._ground.index, signer)
 
-    def _tools(self) -> Tools:
-        model, sign = self._model_in_use(), self.identity.sign
+    def _tools(self, agent: str) -> Tools:
+        model, sign = self._model_in_use(agent), self.identity.sign
         return Tools(model=model, documents=self.documents, sign=sign, verify=verify)
 
     def _members_changed(self, members: tuple[Member, ...]) -> None:

@@ -211,7 +211,7 @@ class SimulatedDevice(Parts):
         except Exception as error:  # noqa: BLE001 - whatever it is, the machines have ended
             self.broken(error)
 
-    def _model_in_use(self) -> Model | None:
+    def _model_in_use(self, agent: str) -> Model | None:  # noqa: ARG002 - all share one
         return self._model
 
     async def _begin(self, interpreter: Interpreter) -> None:

@@ -5,7 +5,7 @@ Real ones: `pockethive.inference` (Model), `pockethive.dht` (VerifySignature, bl
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 VerifySignature = Callable[[bytes, bytes, bytes], bool]
 """`(public key, message, signature) -> valid`. Ed25519; never raises."""
@@ -139,3 +139,35 @@ class Model(Protocol):
 
     def extract(self, passage: str, question: str) -> Span | None:
         """A span of `passage` that answers `question`, or None when there is none."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A loaded model that does many things at once: `begin` any number, `step` until all ended."""
+
+    @property
+    def works(self) -> Any:
+        """The methods of `Model` that take time; each returns what `begin` takes."""
+
+    @property
+    def under_way(self) -> int:
+        """Requests begun and not ended."""
+
+    def begin(
+        self,
+        work: Any,
+        done: Callable[[Any, BaseException | None], None],
+        *,
+        role: str = "",
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Begin a request. `done` is called once, with its result or its error.
+
+        Roles share the model alike. What is not `wanted` any more ends, and nobody is told.
+        """
+
+    def step(self) -> None:
+        """Do something for some of them. What it raises nobody foresaw: all were told."""
+
+    def fail(self, error: BaseException) -> None:
+        """End all requests with an error."""

@@ -21,5 +21,6 @@ else:
         del sys.modules[_HIDDEN]
 
 opset = importlib.import_module("openvino.opset13")
+transformations = importlib.import_module("openvino._offline_transformations")
 
-__all__ = ["openvino", "opset"]
+__all__ = ["openvino", "opset", "transformations"]

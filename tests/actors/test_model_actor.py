@@ -1,7 +1,8 @@
 """One model, many agents: turns, errors, streams that end early, and memory given back."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -207,3 +208,110 @@ def test_a_reader_that_has_gone_is_noticed() -> None:
     assert not pieces.put("two")
     pieces.end()
     assert pieces.take(0) is None
+
+
+class Choir:
+    """A model that does many things at once: each request takes so many steps as it has words."""
+
+    def __init__(self) -> None:
+        self.open: list[list[Any]] = []
+        self.most = 0
+        self.roles: list[str] = []
+        self.works = self
+
+    def generate(self, prompt: str, sampling: Sampling, show: Any = None) -> tuple[str, Any]:
+        return prompt, show
+
+    def score(self, prompt: str, options: tuple[str, ...]) -> tuple[str, Any]:
+        return prompt, None
+
+    @property
+    def under_way(self) -> int:
+        return len(self.open)
+
+    def begin(
+        self,
+        work: tuple[str, Any],
+        done: Callable[[Any, BaseException | None], None],
+        *,
+        role: str = "",
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.roles.append(role)
+        self.open.append([work[0].split(), work[1], done, wanted])
+        self.most = max(self.most, len(self.open))
+
+    def step(self) -> None:
+        for request in list(self.open):
+            words, show, done, wanted = request
+            if not wanted():
+                self.open.remove(request)
+            elif not words:
+                self.open.remove(request)
+                done((-1.0,), None)
+            elif words[0] == "break":
+                self.fail(MemoryError("no room"))
+                raise MemoryError("no room")
+            elif words[0] == "refuse":
+                self.open.remove(request)
+                done(None, ContextOverflow(9, 8))
+            elif words[0] != "wait":
+                word = words.pop(0)
+                if show is not None:
+                    show(word)
+
+    def fail(self, error: BaseException) -> None:
+        left, self.open = self.open, []
+        for _, _, done, _ in left:
+            done(None, error)
+
+
+def singers(launch: Launch) -> tuple[ModelProxy, list[Choir]]:
+    loads: list[Choir] = []
+
+    def load() -> Any:
+        loads.append(Choir())
+        return loads[-1]
+
+    return ModelProxy(launch(ModelActor(load), Mailbox("device/model")), WAIT), loads
+
+
+def test_what_comes_while_the_model_is_at_work_is_begun_beside_it(launch: Launch) -> None:
+    proxy, loads = singers(launch)
+    stream = proxy.of("writer").stream("one wait", Sampling())
+    assert next(stream) == "one"  # and now it waits for ever, while others come and go
+    assert proxy.of("chooser").score("one two three", ["x"]) == (-1.0,)
+    with pytest.raises(ContextOverflow):
+        proxy.score("refuse", ["x"])
+    assert proxy.score("one", ["x"]) == (-1.0,)
+    assert isinstance(stream, Generator)
+    stream.close()
+    assert proxy.score("", ["x"]) == (-1.0,)
+    assert loads[0].most == 2
+    assert loads[0].roles == ["writer", "chooser", "", "", ""]
+    assert len(loads) == 1
+
+
+def test_a_model_that_fails_at_work_fails_all_and_is_loaded_anew(launch: Launch) -> None:
+    proxy, loads = singers(launch)
+    stream = proxy.stream("one wait", Sampling())
+    assert next(stream) == "one"
+    with pytest.raises(ModelError, match="the model failed: MemoryError: no room"):
+        proxy.score("break", ["x"])
+    with pytest.raises(ModelError, match="MemoryError"):
+        next(stream)
+    assert proxy.score("one", ["x"]) == (-1.0,)
+    assert len(loads) == 2
+
+
+def test_who_waits_is_told_when_the_model_is_stopped_at_work(supervisor: Supervisor) -> None:
+    model: Any = Choir()
+    proxy = ModelProxy(
+        supervisor.start(ChildSpec(name="model", factory=lambda: ModelActor(lambda: model))), WAIT
+    )
+    stream = proxy.stream("one wait", Sampling())
+    assert next(stream) == "one"
+    assert supervisor.stop(WAIT) == ()
+    with pytest.raises(ActorFailure, match="has stopped"):
+        next(stream)
+    assert model.open == []

@@ -5,15 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pockethive.core.errors import BadInput, ContextOverflow, ModelError
 from pockethive.core.ports import ChoiceForm, Sampling
 from pockethive.inference.bundle import MODEL_FILES
-from pockethive.inference.prefixes import Prefixes
+from pockethive.inference.paged import EXACT, PagedGraph
 from pockethive.inference.primitives import fill
-from pockethive.inference.runtime import Runtime
 from pockethive.inference.session import Session
 
 pytestmark = pytest.mark.model
@@ -122,25 +120,10 @@ def test_a_cached_prefix_does_not_change_a_score(model: Session) -> None:
     assert warm == pytest.approx(
         fresh.score(prefix + "Madrid is in", [" Spain\n", " Portugal\n"]), abs=1e-3
     )
-    fresh._prefixes.forget()
+    fresh.blocks.forget()
     assert warmer == pytest.approx(
         fresh.score(prefix + "Madrid was in", [" Spain\n", " Portugal\n"]), abs=1e-3
     )
-
-
-def test_the_prefix_cache_keeps_within_its_bytes(model: Session) -> None:
-    runtime = model._runtime
-    prefixes = Prefixes(most_bytes=2_000_000)  # about forty tokens
-
-    def read(ids: list[int]) -> int:
-        known = prefixes.prepare(runtime, ids)
-        runtime.read(np.array([ids[known:]], np.int64))
-        return known
-
-    first, second = list(range(100, 130)), list(range(200, 230))
-    assert [read([*first, 1]), read([*first, 2]), read([*first, 3])] == [0, 30, 30]
-    assert [read([*second, 1]), read([*second, 2])] == [0, 30]
-    assert read([*first, 4]) == 0
 
 
 def test_it_chooses_easy_facts(model: Session, facts_form: ChoiceForm) -> None:
@@ -234,4 +217,4 @@ def test_another_graph_is_refused_clearly(model: Session, tmp_path: Path) -> Non
     for name in MODEL_FILES:
         (tmp_path / name).write_bytes(b"<net/>")
     with pytest.raises(ModelError, match="OpenVINO cannot load the model"):
-        Runtime(tmp_path, 1)
+        PagedGraph(tmp_path, 1, EXACT)

@@ -1,0 +1,202 @@
+"""One compiled OpenVINO graph that reads pieces of many sequences in one pass.
+
+Optimum's graph keeps its keys and values itself, for one batch of equal lengths. OpenVINO can turn
+it into one that is told where they lie (`paged_attention_transformation`): so sequences of any
+length are read together, and many read one beginning. Guards: numbers are those of the arithmetic
+that was asked for, whoever else is in a pass; logits are computed only where they are wanted.
+
+Knows token ids and blocks only. Not thread-safe: one thread at a time.
+"""
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pockethive.core.errors import ModelError
+from pockethive.inference.blocks import BLOCK
+from pockethive.inference.silent_openvino import openvino as ov
+from pockethive.inference.silent_openvino import opset as ops
+from pockethive.inference.silent_openvino import transformations
+
+Floats = npt.NDArray[np.float32]
+Contents = tuple[npt.NDArray[Any], ...]
+"""What blocks hold: for each layer's keys and for its values, [blocks, ...]."""
+
+EXACT: Final = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+}
+"""What makes the numbers alike on every device: weights are int8, all else float32."""
+
+FAST: Final[dict[str, object]] = {}
+"""What the processor does best: int8 activations, bfloat16, keys and values in a byte each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Tokens of one sequence: they follow `past` others, and `blocks` have room for all.
+
+    `rows`: places within `ids` where numbers are wanted. `targets`: at each of them, the token
+    whose log-probability is.
+    """
+
+    ids: Sequence[int]
+    past: int
+    blocks: Sequence[int]
+    rows: Sequence[int]
+    targets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of the rows of all slices, in their order. Valid until the next pass.
+
+    `logits` [rows, vocabulary]; `logprobs` [rows]: natural logarithms, of the targets.
+    """
+
+    logits: Floats
+    logprobs: Floats
+
+
+class PagedGraph:
+    """A causal language model of Optimum's OpenVINO export."""
+
+    def __init__(
+        self, folder: Path, threads: int, arithmetic: dict[str, object], cache: Path | None = None
+    ) -> None:
+        """Load `openvino_model.xml` of `folder`. Raises ModelError when it is no such model.
+
+        With `cache`, the compiled graph is kept there and mapped by the next process. One process
+        at a time compiles: others would read a half-written file.
+        """
+        core = ov.Core()
+        if cache is not None:
+            core.set_property({"CACHE_DIR": str(cache)})
+        options = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **arithmetic}
+        try:
+            graph = core.read_model(folder / "openvino_model.xml")
+            transformations.paged_attention_transformation(graph)
+            _add_rows_and_targets(graph)
+            with _alone(cache):
+                compiled = core.compile_model(graph, "CPU", options)
+            self._request = compiled.create_infer_request()
+            self._forms = {
+                port.any_name: (port.get_element_type(), _widths(port))
+                for port in compiled.inputs
+                if "cache." in port.any_name
+            }
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"OpenVINO cannot load the model: {str(error).splitlines()[0]}",
+                where=str(folder),
+                cure="build it again with `pockethive models quantize`",
+            ) from error
+        self._tensors: tuple[Any, ...] = ()
+        self._memory: tuple[npt.NDArray[Any], ...] = ()
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of one block, all layers together."""
+        return sum(int(np.prod(shape)) * kind.size for kind, shape in self._forms.values())
+
+    def provide(self, blocks: int) -> None:
+        """Have memory for so many blocks. What was in others is lost."""
+        tensors = []
+        for name, (kind, shape) in self._forms.items():
+            tensor = ov.Tensor(kind, ov.Shape([blocks, *shape]))
+            self._request.set_tensor(name, tensor)
+            tensors.append(tensor)
+        self._tensors = tuple(tensors)
+        self._memory = tuple(tensor.data for tensor in tensors)
+
+    def copy(self, copies: Sequence[tuple[int, int]]) -> None:
+        """Copy blocks, in this order."""
+        for source, target in copies:
+            for array in self._memory:
+                array[target] = array[source]
+
+    def dump(self, blocks: Sequence[int]) -> Contents:
+        """What blocks hold, as a copy."""
+        return tuple(array[list(blocks)] for array in self._memory)
+
+    def load(self, blocks: Sequence[int], contents: Contents) -> None:
+        """Put back what `dump` gave. Raises ValueError for another form."""
+        for array, content in zip(self._memory, contents, strict=True):
+            array[list(blocks)] = content
+
+    def run(self, slices: Sequence[Slice]) -> Pass:
+        """Read all slices in one pass."""
+        counts = [len(piece.ids) for piece in slices]
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        tables = np.concatenate(([0], np.cumsum([len(piece.blocks) for piece in slices])))
+        rows = [
+            int(start) + row
+            for start, piece in zip(starts[:-1], slices, strict=True)
+            for row in piece.rows
+        ]
+        targets = [target for piece in slices for target in piece.targets]
+        given = {
+            "input_ids": np.concatenate([piece.ids for piece in slices]).astype(np.int64),
+            "position_ids": np.concatenate(
+                [np.arange(p.past, p.past + n) for p, n in zip(slices, counts, strict=True)]
+            ).astype(np.int64),
+            "past_lens": np.array([piece.past for piece in slices], np.int32),
+            "subsequence_begins": starts,
+            "block_indices": np.concatenate([p.blocks for p in slices]).astype(np.int32),
+            "block_indices_begins": tables.astype(np.int32),
+            "max_context_len": np.array(
+                max(p.past + n for p, n in zip(slices, counts, strict=True)), np.int32
+            ),
+            "rows": np.array(rows or [0], np.int64),  # a pass without rows has one for nobody
+            "targets": np.array(targets or [0], np.int64),
+        }
+        out = self._request.infer(given, share_inputs=True, share_outputs=True)
+        return Pass(out[0][: len(rows), 0], out[1][: len(rows)])
+
+
+def _widths(port: Any) -> list[int]:
+    """The shape of a block. Raises ValueError where the kernels want blocks of another length."""
+    shape = [side.get_length() for side in list(port.get_partial_shape())[1:]]
+    if port.any_name.startswith("value_cache.") and shape[1] != BLOCK:
+        raise ValueError(f"blocks of {shape[1]} tokens, expected {BLOCK}")
+    return shape
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """Hold a folder's lock for a while, against other processes."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _add_rows_and_targets(graph: Any) -> None:
+    """Compute logits only where asked, and log-probabilities inside the graph."""
+    head = graph.get_results()[0].input_value(0).get_node()
+    if head.get_type_name() != "MatMul":
+        raise ValueError(f"the last operation is {head.get_type_name()}, expected MatMul")
+    rows = ops.parameter([-1], np.int64, name="rows")
+    targets = ops.parameter([-1], np.int64, name="targets")
+    first = ops.constant(0, np.int64)
+    head.input(0).replace_source_output(ops.gather(head.input_value(0), rows, first).output(0))
+    sides = ops.constant([1, 2], np.int64)
+    spread = ops.gather_elements(ops.log_softmax(head, 2), ops.unsqueeze(targets, sides), 2)
+    logprobs = ops.squeeze(spread, sides)
+    rows.output(0).set_names({"rows"})
+    targets.output(0).set_names({"targets"})
+    result = ops.result(logprobs)
+    result.output(0).set_names({"logprobs"})
+    graph.add_parameters([rows, targets])
+    graph.add_results([result])
+    graph.validate_nodes_and_infer_types()

@@ -1,0 +1,147 @@
+"""What a model can be asked in words, each as work for the batcher.
+
+The same methods as `pockethive.core.ports.Model`, but each returns a generator that a batcher runs
+beside others. Guards: a prompt is never cut in silence; text from outside stays text.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pockethive.core.errors import BadInput, ContextOverflow, ModelError
+from pockethive.core.ports import ChoiceForm, Generation, Ranking, Sampling, Span
+from pockethive.inference import primitives, requests
+from pockethive.inference.batcher import Ask
+from pockethive.inference.bundle import Card
+from pockethive.inference.guide import Guide, json_grammar
+from pockethive.inference.requests import Scores, Writing
+from pockethive.inference.sampling import drawer
+from pockethive.inference.snapshots import SnapshotFiles
+from pockethive.inference.tokens import Spelling, StopScanner, Tokens
+
+_SCORES_KEPT: Final = 512
+
+Show = Callable[[str], None]
+
+
+def unseen(_: str) -> None:
+    """For a text that nobody reads before it ends."""
+
+
+class Works:
+    """One model's. `files`: where remembered beginnings outlive the process."""
+
+    def __init__(self, tokens: Tokens, card: Card, files: SnapshotFiles | None = None) -> None:
+        self._tokens, self._card, self._files = tokens, card, files
+        # The same null prompt and options come again with every question that is asked.
+        self._scores: OrderedDict[tuple[str, tuple[str, ...]], Scores] = OrderedDict()
+
+    def generate(
+        self, prompt: str, sampling: Sampling, show: Show = unseen
+    ) -> Generator[Ask, Any, Generation]:
+        """Continue `prompt`; `show` is told pieces of text as they are made."""
+        return self._write(prompt, sampling, None, show)
+
+    def constrain(
+        self, prompt: str, schema: dict[str, object], sampling: Sampling
+    ) -> Generator[Ask, Any, Generation]:
+        """JSON text that satisfies a schema. Raises ModelError if `max_tokens` ran out."""
+        guide = Guide(self._tokens, json_grammar(schema))
+        made = yield from self._write(prompt, sampling, guide, unseen)
+        if made.finish != "stop":
+            raise ModelError(
+                f"the JSON text did not end within {made.generated_tokens} tokens",
+                cure="allow more tokens, or give strings and arrays in the schema a maximum length",
+            )
+        return made
+
+    def score(self, prompt: str, options: Sequence[str]) -> Generator[Ask, Any, Scores]:
+        """Summed log-probability of each option after `prompt`."""
+        key = (prompt, tuple(options))
+        known = self._scores.get(key)
+        if known is None:
+            encoded = [self._tokens.encode(option) for option in options]
+            if not all(encoded):
+                raise BadInput("an option to score is empty")
+            if not encoded:
+                return ()
+            ids = self._encode(prompt, max(map(len, encoded)))
+            known = self._scores[key] = yield from requests.score(ids, encoded)
+            if len(self._scores) > _SCORES_KEPT:
+                self._scores.popitem(last=False)
+        self._scores.move_to_end(key)
+        return known
+
+    def remember(self, beginning: str) -> Generator[Ask, Any, int]:
+        """Read the beginning of prompts to come; returns how many tokens that took.
+
+        Its last two tokens are left out: what follows may be cut into tokens with them.
+        """
+        ids = self._encode(beginning, 0)[:-2]
+        return (yield from requests.remember(ids, self._files)) if ids else 0
+
+    def choose(
+        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
+    ) -> Generator[Ask, Any, Ranking]:
+        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
+        plain = self._tokens.plain
+        clean = {name: plain(text) for name, text in places.items()}
+        return primitives.choose(self, forms, clean, [plain(option) for option in options])
+
+    def extract(self, passage: str, question: str) -> Generator[Ask, Any, Span | None]:
+        """A span of `passage` that answers `question`, or None when there is none."""
+        plain = self._tokens.plain
+        span = yield from primitives.extract(self, plain(passage), plain(question))
+        return replace(span, text=passage[span.start : span.end]) if span else None
+
+    def count(self, text: str) -> int:
+        """Tokens in `text`."""
+        return len(self._tokens.encode(text))
+
+    def _encode(self, prompt: str, room: int) -> list[int]:
+        """Token ids of a prompt, after what this model wants before every prompt.
+
+        Raises ContextOverflow when `room` tokens more would not fit, BadInput for none at all.
+        """
+        ids, prefix = self._tokens.encode(prompt), list(self._card.prefix_ids)
+        ids = ids if ids[: len(prefix)] == prefix else prefix + ids
+        if not ids:
+            raise BadInput("the prompt is empty")
+        if len(ids) + room > self._card.context:
+            raise ContextOverflow(len(ids) + room, self._card.context)
+        return ids
+
+    def _write(
+        self, prompt: str, sampling: Sampling, guide: Guide | None, show: Show
+    ) -> Generator[Ask, Any, Generation]:
+        draw, ids = drawer(sampling), self._encode(prompt, 1)
+        spelling, scanner = Spelling(self._tokens), StopScanner(sampling.stop)
+        shown: list[str] = []
+
+        def tell(piece: str) -> None:
+            if piece:
+                shown.append(piece)
+                show(piece)
+
+        def spell(token: int) -> bool:
+            tell(scanner.add(spelling.add(token)))
+            return scanner.found
+
+        made = yield from requests.write(
+            ids,
+            Writing(
+                draw=draw,
+                stop_ids=self._tokens.stop_ids,
+                most=min(sampling.max_tokens, self._card.context - len(ids)),
+                show=spell,
+                guide=guide,
+            ),
+        )
+        tell(scanner.rest())
+        return Generation(
+            text="".join(shown),
+            prompt_tokens=len(ids),
+            generated_tokens=made.tokens,
+            finish=made.finish,
+        )
