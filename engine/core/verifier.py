@@ -1,4 +1,6 @@
-"""The verifier: takes verify offers, gets a slot, lets the checkers judge, signs the verdict.
+"""The verifier: takes verify offers, lets the checkers judge, signs the verdict.
+
+Where the task does not end soon it gets a slot, which lets the verdict count without the owner.
 
 Rules guarded here: never a verdict on this device's own output, nor on that of a friend of a
 stranger; no verdict without having run every check. Where the owner stays silent, the verifier
@@ -98,6 +100,11 @@ class _Job:
     last: LastWord | None = None
     tells: int = 0
 
+    @property
+    def begun(self) -> bool:
+        """Its checkers are at work, or have been."""
+        return self.stage is not _Stage.GETTING
+
     def timer(self, purpose: str) -> str:
         return f"{purpose}:{self.task.id}"
 
@@ -188,10 +195,10 @@ class Verifier:
             yield from self._drop(oldest)
 
     def _lend(self, *, lending: bool) -> Effects:
-        """Others may have this device, or not any more: what has a slot is ended, it is short."""
+        """Others may have this device, or not any more: what is being checked is ended."""
         self._lending = lending
         for job in list(self._jobs.values()):
-            if not (lending or job.has_slot or self._is_own(job.task)):
+            if not (lending or job.begun or self._is_own(job.task)):
                 yield from self._decline(job, ONLY_IDLE)
 
     def _not_now(self, task: Task, made: Output) -> Send:
@@ -206,7 +213,7 @@ class Verifier:
         """Take no more offers; what has not begun, or everything, is left to others."""
         self._leaving = True
         for job in list(self._jobs.values()):
-            if job.stage is not _Stage.TELLING and not (patient and job.has_slot):
+            if job.stage is not _Stage.TELLING and not (patient and job.begun):
                 yield from self._decline(job, "this device is leaving")
             elif not patient:
                 yield from self._drop(job)

@@ -166,10 +166,14 @@ def checker(own_key: str) -> Verifier:
     return made
 
 
-def judge(task: Task) -> MessageArrived:
+def judge(task: Task, *sources: str) -> MessageArrived:
     made: Any = output(task.id, WORKER)
     message = VerifyOffer(
-        task=task.id, entry=entry(OWNER, task), output=made, invite=invite(made, DEVICE)
+        task=task.id,
+        entry=entry(OWNER, task),
+        output=made,
+        invite=invite(made, DEVICE),
+        inputs=tuple((name, make_task(name).id) for name in sources),
     )
     return MessageArrived(sender=OWNER, message=message)
 
@@ -181,10 +185,11 @@ def test_a_gated_verifier_says_at_once_that_another_is_to_be_asked() -> None:
     assert isinstance(told.message, Progress)
     assert told.message.state == "unchecked"
     verifier.handle(OPEN, 2.0)
-    verifier.handle(judge(make_task("a")), 3.0)
-    assert verifier.open == 1
+    verifier.handle(judge(make_task("a"), "source"), 3.0)
+    verifier.handle(judge(make_task("b")), 3.0)
+    assert verifier.open == 2
     verifier.handle(CLOSED, 4.0)
-    assert verifier.open == 0
+    assert verifier.open == 1, "what is being checked is ended"
 
 
 def test_a_gated_verifier_judges_its_owners_outputs() -> None:
