@@ -14,9 +14,10 @@ from pockethive.core.entry_codec import decode_body, encode_body, kind_of, slot
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.lease_codec import MARK
 from pockethive.core.notice import shard_of
+from pockethive.core.people import is_certified
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
-from pockethive.dht.identity import Identity, certified
+from pockethive.dht.identity import Identity, certified, verify
 from pockethive.dht.record import Draft, Record, sign_batch, sign_record
 
 Opening = Callable[[bytes], bytes]
@@ -213,10 +214,18 @@ def _entry(record: Record, body: Body) -> Entry:
     )
 
 
+def _is_owners(task: Task) -> bool:
+    """Whether the certificate that a task shows, if it does, is one of its owner for its device."""
+    shown = task.certificate
+    return not shown or is_certified(task.owner_key, task.owner, shown, verify)
+
+
 def _check_author(entry: Entry) -> None:
     body = entry.body
     if isinstance(body, Task) and body.owner != entry.author:
         raise BadSignature("a task signed by another device than the one it names as its owner's")
+    if isinstance(body, Task) and not _is_owners(body):
+        raise BadSignature("the owner whom a task names did not certify its device")
     if isinstance(body, Notice) and body.owner != entry.author:
         raise BadSignature("a notice signed by another device than the one to be asked")
     if isinstance(body, Member):

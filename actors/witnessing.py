@@ -58,7 +58,7 @@ def _limit(
 # What an agent said stays said: but for notices nothing here can be taken back, it expires.
 _LIMITS = {
     Kind.TASK: _limit(8, 4),
-    Kind.CLAIM: _limit(16, 1, _DAY, 400),
+    Kind.CLAIM: _limit(16, 8, body=MAX_BODIES[Kind.CLAIM]),
     Kind.OUTPUT: _limit(32, 8),
     Kind.VERDICT: _limit(64, 8),
     Kind.WAIVER: _limit(16, 8, body=480),
@@ -143,7 +143,7 @@ class HiveRules:
     ) -> None:
         self._identity, self._entries, self._booted = identity, entries, booted
         self._membership = membership
-        self._witness = Witness(entries.device)
+        self._witness = Witness(entries.device, verify)
         self.asks = Asks(entries)
         self.answers: Counter[str] = Counter()
         """What the witness said, by the answer's name, since the start."""

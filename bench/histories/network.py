@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from bench.histories.record import History
-from bench.histories.world import END, WITNESSES, Weather, opened, sign
+from bench.histories.world import END, WITNESSES, Weather, opened, sign, verify
 from pockethive.core.effects import AskWitness
 from pockethive.core.entry import Entry
 from pockethive.core.events import WitnessAnswered
@@ -140,7 +140,7 @@ class Network:
         asked = WitnessAsked(
             peer=peer, request=request, born=WALL - 1e6, booted=WALL + clock.local(booted)
         )
-        new, answer = self.rules.witness(name).decide(cell, asked, WALL + clock.local(self.now))
+        new, answer = self.rules.witness(name, verify).decide(cell, asked, WALL + clock.local(self.now))
         if new is not None:
             self._cells[key] = (new, self.now)
         if name in self.liars:

@@ -50,7 +50,7 @@ class Acquisition:
     `until` is by the holder's own clock and already shortened for drift.
     """
 
-    def __init__(self, entry: Entry, device: DeviceId) -> None:
+    def __init__(self, entry: Entry, device: DeviceId, certificate: str = "") -> None:
         assert isinstance(entry.body, Task)
         self.task, self._entry, self._device = entry.body, entry, device
         self.phase = Phase.READING
@@ -61,7 +61,9 @@ class Acquisition:
         self.retry_at = 0.0
         self.output: Entry | None = None  # once proposed, renewals propose it again
         self.proposed = False
+        self.taken = False  # more than lie say that another's lease runs, or ran since
         self.failing = False  # the last renewal found no quorum; there is time to ask again
+        self._certificate = certificate
         # Only for the first question: asking again for an epoch of one's own would prolong it.
         self._unread = True
         self._attempt = 0
@@ -89,6 +91,7 @@ class Acquisition:
         if self.phase is Phase.HELD and poll.won:
             self._kept(poll)
         self.failing = self.phase is Phase.HELD and poll.lost
+        self.taken = self.failing and self._is_overtaken(poll)
         answer = event.answer
         if isinstance(answer, Refusal) and answer.reason is Refused.UNKNOWN:
             return (self._join(event.witness),)
@@ -136,6 +139,7 @@ class Acquisition:
             entry=self._entry,
             renews=renews,
             attempt=self._asked_at,
+            certificate=self._certificate,
         )
 
     def _join(self, witness: DeviceId) -> AskWitness:
@@ -173,7 +177,8 @@ class Acquisition:
             return self._ask_next(poll.highest_epoch(), now)
         waits = [r.wait_seconds for r in poll.refusals if r.reason is Refused.WARMING]
         freed = self._withdraw(poll)
-        if self._is_taken(poll):
+        self.taken = self._is_taken(poll)
+        if self.taken:
             return freed  # the phase says so: if its holder fails, it is offered anew
         return freed + self._back_off(now, float(max(waits, default=0)))
 
@@ -184,6 +189,11 @@ class Acquisition:
         """
         running = [r for r in poll.refusals if r.reason in _RUNNING and r.wait_seconds > 0]
         return not poll.yes and len(running) > self.task.committee.liars
+
+    def _is_overtaken(self, poll: Poll) -> bool:
+        """Whether more than lie have granted a later epoch than the one held here."""
+        later = [r for r in poll.refusals if r.reason in _RUNNING and r.epoch > self.epoch]
+        return len(later) > self.task.committee.liars
 
     def _fits(self, answer: Yes) -> bool:
         """Whether a yes is one to what was asked last."""

@@ -24,6 +24,8 @@ from pockethive.core.events import (
     GraphPlanned,
     PlanningFailed,
     Restarted,
+    RunAdopted,
+    RunMoved,
     TaskEnded,
     TaskReopened,
     TimerFired,
@@ -66,8 +68,15 @@ class Coordinator:
         match event:
             case GoalSubmitted():
                 yield from self._submitted(event, now)
+            case RunAdopted():
+                yield from self._adopted(event, now)
             case (
-                GraphPlanned() | PlanningFailed() | CancelRequested() | TaskEnded() | TaskReopened()
+                GraphPlanned()
+                | PlanningFailed()
+                | CancelRequested()
+                | TaskEnded()
+                | TaskReopened()
+                | RunMoved()
             ):
                 run = self._runs.get(event.run)
                 if run is not None:
@@ -85,10 +94,23 @@ class Coordinator:
         yield SetTimer(name=f"limit:{event.run}", at=now + self._limits.timeout_seconds)
         yield PlanGoal(run=event.run, goal=event.goal)
 
+    def _adopted(self, event: RunAdopted, now: float) -> Effects:
+        """A run that another device began and planned: the ledger opens it from what stands."""
+        if event.run in self._runs:
+            return
+        run = _Run(id=event.run, goal=event.goal, began=now, planned=now, graph=event.graph)
+        self._runs[event.run] = run
+        yield from self._go_on(run, now)
+
     def _happened(
         self,
         run: _Run,
-        event: GraphPlanned | PlanningFailed | CancelRequested | TaskEnded | TaskReopened,
+        event: GraphPlanned
+        | PlanningFailed
+        | CancelRequested
+        | TaskEnded
+        | TaskReopened
+        | RunMoved,
         now: float,
     ) -> Effects:
         match event:
@@ -100,6 +122,9 @@ class Coordinator:
                 yield from self._finish(run, now)
             case CancelRequested(reason=reason):
                 yield from self._end(run, RunStatus.CANCELLED, reason, now)
+            case RunMoved(reason=reason):
+                run.ending = (RunStatus.MOVED, reason)
+                yield from self._finish(run, now)
             case TaskReopened(task=task):
                 run.reports.pop(task, None)
             case TaskEnded(report=report):

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from pockethive.core.credibility import Seen
 from pockethive.core.entry import Body, Entry, Kind, Notice
-from pockethive.core.events import Event, GraphClosed, GraphOpened, TaskEnded, TaskReopened
+from pockethive.core.events import (
+    Event,
+    GraphClosed,
+    GraphOpened,
+    RunMoved,
+    TaskEnded,
+    TaskReopened,
+)
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessRequest
 from pockethive.core.message import Message
@@ -41,9 +48,16 @@ class CloseGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellCoordinator:
-    """Ledger to coordinator: a task has ended, or is to be done anew."""
+    """Ledger to coordinator: a task has ended, or is to be done anew; the run is kept elsewhere."""
 
-    event: TaskEnded | TaskReopened
+    event: TaskEnded | TaskReopened | RunMoved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRun:
+    """Let the owner's other devices see that a run is open, until it has ended here."""
+
+    claim: Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +289,7 @@ Effect = (
     | OpenGraph
     | CloseGraph
     | TellCoordinator
+    | ListRun
     | FinishRun
     | KeepBlob
     | Publish

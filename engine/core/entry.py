@@ -31,11 +31,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Advertisement that a device works on a task; never the lock."""
+    """Advertisement that a device works on a task, or keeps a run; never the lock.
+
+    `certificate`: of a run's claim, that its author is a device of the run's owner.
+    """
 
     task: TaskId
     epoch: int
     until: int  # unix seconds
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Entry bodies as canonical bytes, and the slot under which an author may hold one.
 
-Every body is versioned (`"v": 1`), bounded by `MAX_BODY` and read strictly. The bounds are chosen
-so that a task with its output, or an output with three verdicts, fits into one message of 8 kB.
+Every body is versioned (`"v": 1`, a certified task 2), bounded by `MAX_BODY` and read strictly. The
+bounds are chosen so that a task with its output, or an output with three verdicts, fits into one
+message of 8 kB.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, distinct, 
 from pockethive.core.notice_codec import decode_notice, encode_notice
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.task_codec import (
+    CERTIFIED,
     MAX_CHECKS,
     MAX_SOURCES,
     MAX_WITNESSES,
@@ -39,8 +41,8 @@ from pockethive.core.task_codec import (
 )
 
 MAX_BODY: Mapping[Kind, int] = {
-    Kind.TASK: 1_800,
-    Kind.CLAIM: 240,
+    Kind.TASK: 1_920,
+    Kind.CLAIM: 360,
     Kind.OUTPUT: 1_600,
     Kind.VERDICT: 800,
     Kind.WAIVER: 480,
@@ -83,7 +85,8 @@ def decode_body(kind: Kind, data: bytes) -> Body:
     Raises:
         BadEncoding: another version, kind or spelling, an unknown field, or over a bound.
     """
-    fields = Fields.read(data, MAX_BODY[kind], kind.value)
+    latest = CERTIFIED if kind is Kind.TASK else VERSION
+    fields = Fields.read(data, MAX_BODY[kind], kind.value, latest)
     body = _DECODERS[kind](fields)
     fields.done()
     return body
@@ -98,6 +101,8 @@ def slot(body: Body) -> bytes:
             return b"seal %d" % body.generation
         case Notice():
             return body.key[:32].encode()
+        case Claim():
+            return b"claim %d" % body.epoch
         case Pledge():
             return b"%d pledge" % body.epoch
         case Output() | Verdict() | Waiver():
@@ -120,7 +125,8 @@ def inputs_fit(names: Iterable[str]) -> bool:
 
 
 def _encode_claim(claim: Claim) -> dict[str, Any]:
-    return {"task": claim.task, "epoch": claim.epoch, "until": claim.until}
+    shown = {"certificate": claim.certificate} if claim.certificate else {}
+    return {"task": claim.task, "epoch": claim.epoch, "until": claim.until, **shown}
 
 
 def _decode_claim(fields: Fields) -> Claim:
@@ -128,6 +134,7 @@ def _decode_claim(fields: Fields) -> Claim:
         task=fields.task("task"),
         epoch=fields.whole("epoch"),
         until=fields.whole("until", 0, MAX_TIME),
+        certificate=fields.key("certificate", 64) if "certificate" in fields else "",
     )
 
 

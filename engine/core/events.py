@@ -77,6 +77,29 @@ class TaskReopened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunAdopted:
+    """A caller wants this device to go on with a run of another device of the same owner.
+
+    What `run_record.py` tells of it. `wall` is unix time; `claim` is the run's signed claim.
+    """
+
+    run: RunId
+    goal: str
+    wall: float
+    graph: TaskGraph
+    withheld: frozenset[str]
+    claim: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMoved:
+    """The ledger saw that another device of the owner keeps a run, or that it has ended there."""
+
+    run: RunId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreditsRead:
     """What this owner had seen of devices before this process began."""
 
@@ -250,6 +273,8 @@ class LendingChanged:
 
 Event = (
     GoalSubmitted
+    | RunAdopted
+    | RunMoved
     | GraphPlanned
     | PlanningFailed
     | CancelRequested

@@ -38,14 +38,20 @@ class Fields:
             raise BadEncoding(f"{what}: expected an object, found {type(value).__name__}")
         self._left: dict[str, Any] = dict(value)
         self._what = what
+        self.version = VERSION
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a field that may be left out is there."""
+        return name in self._left
 
     @classmethod
-    def read(cls, data: bytes, limit: int, what: str) -> "Fields":
-        """Fields of canonical bytes whose version `v` is the one known here."""
+    def read(cls, data: bytes, limit: int, what: str, latest: int = VERSION) -> "Fields":
+        """Fields of canonical bytes whose version `v` is one known here, `latest` at most."""
         fields = cls(decode_object(data, limit), what)
         version = fields.take("v")
-        if version != VERSION or type(version) is not int:  # true equals 1
-            raise BadEncoding(f"{what}: not of version {VERSION}")
+        if type(version) is not int or not VERSION <= version <= latest:  # true equals 1
+            raise BadEncoding(f"{what}: not of version {latest}")
+        fields.version = version
         return fields
 
     def take(self, name: str) -> Any:

@@ -12,6 +12,7 @@ from pockethive.core.entry import Claim, Close, Commit, Entry, Kind, Output, Sea
 from pockethive.core.entry_codec import slot
 from pockethive.core.lease import ack_bytes
 from pockethive.core.lifecycle import CLOSES, Move, Status, step
+from pockethive.core.people import may_succeed
 from pockethive.core.ports import VerifySignature
 from pockethive.core.sealing import sealed_by_quorum, successor
 from pockethive.core.signed import signed_by
@@ -26,14 +27,16 @@ _ONCE = (Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.PLEDGE, Kind.BALLOT, Kind.
 class TaskView:
     """A task as its entries tell it.
 
-    `outputs`, `verdicts` (ballots and pledges where it is voted on): those that count, by digest.
-    `worker`, `epoch`, `output`: of the committed output; of the latest proposal before. `holders`:
-    devices that hold the committed blob, the worker first. `waiver`: of the committed output, where
-    it was taken on credit without verdicts. `evidence`: entries that share a slot with another one
-    of their author.
+    `task` is of the latest generation, `judged` of the one that committed it, if one did: whose
+    waiver or ballot counts, and whose witnesses acked. `outputs`, `verdicts` (ballots and pledges
+    where it is voted on): those that count, by digest. `worker`, `epoch`, `output`: of the
+    committed output; of the latest proposal before. `holders`: devices that hold the committed
+    blob, the worker first. `waiver`: of the committed output, where it was taken on credit without
+    verdicts. `evidence`: entries that share a slot with another one of their author.
     """
 
     task: Task
+    judged: Task
     entry: Entry
     status: Status
     epoch: int
@@ -65,23 +68,25 @@ def fold(
     about = [e for e in everything if getattr(e.body, "task", None) == task.id]
     outputs = tuple(e for e in about if _is_output(e, task))
     verdicts = tuple(e for e in about if _counts(e, task, outputs))
-    commit = next((e for e in about if any(proven(e, each, verify) for each in tasks)), None)
+    ends = ((e, each) for e in about for each in tasks if proven(e, each, verify))
+    commit, judged = next(ends, (None, task))
     close = next((e for e in about if e.kind is Kind.CLOSE and e.author == task.owner), None)
     made = _made(commit, outputs)
     epoch, sha = _value(commit, made)
     return TaskView(
         task=task,
+        judged=judged,
         entry=signed,
         status=_status(task, about, outputs, (commit, close)),
         epoch=epoch,
         outputs=outputs,
         verdicts=verdicts,
-        waiver=None if commit is None or made is None else _waiver(task, made, about),
+        waiver=None if commit is None or made is None else _waiver(judged, made, about),
         commit=commit,
         close=close,
         worker=None if made is None else made.author,
         output=sha,
-        holders=_holders(task, commit, made, verdicts),
+        holders=_holders(judged, commit, made, verdicts),
         evidence=_doubles(
             [*about, *(e for e in everything if e.body == task or _is_task(e, task))]
         ),
@@ -154,8 +159,8 @@ def _succeeds(later: Task, task: Task, heirs: set[str]) -> bool:
     """Whether `later` is the generation after `task`, with the committee that the seals name."""
     return (
         later.committee.generation == task.committee.generation + 1
-        and (later.id, later.owner_key) == (task.id, task.owner_key)
-        and successor(later.committee) in heirs
+        and may_succeed(later, task)
+        and successor(later.committee, None if later.owner == task.owner else later.owner) in heirs
     )
 
 

@@ -61,7 +61,7 @@ def _take_planned(item: object) -> PlannedTask:
         label=fields.one_of("label", Label),
         verification=take_verification(fields),
         needs_model=fields.flag("model"),
-        turn=fields.whole("turn", 1, 1_000),
+        turn=fields.whole("turn", 1),
     )
     fields.done()
     return task

@@ -32,6 +32,8 @@ from pockethive.core.events import (
     PingAnswered,
     PlanningFailed,
     Restarted,
+    RunAdopted,
+    RunMoved,
     SendFailed,
     SkillDone,
     SkillFailed,
@@ -49,6 +51,7 @@ from pockethive.core.lease_codec import (
     OpenEntry,
     answer_object,
     decode_answer,
+    take_entry,
 )
 from pockethive.core.message_codec import decode_message, message_object
 from pockethive.core.task_codec import MAX_SOURCES
@@ -60,7 +63,7 @@ MAX_TEXT: Final = 200_000  # bytes of a goal, or of a reason
 _MAX_LISTED: Final = 20_000  # members, credits
 _MAX_ASK: Final = 200
 
-Derived = GraphOpened | GraphClosed | TaskEnded | TaskReopened
+Derived = GraphOpened | GraphClosed | TaskEnded | TaskReopened | RunMoved
 """What coordinator and ledger say to one another: it follows from the rows before it."""
 
 
@@ -190,6 +193,13 @@ def _derived(event: Derived) -> tuple[object, ...]:
 
 _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
     GoalSubmitted: ("goal", lambda e: (e.run, e.goal, float(e.wall).hex())),
+    RunAdopted: (
+        "adopted",
+        lambda e: (
+            *(e.run, e.goal, float(e.wall).hex(), graph_list(e.graph)),
+            *(sorted(e.withheld), to_text(e.claim.wire)),
+        ),
+    ),
     GraphPlanned: ("graph", lambda e: (e.run, graph_list(e.graph))),
     PlanningFailed: ("no plan", lambda e: (e.run, e.reason)),
     CancelRequested: ("cancel", lambda e: (e.run, e.reason)),
@@ -207,7 +217,9 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
     SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs)),
     SkillFailed: ("undone", lambda e: (e.task, e.epoch, e.reason)),
-    **dict.fromkeys((GraphOpened, GraphClosed, TaskEnded, TaskReopened), ("next", _derived)),
+    **dict.fromkeys(
+        (GraphOpened, GraphClosed, TaskEnded, TaskReopened, RunMoved), ("next", _derived)
+    ),
 }
 
 
@@ -235,6 +247,17 @@ def _witness(fields: Fields, _open: OpenEntry) -> WitnessAnswered:
     answer = None if said is None else decode_answer(encode(said)[: MAX_MESSAGE + 1])
     ask = fields.text("ask", _MAX_ASK)
     return WitnessAnswered(ask=ask, witness=fields.device("witness"), answer=answer)
+
+
+def _adopted(fields: Fields, open_entry: OpenEntry) -> RunAdopted:
+    return RunAdopted(
+        run=fields.run("run"),
+        goal=fields.text("goal", MAX_TEXT),
+        wall=_seconds(fields),
+        graph=take_graph(fields),
+        withheld=frozenset(fields.texts("withheld", _MAX_LISTED)),
+        claim=take_entry(fields, "claim", open_entry),
+    )
 
 
 def _goal(fields: Fields, _open: OpenEntry) -> GoalSubmitted:
@@ -265,7 +288,9 @@ def _take_credits(fields: Fields, _open: OpenEntry) -> CreditsRead:
 
 def _next(fields: Fields, _open: OpenEntry) -> Next:
     name = fields.text("name")
-    if name not in {each.__name__ for each in (GraphOpened, GraphClosed, TaskEnded, TaskReopened)}:
+    if name not in {
+        each.__name__ for each in (GraphOpened, GraphClosed, TaskEnded, TaskReopened, RunMoved)
+    }:
         raise BadEncoding(f"journal: {name[:40]!r} does not follow from anything")
     return Next(name, fields.run("run"))
 
@@ -289,6 +314,7 @@ def _seconds(fields: Fields) -> float:
 Read = Callable[[Fields, OpenEntry], Row]
 _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
     "goal": (("run", "goal", "wall"), _goal),
+    "adopted": (("run", "goal", "wall", "graph", "withheld", "claim"), _adopted),
     "graph": (("run", "graph"), lambda f, _: GraphPlanned(run=f.run("run"), graph=take_graph(f))),
     "no plan": (
         ("run", "reason"),

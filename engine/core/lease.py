@@ -32,6 +32,7 @@ class AskLease:
     `renews`: the asker holds it already. Who does not say so gets no epoch twice: a device that
     restarted has forgotten what it did at the one it held. `attempt`: when the asker first asked
     for this epoch, in milliseconds of its lease clock; it tells its tries for one epoch apart.
+    `certificate`: that the asker is a device of the task's owner, where only those may.
     """
 
     task: TaskId
@@ -40,6 +41,7 @@ class AskLease:
     entry: Entry
     renews: bool = False
     attempt: int = 0
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +92,16 @@ class AskCommit:
 class Seal:
     """Ask a witness to end `generation` for good, in favour of the committee `successor` names.
 
-    Only the owner's device that signed the task may. `entry` is that task, for a witness that
-    lacks it; `successor` is `sealing.successor` of the next committee.
+    Only the owner's device that signed the task may, or another with the same owner's
+    `certificate`. `entry` is that task, for a witness that lacks it; `successor` is
+    `sealing.successor` of the next committee and of whom it would serve.
     """
 
     task: TaskId
     generation: int
     successor: str
     entry: Entry
+    certificate: str = ""
 
 
 WitnessRequest = ReadEpoch | AskLease | FreeLease | Propose | AskSlot | AskCommit | Seal

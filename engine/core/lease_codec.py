@@ -78,6 +78,7 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 entry=take_entry(fields, "entry", open_entry),
                 renews=fields.flag("renews"),
                 attempt=fields.whole("attempt", 0, MAX_ATTEMPT),
+                certificate=_take_certificate(fields),
             )
         case "free":
             request = FreeLease(
@@ -114,6 +115,7 @@ def decode_request(data: bytes, open_entry: OpenEntry) -> WitnessRequest:
                 generation=fields.whole("generation", 1),
                 successor=fields.sha("successor"),
                 entry=take_entry(fields, "entry", open_entry),
+                certificate=_take_certificate(fields),
             )
         case _:
             raise BadEncoding(f"witness request: nobody knows {ask!r}")
@@ -208,7 +210,7 @@ def _request(request: WitnessRequest, spell: Spell) -> dict[str, Any]:
         case AskLease(task=task, epoch=epoch, seconds=seconds, entry=entry, renews=renews):
             parts = {"task": task, "epoch": epoch, "seconds": seconds, "renews": renews}
             lasting = {"entry": spell(entry), "attempt": request.attempt}
-            return {"ask": "lease", **parts, **lasting}
+            return {"ask": "lease", **parts, **lasting, **_certificate(request)}
         case FreeLease(task=task, epoch=epoch, attempt=attempt):
             return {"ask": "free", "task": task, "epoch": epoch, "attempt": attempt}
         case Propose(task=task, epoch=epoch, seconds=seconds, output=entry):
@@ -224,7 +226,7 @@ def _request(request: WitnessRequest, spell: Spell) -> dict[str, Any]:
             return {"ask": "commit", **parts, "evidence": wires}
         case Seal(task=task, generation=generation, successor=successor, entry=entry):
             parts = {"task": task, "generation": generation, "successor": successor}
-            return {"ask": "seal", **parts, "entry": spell(entry)}
+            return {"ask": "seal", **parts, "entry": spell(entry), **_certificate(request)}
 
 
 def _answer(answer: WitnessAnswer) -> dict[str, Any]:
@@ -273,6 +275,15 @@ def _take_accepted(fields: Fields) -> Accepted | None:
         raise BadEncoding("witness answer: an accepted value that is no pair")
     inner = Fields({"epoch": value[0], "output": value[1]}, "accepted value")
     return Accepted(inner.whole("epoch"), inner.sha("output"))
+
+
+def _certificate(request: AskLease | Seal) -> dict[str, Any]:
+    """Left out where there is none: then the request is as it always was."""
+    return {"certificate": request.certificate} if request.certificate else {}
+
+
+def _take_certificate(fields: Fields) -> str:
+    return fields.key("certificate", 64) if "certificate" in fields else ""
 
 
 def _seconds(fields: Fields) -> int:

@@ -21,6 +21,7 @@ from pockethive.core.events import (
     MessageArrived,
     PingAnswered,
     Restarted,
+    RunAdopted,
     SendFailed,
     SkillDone,
     SkillFailed,
@@ -29,12 +30,13 @@ from pockethive.core.events import (
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.ledger_claims import ClaimDesk, Kept
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk, task_of
 from pockethive.core.ledger_local import LocalDesk
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
-from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
+from pockethive.core.ledger_opening import TURNS, LedgerSettings, Opening, OpeningDesk
 from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
@@ -77,8 +79,10 @@ class Ledger:
         self._lots = LotsDesk(self._work, settings.secret)
         self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
         self._votes = VoteDesk(self._work, self._credit)
-        self._seals = SealDesk(desk, self._watch, settings.owner_key, verify)
+        self._seals = SealDesk(desk, self._watch, settings, verify)
         self._restart = RestartDesk(self._work, self._votes, verify)
+        kept = Kept(runs=self._runs, tasks=self._by_task, again=self._again, forget=self._forget)
+        self._claims = ClaimDesk(settings, (desk, self._opener, self._seals), kept, verify)
 
     @property
     def ground(self) -> tuple[Event, ...]:
@@ -94,7 +98,11 @@ class Ledger:
         return tuple(self._handle(event, now))
 
     def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
+        yield from self._claims.handle(event, now)
         match event:
+            case RunAdopted(run=run, wall=wall):
+                self._walls[run] = wall - now
+                yield from self._start_ticking(now)
             case SkillDone() | SkillFailed():
                 yield from self._worked(event, now)
             case GoalSubmitted(run=run, wall=wall):
@@ -157,6 +165,9 @@ class Ledger:
         self._runs[run.id] = run
         self._by_task.update({state.id: (run, state) for state in run.tasks.values()})
         yield from (*effects, *self._tend_run(run, now))
+        yield from self._start_ticking(now)
+
+    def _start_ticking(self, now: float) -> Effects:
         if not self._ticking:
             self._ticking = True
             yield SetTimer(name="tick", at=now + TICK_SECONDS)
@@ -297,7 +308,7 @@ class Ledger:
             run.ended_at = now if run.ended_at is None else run.ended_at
             if now > run.ended_at + REMEMBER_SECONDS:
                 self._forget(run)
-        self._ticking = bool(self._runs)
+        self._ticking = bool(self._runs) or self._claims.pursued
         if self._ticking:
             yield SetTimer(name="tick", at=now + TICK_SECONDS)
 
@@ -334,8 +345,8 @@ class Ledger:
 
     def _further(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Bring a task that stands on its way."""
-        if state.sealing is not None:
-            yield from self._seals.tend(run, state, now)
+        if state.sealing is not None or self._seals.foreign(state):
+            yield from self._seals.tend(run, state, self._members, now)
             if state.hopeless:
                 yield from self._plan_anew(run, state, now)
             return
@@ -357,7 +368,7 @@ class Ledger:
 
     def _plan_anew(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Nothing can end this task any more: the same work becomes another one."""
-        if state.planned.turn >= self._work.desk.limits.attempts:
+        if state.planned.turn - run.epoch * TURNS >= self._work.desk.limits.attempts:
             yield from self._work.desk.close(run, state, Move.LOSE, state.hopeless, now)
             return
         yield from self._work.desk.retire(state, Move.LOSE, state.hopeless, now)

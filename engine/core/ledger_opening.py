@@ -19,6 +19,7 @@ from pockethive.core.rendezvous import choose_committee, witness_candidates
 from pockethive.core.spec import Limits
 from pockethive.core.task import Committee, DeviceId, PlannedTask, RunId, Task, task_id
 
+TURNS = 100  # turns of one life of a run; one that was taken over has turns of its own
 ANSWER_SECONDS = 1.0  # how long a run waits for candidates that do not answer
 
 Effects = Iterator[Effect]
@@ -26,11 +27,21 @@ Keeps = Callable[[PlannedTask, Committee], bool]
 """Whether a task concerns this device alone: it is not signed and published before its end."""
 
 
+def turn_after(turn: int, epoch: int) -> int:
+    """The next turn of a task in a run that is kept at `epoch` of its claim; 0: where it began.
+
+    No two devices that kept a run one after another ever make one task of one turn.
+    """
+    return max(turn, epoch * TURNS) + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
     """Whose runs these are. `margin_seconds`: how long entries outlive the run's time limit.
 
     `secret`: of the owner, from which spot checks are drawn; empty: nothing is taken on credit.
+    `certificate`: the owner's over this device. With it his other devices may go on with its runs,
+    and this one with theirs; empty: nobody ever does.
     `posts`: what nobody known takes is announced on the hive's bulletin.
     `skills`: of this device's agents; what concerns no other device is ordered from them.
     """
@@ -40,6 +51,7 @@ class LedgerSettings:
     limits: Limits
     margin_seconds: int = 86_400
     secret: bytes = field(default=b"", repr=False)
+    certificate: str = ""
     posts: bool = False
     skills: frozenset[str] = frozenset()
 
@@ -144,7 +156,7 @@ class OpeningDesk:
         how = state.planned.verification
         planned = replace(
             state.planned,
-            turn=state.planned.turn + 1,
+            turn=turn_after(state.planned.turn, run.epoch),
             verification=replace(how, adaptive=how.adaptive and state.waiver is None),
         )
         members, unsteady = among
@@ -176,6 +188,15 @@ class OpeningDesk:
         yield KeepBlob(data=state.planned.spec(), label=state.planned.label.value)
         yield from self._desk.publish(state, Kind.TASK, state.task, now)
 
+    def task_of(self, run: RunId, planned: PlannedTask, committee: Committee, wall: float) -> Task:
+        """A task of this device that nobody has seen yet. `wall`: unix seconds."""
+        return self._task(run, planned, committee, wall)
+
+    def renamed(self, task: Task, planned: PlannedTask) -> Task:
+        """The same of another turn of its work."""
+        spec = sha256(planned.spec()).hexdigest()
+        return replace(task, spec=spec, id=task_id(task.run, task.name, spec))
+
     def _task(
         self,
         run: RunId,
@@ -204,6 +225,7 @@ class OpeningDesk:
             committee=committee,
             owner=settings.device,
             owner_key=settings.owner_key,
+            certificate=settings.certificate if len(committee.witnesses) > 1 else "",
             began=int(wall),
             lease_seconds=min(settings.limits.lease_seconds, MAX_LEASE_SECONDS),
             expires=int(wall) + settings.limits.timeout_seconds + settings.margin_seconds,

@@ -58,7 +58,7 @@ class RestartDesk:
         has it from here that a task was committed, or what its witnesses have accepted.
         """
         view = fold(entries, self._verify, state.id)
-        if view is None or view.task != state.task:
+        if view is None or state.task not in (view.task, view.judged):
             return
         state.found = {entry.digest: entry for entry in (*view.outputs, *view.verdicts)}
         made = [e for e in view.outputs if view.commit and _value(e) == (view.worker, view.output)]

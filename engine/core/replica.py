@@ -37,7 +37,7 @@ from pockethive.core.fields import clip
 from pockethive.core.fold import proven
 from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.message import AskOpening, Counted, Ended, Made, Opened, Progress, Replicate
-from pockethive.core.people import is_own
+from pockethive.core.people import is_own, may_succeed
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_settings import ScoutSettings
 from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
@@ -72,6 +72,12 @@ class _Job:
 
     def timer(self, purpose: str) -> str:
         return f"{purpose}:{self.task.id}"
+
+    def follow(self, task: Task) -> None:
+        """Another of the owner's devices keeps the run now: what is said goes there."""
+        later = task.committee.generation > self.task.committee.generation
+        if later and may_succeed(task, self.task):
+            self.task = task
 
 
 class Replica:
@@ -134,6 +140,7 @@ class Replica:
         if not (votes(task) and self._settings.can(task)):
             return
         if task.id in self._jobs:
+            self._jobs[task.id].follow(task)
             yield _progress(task, offer.epoch, "checking", "")
             yield from self._say(self._jobs[task.id])
             return
@@ -141,7 +148,7 @@ class Replica:
         if refusal:
             yield _progress(task, offer.epoch, "unchecked", refusal)
             return
-        sources = Sources(offer.inputs, task.owner, self._verify)
+        sources = Sources(offer.inputs, task, self._verify)
         job = _Job(task=task, epoch=offer.epoch, sources=sources)
         self._jobs[task.id] = job
         yield _progress(task, offer.epoch, "checking", "")

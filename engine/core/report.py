@@ -9,13 +9,15 @@ from pockethive.core.task import DeviceId, RunId, Task, TaskId
 
 
 class RunStatus(Enum):
-    """How a run ended. `partial`: some inputs are missing and named."""
+    """How a run ended. `partial`: some inputs are missing and named. `moved`: not here; another
+    device of the same owner keeps it."""
 
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+    MOVED = "moved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.idle import ONLY_IDLE
 from pockethive.core.message import AskOpening, Counted, Ended, LetGo, Made, Offer
-from pockethive.core.people import is_own
+from pockethive.core.people import is_own, may_succeed
 from pockethive.core.polling import poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.scout_job import BUSY, CLAIM_SECONDS, PURPOSES, Job, Stage
@@ -156,7 +156,8 @@ class Scout:
             return
         known = self._jobs.get(task.id)
         if known is not None:
-            if task.committee.generation <= known.task.committee.generation:
+            later = task.committee.generation > known.task.committee.generation
+            if not later or not may_succeed(task, known.task):
                 return
             yield from self._stop(known)  # its lease ended with its witnesses
             yield from self._drop(known, now)

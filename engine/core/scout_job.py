@@ -41,7 +41,7 @@ class Job:
         self.task = offer.entry.body
         self.stage = Stage.WAITING
         self.lease = Acquisition(offer.entry, device)
-        self.sources = Sources(offer.inputs, self.task.owner, verify)
+        self.sources = Sources(offer.inputs, self.task, verify)
         self._verify = verify
         self.claimed = False
         self.told = False  # the output was announced to the owner

@@ -38,10 +38,17 @@ class Succession:
     wait: float
 
 
-def successor(committee: Committee) -> str:
-    """What a witness is asked to make way for: who the next witnesses are, and how many decide."""
-    names = (witness.encode() for witness in committee.witnesses)
-    return digest("successor", b"%d" % committee.quorum, *names).hex()
+def successor(committee: Committee, owner: DeviceId | None = None) -> str:
+    """What a witness is asked to make way for: who the next witnesses are, and how many decide.
+
+    `owner`: the device whose task it becomes, where that is another one than before. So two that
+    take over at a time never stand for one another, whomever they name.
+    """
+    names = [witness.encode() for witness in committee.witnesses]
+    quorum = b"%d" % committee.quorum
+    if owner is None:
+        return digest("successor", quorum, *names).hex()
+    return digest("successor of another device", owner.encode(), quorum, *names).hex()
 
 
 def succession(

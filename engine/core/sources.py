@@ -6,8 +6,9 @@ Rule guarded here: an input is what the acks of its task's own witnesses prove, 
 from pockethive.core.effects import ReadTask
 from pockethive.core.events import TaskRead
 from pockethive.core.fold import TaskView, fold
+from pockethive.core.people import same_owner
 from pockethive.core.ports import VerifySignature
-from pockethive.core.task import DeviceId, TaskId
+from pockethive.core.task import DeviceId, Task, TaskId
 
 Resolved = tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
 """(source's name, hash of its committed output, devices that hold it) each."""
@@ -20,10 +21,10 @@ class Sources:
     """The reading of one task's sources. `resolved` is complete when `ready`."""
 
     def __init__(
-        self, inputs: tuple[tuple[str, TaskId], ...], owner: DeviceId, verify: VerifySignature
+        self, inputs: tuple[tuple[str, TaskId], ...], reader: Task, verify: VerifySignature
     ) -> None:
         self._names = {task: name for name, task in inputs}
-        self._owner, self._verify = owner, verify
+        self._reader, self._verify = reader, verify
         self._found: dict[TaskId, TaskView] = {}
         self._attempts = 0
 
@@ -62,7 +63,7 @@ class Sources:
         if event.task not in self._names:
             return
         view = fold(event.entries, self._verify, event.task)
-        if view is None or view.task.owner != self._owner:
+        if view is None or not same_owner(view.task, self._reader):
             return
         if view.commit is not None and view.worker is not None:
             self._found[event.task] = view

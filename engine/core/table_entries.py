@@ -5,6 +5,7 @@ from pockethive.core.effects import Publish, SignEntry
 from pockethive.core.entry import Entry, Kind
 from pockethive.core.entry_codec import decode_body, encode_body
 from pockethive.core.errors import BadEncoding, BadSignature
+from pockethive.core.people import is_certified
 from pockethive.core.ports import VerifySignature
 from pockethive.core.table_plan import Sign
 from pockethive.core.task import DeviceId, Task, TaskId
@@ -34,14 +35,22 @@ def opened_entry(wire: bytes, verify: VerifySignature) -> Entry:
     if not verify(from_text(author, 32), message, from_text(signature, 64)):
         raise BadSignature("an entry at the table")
     kind = Kind(value["kind"])
+    body = decode_body(kind, from_text(value["body"]))
+    if isinstance(body, Task) and not _is_owners(body, verify):
+        raise BadSignature("a certificate at the table")
     return Entry(
         kind=kind,
         author=author,
         expires=value["expires"],
-        body=decode_body(kind, from_text(value["body"])),
+        body=body,
         digest=message.hex(),
         wire=wire,
     )
+
+
+def _is_owners(task: Task, verify: VerifySignature) -> bool:
+    shown = task.certificate
+    return not shown or is_certified(task.owner_key, task.owner, shown, verify)
 
 
 def task_of(entry: Entry) -> TaskId:

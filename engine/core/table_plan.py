@@ -30,6 +30,7 @@ class TablePlan:
     `durations`: how long a task's work takes, by task name. `sleeps`: spans in which a device is
     suspended: its clock goes on, what comes waits until it wakes. `cuts`: spans in which some
     devices reach neither the others nor the DHT. `rates`: how fast a device's clock runs.
+    `certificates`: of the owner over devices that may go on with his runs.
     `secret`, `credits`: of the owner, and what he has seen of devices before.
     `strangers`: devices that the owner does not know; they look for work on the bulletin.
     `skilled`: who has any skill; empty: all.
@@ -58,6 +59,7 @@ class TablePlan:
     skilled: frozenset[DeviceId] = frozenset()
     work_seconds: float = 1.0
     check_seconds: float = 0.5
+    certificates: Mapping[DeviceId, str] = field(default_factory=dict)
     secret: bytes = b""
     credits: tuple[Credit, ...] = ()
 

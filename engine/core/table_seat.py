@@ -29,6 +29,7 @@ def seat(plan: TablePlan, device: DeviceId, verify: VerifySignature) -> Iterator
             device=device,
             owner_key=plan.owner_key,
             limits=plan.limits,
+            certificate=plan.certificates.get(device, ""),
             secret=plan.secret,
             posts=bool(plan.strangers),
         )

@@ -138,7 +138,12 @@ class Committee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What the run's owner signs and stores. Times are whole unix seconds."""
+    """What the run's owner signs and stores. Times are whole unix seconds.
+
+    Without a `certificate` no other device of the same owner can ever go on with it: that
+    `owner_key` certified `owner` is then only said. An entry whose certificate is none is not
+    opened.
+    """
 
     id: TaskId
     run: RunId
@@ -157,6 +162,7 @@ class Task:
     began: int  # when the run began: `arrived_by` counts from here
     lease_seconds: int
     expires: int
+    certificate: str = ""  # the owner's signature over `owner`, base64url; proven at opening
 
     @property
     def key(self) -> bytes:

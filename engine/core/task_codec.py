@@ -1,9 +1,11 @@
 """A signed task as fields, and back. Its bounds are those of all entries: see `entry_codec`.
 
-Guards: an id that is not made of the task's run, name and spec is neither written nor read.
+A task that shows its owner's certificate is of version 2; one without is as it always was, so that
+ids, signatures and receipts of older ones hold. Guards: an id that is not made of the task's run,
+name and spec is neither written nor read.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from pockethive.core.errors import BadEncoding, GraphError
 from pockethive.core.fields import MAX_TIME, NAME, Fields
@@ -23,6 +25,8 @@ from pockethive.core.task import (
 MAX_SOURCES = 64
 MAX_CHECKS = 8
 MAX_WITNESSES = 7
+CERTIFIED: Final = 2
+"""The version of a task that carries a certificate."""
 
 
 def encode_task(task: Task) -> dict[str, Any]:
@@ -30,7 +34,9 @@ def encode_task(task: Task) -> dict[str, Any]:
     if task.id != task_id(task.run, task.name, task.spec):
         raise BadEncoding(f"the id {task.id} is not made of its run, name and spec")
     committee = task.committee
+    shown = {"v": CERTIFIED, "certificate": task.certificate} if task.certificate else {}
     return {
+        **shown,
         "run": task.run,
         "name": task.name,
         "role": task.role,
@@ -78,6 +84,7 @@ def decode_task(fields: Fields) -> Task:
         began=fields.whole("began", 0, MAX_TIME),
         lease_seconds=fields.whole("lease", 1, MAX_LEASE_SECONDS),
         expires=fields.whole("expires", 0, MAX_TIME),
+        certificate=fields.key("certificate", 64) if fields.version >= CERTIFIED else "",
     )
 
 

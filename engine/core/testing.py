@@ -338,7 +338,7 @@ class Table:
         request = decode_request(data, self.open_entry)
         key = (witness, request.task)
         asked = WitnessAsked(peer=peer, request=request, born=WALL - 1.0)
-        cell, answer = Witness(witness).decide(
+        cell, answer = Witness(witness, self._verify).decide(
             self._cells.get(key), asked, WALL + self._local(witness)
         )
         if cell is not None:

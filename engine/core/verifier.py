@@ -180,7 +180,7 @@ class Verifier:
         yield from self._make_room()
         if len(self._jobs) >= MAX_JOBS:
             return
-        sources = Sources(offer.inputs, task.owner, self._verify)
+        sources = Sources(offer.inputs, task, self._verify)
         job = _Job(task=task, output=offer.output, made=made, invite=offer.invite, sources=sources)
         self._jobs[task.id] = job
         yield SetTimer(name=job.timer("slot"), at=now + SLOT_SECONDS)

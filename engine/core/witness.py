@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pockethive.core.cell import MAX_SLOTS, SPARE_SLOTS, Cell, Span, decode_cell, encode_cell
+from pockethive.core.claim import is_claim
 from pockethive.core.entry import Entry, Kind, Output
 from pockethive.core.lease import (
     MAX_EPOCH_JUMP,
@@ -30,6 +31,8 @@ from pockethive.core.lease import (
     WitnessRequest,
 )
 from pockethive.core.lots import invites_to
+from pockethive.core.people import is_certified, may_succeed
+from pockethive.core.ports import VerifySignature
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import is_count, needed, satisfied
 
@@ -54,8 +57,8 @@ Decided = tuple[Cell | None, WitnessAnswer]
 class Witness:
     """Decides for one device. Stateless: everything it remembers is in the cell."""
 
-    def __init__(self, device: DeviceId) -> None:
-        self.device = device
+    def __init__(self, device: DeviceId, verify: VerifySignature) -> None:
+        self.device, self._verify = device, verify
 
     def decide(
         self, cell: bytes | None, asked: WitnessAsked, now: float
@@ -66,17 +69,21 @@ class Witness:
             BadEncoding: the stored cell is damaged.
         """
         old = None if cell is None else decode_cell(cell)
-        new, answer = _Decision(self.device, asked, now).decide(old)
+        kin = _shows_kinship(asked, self._verify)
+        new, answer = _Decision(self.device, asked, now, kin=kin).decide(old)
         if new == old:
             return cell, answer
         return (None if new is None else encode_cell(new)), answer
 
 
 class _Decision:
-    """One step, with what stays the same during it."""
+    """One step, with what stays the same during it.
 
-    def __init__(self, device: DeviceId, asked: WitnessAsked, now: float) -> None:
-        self._device, self._asked = device, asked
+    `kin`: the peer has shown the certificate of the owner whom the task names.
+    """
+
+    def __init__(self, device: DeviceId, asked: WitnessAsked, now: float, *, kin: bool) -> None:
+        self._device, self._asked, self._kin = device, asked, kin
         self._now, self._booted = int(now * 1_000), int(asked.booted * 1_000)
 
     def decide(self, cell: Cell | None) -> Decided:
@@ -146,6 +153,8 @@ class _Decision:
             return Refused.SEALED
         if task.place not in (None, self._asked.peer):
             return Refused.UNPROVEN
+        if is_claim(task) and not self._owns(task):
+            return Refused.UNPROVEN
         if cell is None and self._forgetful(task):
             return Refused.WARMING
         return None
@@ -168,7 +177,7 @@ class _Decision:
         task = ask.entry.body
         if not isinstance(task, Task) or task.id != ask.task or ask.entry.author != task.owner:
             return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
-        if self._asked.peer != task.owner or task.committee.generation != ask.generation:
+        if not self._owns(task) or task.committee.generation != ask.generation:
             return cell, _refusal(cell, ask.task, Refused.UNPROVEN)
         # One that forgot what it accepted cannot say that it accepted nothing.
         if self._device not in task.committee.witnesses or (
@@ -180,6 +189,9 @@ class _Decision:
         known = cell if cell is not None and cell.task == task else _begin(task, cell)
         ended = replace(known, sealed=known.sealed or ask.successor, slots=())
         return ended, self._sealed(ended)
+
+    def _owns(self, task: Task) -> bool:
+        return self._kin or self._asked.peer == task.owner
 
     def _sealed(self, cell: Cell) -> Sealed:
         return Sealed(
@@ -315,10 +327,18 @@ def _held(cell: Cell) -> tuple[int, DeviceId | None, int]:
 
 def _succeeds(task: Task, cell: Cell) -> bool:
     """Whether `task` is a later generation of what the cell is about, by the same person."""
-    return (
-        task.committee.generation > cell.task.committee.generation
-        and (task.id, task.owner_key) == (cell.task.id, cell.task.owner_key)
-        and task.owner == cell.task.owner
+    later = task.committee.generation > cell.task.committee.generation
+    return later and may_succeed(task, cell.task)
+
+
+def _shows_kinship(asked: WitnessAsked, verify: VerifySignature) -> bool:
+    """Whether the peer shows that the owner whom the task names certified it, too."""
+    request = asked.request
+    if not isinstance(request, AskLease | Seal) or not request.certificate:
+        return False
+    task = request.entry.body
+    return isinstance(task, Task) and is_certified(
+        task.owner_key, asked.peer, request.certificate, verify
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from pockethive.core.canonical import digest, encode, to_text
+from pockethive.core.canonical import digest, encode, from_text, to_text
 from pockethive.core.certificate import Certificate, certificate
 from pockethive.core.entry import Body, Entry, Invite, Member, Output, Verdict
 from pockethive.core.entry_codec import encode_body, kind_of
@@ -48,6 +48,12 @@ def sign(author: DeviceId, message: bytes) -> bytes:
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `sign` made it."""
     return hmac.compare_digest(sign(DeviceId(to_text(public)), message), signature)
+
+
+def certificate_of(who: DeviceId, owner: str = OWNER_KEY) -> str:
+    """The owner's signature that a device is his."""
+    said = digest("owner-certifies-device", from_text(owner, 32), from_text(who, 32))
+    return to_text(sign(DeviceId(owner), said))
 
 
 def entry(author: DeviceId, body: Body, expires: int = 2_000_000_000) -> Entry:

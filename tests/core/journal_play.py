@@ -36,6 +36,7 @@ def owners_machines(plan: TablePlan) -> dict[str, Handle]:
         device=plan.devices[0],
         owner_key=plan.owner_key,
         limits=plan.limits,
+        certificate=plan.certificates.get(plan.devices[0], ""),
         secret=plan.secret,
         posts=bool(plan.strangers),
     )

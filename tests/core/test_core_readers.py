@@ -60,7 +60,9 @@ class Readers(RuleBasedStateMachine):
 
     def ask(self, peer: DeviceId, witness: DeviceId, request: WitnessRequest) -> WitnessAnswer:
         asked = WitnessAsked(peer=peer, request=request, born=0.0)
-        self.cells[witness], answer = Witness(witness).decide(self.cells[witness], asked, self.now)
+        self.cells[witness], answer = Witness(witness, verify).decide(
+            self.cells[witness], asked, self.now
+        )
         return sign_answer(answer, witness, sign)
 
     @property

@@ -23,6 +23,7 @@ from tests.core.core_play import (
     planned,
     sha,
     verdict,
+    verify,
 )
 
 OWNER, WORKER, OTHER = DEVICES[:3]
@@ -32,7 +33,7 @@ TASK = replace(make_task(), verification=ADAPTIVE)
 
 def asked_to_commit(task: Task, made: Entry, proof: Entry) -> WitnessAnswer:
     """What a witness says that granted the worker epoch 1."""
-    witness, now = Witness(DEVICES[3]), task.began + 5.0
+    witness, now = Witness(DEVICES[3], verify), task.began + 5.0
     lease = AskLease(task=task.id, epoch=1, seconds=15, entry=entry(OWNER, task))
     asked = WitnessAsked(peer=WORKER, request=lease, born=task.began - 100.0)
     cell, _ = witness.decide(None, asked, now)

@@ -30,7 +30,7 @@ from pockethive.core.lease import (
 )
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.witness import Witness, WitnessAsked
-from tests.core.core_play import DEVICES, entry, invite, make_task, output, sha, verdict
+from tests.core.core_play import DEVICES, entry, invite, make_task, output, sha, verdict, verify
 
 TASK = make_task()
 OWNER, WORKER, OTHER, THIRD, FOURTH = DEVICES[:5]
@@ -51,7 +51,7 @@ class Desk:
 
     def ask(self, peer: DeviceId, request: WitnessRequest) -> WitnessAnswer:
         asked = WitnessAsked(peer=peer, request=request, born=self.born, booted=self.booted)
-        self.cell, answer = Witness(self.device).decide(self.cell, asked, self.now)
+        self.cell, answer = Witness(self.device, verify).decide(self.cell, asked, self.now)
         assert self.cell is None or len(self.cell) <= MAX_CELL
         return answer
 
