@@ -21,6 +21,7 @@ from pockethive.actors.orders import Crew, failed
 from pockethive.actors.patience import Patience
 from pockethive.actors.publishing import Publishing
 from pockethive.actors.roster import Roster
+from pockethive.actors.run_list import RunList
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.witnessing import Asks
 from pockethive.actors.workbench import Workbench
@@ -33,6 +34,7 @@ from pockethive.core.effects import (
     KeepBlob,
     KeepOutput,
     KeepStanding,
+    ListRun,
     Meet,
     OpenBlob,
     Ping,
@@ -102,6 +104,7 @@ class Surroundings:
     shelf: Shelf
     workbench: Workbench
     crew: Crew
+    runs: RunList
     post: Callable[[Event, str | None], None]  # to the interpreter; never blocks
     planned: Callable[[RunId, Plan], None]
     finished: Callable[[Outcome], None]
@@ -135,6 +138,7 @@ class NodeHands:
             PostNotice: self._post,
             RemoveNotice: self._unpost,
             SeekOffer: self._seek,
+            ListRun: self._list_run,
         }
 
     def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
@@ -275,6 +279,9 @@ class NodeHands:
     def _held(self, task: TaskId) -> tuple[Entry, ...]:
         """What this device itself keeps of a task."""
         return self._opened(self._around.node.spreading.held(task_key(task)), task)
+
+    async def _list_run(self, effect: ListRun) -> None:
+        await self._around.runs.add(effect.claim)
 
     async def _entries_at(self, key: bytes, what: str) -> tuple[Entry, ...]:
         try:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ from pockethive import installed
 from pockethive.actors.skill import Checker, Skill
 from pockethive.assembly import Assembly
 from pockethive.core.errors import Failure, NetworkError, StorageError
-from pockethive.core.events import CancelRequested, GoalSubmitted
+from pockethive.core.events import CancelRequested, GoalSubmitted, RunAdopted
 from pockethive.core.idle import GateSettings
 from pockethive.core.report import Happening, Outcome, RunStatus
 from pockethive.core.spec import ModelNeed, Team
@@ -33,6 +33,7 @@ from pockethive.home import FolderLock
 from pockethive.loop_thread import LoopThread
 
 if TYPE_CHECKING:
+    from pockethive.elsewhere import Elsewhere
     from pockethive.going_on import GoingOn
     from pockethive.result import Result
 
@@ -65,6 +66,7 @@ class DeviceSettings:
         quota_bytes: of blobs kept for others.
         recipe: what it takes to start the device's swarm like this again, kept with its runs.
         revives: a run of this device's journal, which it is to go on with.
+        shares_runs: the owner's other devices may go on with its runs, and it with theirs.
         skills, checkers: what its agents can do, by name; those of this installation
             (`installed.py`) unless a service that embeds this device brings its own.
     """
@@ -91,6 +93,7 @@ class DeviceSettings:
     quota_bytes: int = 1_000_000_000
     recipe: bytes = b"{}"
     revives: RunId | None = None
+    shares_runs: bool = False
     skills: Mapping[str, Skill] = field(default_factory=installed.skills)
     checkers: Mapping[str, Checker] = field(default_factory=installed.checkers)
 
@@ -215,7 +218,9 @@ class Device:
                     cure="wait until one has ended, or cancel one",
                 )
             self._runs[run] = ended
-        self.loop_thread.submit(self._begin(run, goal))
+        self.loop_thread.submit(
+            self._begin_with(GoalSubmitted(run=run, goal=goal, wall=time.time()))
+        )
         return self._awaited(run, ended)
 
     def resume(self, run: RunId) -> "Future[Result]":
@@ -230,6 +235,17 @@ class Device:
             self._runs[run] = ended
         self.loop_thread.submit(self._go_on())
         return self._awaited(run, ended)
+
+    def adopt(self, found: "Elsewhere") -> "Future[Result]":
+        """Go on with a run that another device of the owner kept. Raises BadInput, BadEncoding."""
+        from pockethive.going_on import adopted
+
+        event = adopted(found, self.parts.entries.open)
+        ended: Future[Outcome] = Future()
+        with self._guard:
+            self._runs[event.run] = ended
+        self.loop_thread.submit(self._begin_with(event))
+        return self._awaited(event.run, ended)
 
     def _awaited(self, run: RunId, ended: "Future[Outcome]") -> "Future[Result]":
         """A run's result, once it has ended; whoever cancels the future cancels the run."""
@@ -287,14 +303,14 @@ class Device:
                 failure.__cause__ = error
                 ended.set_exception(failure)
 
-    async def _begin(self, run: RunId, goal: str) -> None:
+    async def _begin_with(self, event: GoalSubmitted | RunAdopted) -> None:
         """The members whom the run will rely on are there; then the run begins."""
         await self.parts.arrival.wait()
         await self.parts.roster.check()
         with self._guard:
-            wanted = run in self._runs
+            wanted = event.run in self._runs
         if wanted:
-            self.parts.post(GoalSubmitted(run=run, goal=goal, wall=time.time()))
+            self.parts.post(replace(event, wall=time.time()))
 
     async def _go_on(self) -> None:
         """As for a run that begins; then the machines are told that they were away."""
@@ -314,6 +330,9 @@ class Device:
 
         result = await gather_result(ended, self.parts)
         await self.parts.release.settled()
+        if result.status == RunStatus.MOVED.value:
+            self.parts.runs.moved(run)
+        await self.parts.runs.ended(run, result.status)
         await asyncio.to_thread(self._done, run, result.status, result.reason)
         return result
 
@@ -330,4 +349,6 @@ class Device:
             known = self._runs.pop(run, None)
         if known is not None and self._parts is not None:
             self._parts.post(CancelRequested(run=run, reason=CANCELLED))
+            if self._thread is not None:
+                self._thread.submit(self._parts.runs.ended(run, CANCELLED))
             self._done(run, RunStatus.CANCELLED.value, CANCELLED)

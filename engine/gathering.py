@@ -125,6 +125,13 @@ def _receipt(outcome: Outcome, parts: Parts) -> Callable[[], Receipt]:
         )
         for member in parts.roster.members
     }
+    for report in outcome.tasks:  # whose device began a run that was taken over may be gone
+        task = report.task
+        if task.certificate:
+            shown = Certificate(
+                device=task.owner, owner_key=task.owner_key, certificate=task.certificate
+            )
+            known.setdefault(task.owner, shown)
     entries, identity = parts.entries, parts.identity
 
     def make() -> Receipt:

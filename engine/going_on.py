@@ -5,12 +5,35 @@ for whoever does.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pockethive.core.errors import BadInput
-from pockethive.core.events import Event, Restarted
+from pockethive.core.events import Event, Restarted, RunAdopted
+from pockethive.core.lease_codec import OpenEntry
 from pockethive.core.report import Outcome
 from pockethive.core.task import RunId
 from pockethive.journal import RunJournal
+
+if TYPE_CHECKING:
+    from pockethive.elsewhere import Elsewhere
+
+
+def adopted(found: "Elsewhere", open_entry: OpenEntry) -> RunAdopted:
+    """What machines are told of a run that another device began; when, is yet to be filled in.
+
+    Raises BadInput: what it is about is not known. ProtocolError: its claim does not open.
+    """
+    record = found.record
+    if record is None:
+        raise BadInput(f"what run {found.run[:8]} is about is not known")
+    return RunAdopted(
+        run=found.run,
+        goal=record.goal,
+        wall=0.0,
+        graph=record.graph,
+        withheld=record.withheld,
+        claim=open_entry(found.claim),
+    )
 
 
 class GoingOn:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from pockethive.core.effects import Effect
 from pockethive.core.errors import BadInput, Failure, PocketHiveError, ProtocolError, StorageError
-from pockethive.core.events import Event, GoalSubmitted
+from pockethive.core.events import Event, GoalSubmitted, RunAdopted
 from pockethive.core.fields import clip
 from pockethive.core.journal_codec import RowReader, RowWriter
 from pockethive.core.lease_codec import OpenEntry
@@ -108,7 +108,7 @@ class RunJournal:
         self._life: int | None = None  # None: the next run begins one
         self._size = 0
         self._open: set[RunId] = set()
-        self._begun: list[GoalSubmitted] = []
+        self._begun: list[GoalSubmitted | RunAdopted] = []
         self._rows: list[tuple[int, float, bytes]] = []
         self._binding = False  # what is to be written must outlive a loss of power
         self._writer = RowWriter()
@@ -164,13 +164,13 @@ class RunJournal:
 
     def saw(self, machine: str, event: Event, now: float, effects: tuple[Effect, ...]) -> None:
         """Note a step, if it is of an open run."""
-        if not self._open and not isinstance(event, GoalSubmitted):
+        if not self._open and not isinstance(event, GoalSubmitted | RunAdopted):
             return
         if not concerns(machine, event):
             return
         with self._lock:
             try:
-                if isinstance(event, GoalSubmitted) and event.run not in self._open:
+                if isinstance(event, GoalSubmitted | RunAdopted) and event.run not in self._open:
                     self._begin_run(event, now)
                 self._rows.append((MACHINES.index(machine), now, self._writer.row(event)))
                 self._binding = self._binding or binds(effects)
@@ -253,7 +253,7 @@ class RunJournal:
         finally:
             self._db.execute("PRAGMA synchronous = NORMAL")
 
-    def _begin_run(self, event: GoalSubmitted, now: float) -> None:
+    def _begin_run(self, event: GoalSubmitted | RunAdopted, now: float) -> None:
         if not self._open:
             self._life, self._size, self._rows = None, 0, []
             self._writer = RowWriter()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pockethive.core.errors import BadInput
+from pockethive.core.report import RunStatus
 from pockethive.home import FolderLock
 from pockethive.journal import FILE, OPEN, RunJournal, RunNote
 
@@ -54,9 +55,7 @@ def known_runs(home: Path) -> tuple[KnownRun, ...]:
 
 def find_run(home: Path, name: str) -> KnownRun:
     """The run of a home whose id begins so. Raises BadInput: none, several, going or ended."""
-    if len(name) < _LEAST:
-        raise BadInput(f"{name!r} names no run", cure=f"give {_LEAST} digits of its id at least")
-    fitting = [run for run in known_runs(home) if run.note.run.startswith(name.lower())]
+    fitting = _called(home, name)
     if len(fitting) != 1:
         many = "several runs are" if fitting else "no run of this home is"
         raise BadInput(f"{many} called {name}", cure="see: pockethive runs")
@@ -64,6 +63,20 @@ def find_run(home: Path, name: str) -> KnownRun:
     if run.state != "unfinished":
         raise BadInput(f"run {run.note.run[:8]} is {run.state}", cure="see: pockethive runs")
     return run
+
+
+def is_here(home: Path, name: str) -> bool:
+    """Whether a run that is called so is this home's, and has not moved to another device.
+
+    Raises BadInput: no name of a run.
+    """
+    return any(run.state != RunStatus.MOVED.value for run in _called(home, name))
+
+
+def _called(home: Path, name: str) -> list[KnownRun]:
+    if len(name) < _LEAST:
+        raise BadInput(f"{name!r} names no run", cure=f"give {_LEAST} digits of its id at least")
+    return [run for run in known_runs(home) if run.note.run.startswith(name.lower())]
 
 
 def _lives(process: int) -> bool:

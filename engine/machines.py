@@ -22,7 +22,7 @@ WORK_AT_ONCE = 2
 class Duties:
     """What a device is there for. `limits`: of the runs it owns; None: it pursues no goals.
 
-    `secret`: of the owner, see `LedgerSettings`.
+    `secret`, `certificate`: of the owner, see `LedgerSettings`.
     """
 
     device: DeviceId
@@ -31,6 +31,7 @@ class Duties:
     has_model: bool
     limits: Limits | None
     secret: bytes
+    certificate: str = ""
 
 
 def machines(duties: Duties) -> dict[str, Machine]:
@@ -48,6 +49,7 @@ def machines(duties: Duties) -> dict[str, Machine]:
                 owner_key=duties.owner_key,
                 limits=duties.limits,
                 secret=duties.secret,
+                certificate=duties.certificate,
                 posts=True,
                 skills=frozenset(settings.skills) if settings.works else frozenset(),
             ),

@@ -22,6 +22,7 @@ from pockethive.actors.hands import MESSAGE_METHOD, NodeHands, Surroundings
 from pockethive.actors.interpreter import Interpreter, Journal, Machine
 from pockethive.actors.outbox import Outbox
 from pockethive.actors.roster import Roster
+from pockethive.actors.run_list import RunList
 from pockethive.actors.shelf import Shelf
 from pockethive.actors.skill import Tools
 from pockethive.actors.witnessing import HiveRules
@@ -120,6 +121,7 @@ class Parts(ABC):
         self._belongs = membership.is_member if membership else None
         self.egress = Egress(self.node, self.standing, private=membership is not None)
         self.release = Release(self.entries, self.egress)
+        self.runs = RunList(self.entries, self.egress, wall_clock)
         self.roster = Roster(
             self.node, self.egress, self.entries, wall_clock, self._members_changed
         )
@@ -258,6 +260,7 @@ class Parts(ABC):
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
         await self.release.settled()
+        await self.runs.settled()
         await self.arrival.stop()
         if self.idle_watch is not None:
             await self.idle_watch.stop()
@@ -293,6 +296,7 @@ class Parts(ABC):
             shelf=self.shelf,
             workbench=self.workbench,
             crew=self.crew,
+            runs=self.runs,
             post=self.post,
             planned=self._planned,
             finished=self._finished,
@@ -310,6 +314,7 @@ class Parts(ABC):
                 has_model=self._model_in_use("") is not None,
                 limits=None if self.team is None else self.team.limits,
                 secret=self._ground.secret,
+                certificate=self.ownership.certificate if self.settings.shares_runs else "",
             )
         )
 

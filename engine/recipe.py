@@ -3,15 +3,19 @@
 Guards: what is read is typed and bounded like everything that is read; paths are absolute.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pockethive.configs.loader import load_team
 from pockethive.core.canonical import encode
-from pockethive.core.errors import BadEncoding
+from pockethive.core.errors import BadEncoding, BadInput
 from pockethive.core.fields import MAX_TIME, VERSION, Fields
-from pockethive.core.spec import Limits
+from pockethive.core.spec import Limits, PlannerKind, PlannerSpec, Team
+from pockethive.vocabulary import vocabulary
 
+TAKEN_OVER: Final = "<taken over>"
+"""The team of a run that another device had planned: nobody here plans anything."""
 MAX_RECIPE: Final = 1 << 20
 _MAX_PATH: Final = 4_096
 _MAX_PATHS: Final = 1_024
@@ -74,3 +78,20 @@ class Recipe:
         )
         fields.done()
         return recipe
+
+
+def team_again(how: Recipe) -> Team:
+    """The team that a run was begun with. Raises BadInput: only its program knows. ConfigError."""
+    if how.team == TAKEN_OVER:
+        return planned_team(how.limits)
+    if not how.team:
+        raise BadInput("the run was begun by a program with a team of its own")
+    return replace(load_team(how.team, vocabulary()), limits=how.limits)
+
+
+def planned_team(limits: Limits) -> Team:
+    """A team for a run that was planned elsewhere: only its bounds count."""
+    planner = PlannerSpec(kind=PlannerKind.TEMPLATE)
+    return Team(
+        name=TAKEN_OVER, description="", model=None, roles=(), planner=planner, limits=limits
+    )

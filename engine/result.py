@@ -84,7 +84,8 @@ class DraftSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished run. `status` is completed, partial or failed; `reason` says why not completed.
+    """A finished run. `status` is completed, partial, failed, or moved where another device of the
+    owner keeps it; `reason` says why not completed.
 
     `proof` makes the receipt, which `receipts` keeps from its first use on; `outputs` are the blobs
     of its committed sinks, whose hashes the receipt binds. `drafts` wait in the home's outbox.
@@ -160,10 +161,10 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
     """
     answers = [sink for sink in gathered.sinks if isinstance(sink.get("answer"), str)]
     answer, citations = _joined(answers)
-    ended = {RunStatus.COMPLETED: "completed", RunStatus.PARTIAL: "partial"}
+    named = (RunStatus.COMPLETED, RunStatus.PARTIAL, RunStatus.MOVED)
     return Result(
         run_id=outcome.run,
-        status=ended.get(outcome.status, "failed"),
+        status=outcome.status.value if outcome.status in named else RunStatus.FAILED.value,
         reason=outcome.reason,
         timed_out=outcome.status is RunStatus.TIMED_OUT,
         answer=answer,

@@ -23,6 +23,7 @@ from pockethive.core.canonical import from_text, to_text
 from pockethive.core.errors import BadInput, Failure, PocketHiveError
 from pockethive.device import Device
 from pockethive.dht.contact import Contact
+from pockethive.elsewhere import runs_elsewhere
 from pockethive.health import illnesses, obstacles
 from pockethive.metrics import CONTENT_TYPE, exposition
 from pockethive.reading import own_key, read_entries
@@ -52,7 +53,13 @@ class NodeService:
             {"/metrics": self._metrics, "/health": self._health, "/ready": self._ready}
         )
         self._control = ControlServer(
-            {"status": self._status, "peers": self._peers, "get": self._get, "put": self._put}
+            {
+                "status": self._status,
+                "peers": self._peers,
+                "get": self._get,
+                "put": self._put,
+                "runs": self._runs,
+            }
         )
 
     async def start(self) -> Card:
@@ -147,6 +154,10 @@ class NodeService:
         await parts.arrival.wait()
         seen = await read_entries(parts.node, parts.entries, key, hive=hive, careful=careful)
         return [entry.to_json() for entry in seen]
+
+    async def _runs(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = await runs_elsewhere(self._device.parts, _text(request, "name"))
+        return [run.to_json() for run in found]
 
     async def _put(self, request: Mapping[str, Any]) -> dict[str, Any]:
         seconds = request.get("seconds")

@@ -27,12 +27,13 @@ from pockethive.dealing import deal
 from pockethive.device import Device, DeviceSettings
 from pockethive.dht.charter import check_hive_name
 from pockethive.dht.contact import Contact
+from pockethive.elsewhere import Elsewhere, find_elsewhere
 from pockethive.hive_store import FILE as HIVE_FILE
 from pockethive.home import FolderLock, free_swarm_folder, lock_swarm_folder, own
 from pockethive.inference import usable_cores
-from pockethive.known_runs import KnownRun, find_run
+from pockethive.known_runs import KnownRun, find_run, is_here
 from pockethive.planners.context import PlanContext
-from pockethive.recipe import Recipe
+from pockethive.recipe import TAKEN_OVER, Recipe, planned_team, team_again
 from pockethive.result import Result
 from pockethive.unread import Unread
 from pockethive.vocabulary import vocabulary
@@ -56,6 +57,7 @@ class SwarmOptions:
     join: tuple[Contact, ...] = ()
     hive: str | None = None
     resumes: KnownRun | None = None  # a run that was left, in whose folder this swarm lives
+    adopts: Elsewhere | None = None  # a run that another device of the owner kept
     threads: int = 0  # of each device's model; 0: the cores are shared out among the devices
     mdns: bool = False
 
@@ -118,14 +120,22 @@ class Swarm:
         return swarm
 
     @classmethod
-    def from_run(cls, run: str, *, home: str | Path | None = None) -> Self:
+    def from_run(
+        cls, run: str, *, home: str | Path | None = None, join: Iterable[str] = ()
+    ) -> Self:
         """A swarm like the one that was pursuing a run when it ended, to `resume` that run.
 
+        One that the owner began on another device is looked for through the node of this home, or
+        the devices in `join`, and gone on with by this device and those it meets.
+
         Raises:
-            BadInput: no run of this home is called so, or it is going or has ended.
+            BadInput: no run of this home or owner is called so, or it is going or has ended.
             ConfigError: as `from_yaml`.
         """
         place = Path(home).absolute() if home is not None else default_home()
+        if not is_here(place, run):
+            contacts = tuple(Contact.parse(text) for text in join)
+            return cls._from_elsewhere(place, find_elsewhere(place, run, contacts))
         found = find_run(place, run)
         how = Recipe.decode(found.note.settings)
         options = SwarmOptions(
@@ -138,12 +148,22 @@ class Swarm:
             mdns=how.mdns,
             resumes=found,
         )
-        if not how.team:
-            raise BadInput(
-                f"run {found.note.run[:8]} was begun by a program with a team of its own"
-            )
-        swarm = cls(replace(load_team(how.team, vocabulary()), limits=how.limits), options)
+        swarm = cls(team_again(how), options)
         swarm._source = how.team
+        return swarm
+
+    @classmethod
+    def _from_elsewhere(cls, home: Path, found: Elsewhere) -> Self:
+        assert found.record is not None
+        options = SwarmOptions(
+            home=home,
+            devices=0,
+            join=tuple(map(Contact.parse, found.join)),
+            hive=found.hive,
+            adopts=found,
+        )
+        swarm = cls(planned_team(found.record.limits), options)
+        swarm._source = TAKEN_OVER
         return swarm
 
     @property
@@ -205,7 +225,8 @@ class Swarm:
                     documents=() if options.devices else options.documents,
                     works=options.devices == 0,
                     verifies=options.devices < 2,
-                    eager=True,
+                    eager=self.team.model is not None,
+                    shares_runs=options.meets_others,
                     model=self.team.model,
                     threads=options.threads,
                     mdns=options.mdns,
@@ -252,14 +273,15 @@ class Swarm:
     async def resume(self, run: str | None = None) -> Result:
         """Go on with a run that an earlier process left; see `from_run`. Raises BadInput.
 
-        Without an id it is the run that the swarm was made from; others that were going on in the
-        same process can be asked for, too.
+        Without an id it is the run that the swarm was made from, else one of the same process.
         """
         return await asyncio.wrap_future(self.submit_resumed(run))
 
     def submit_resumed(self, run: str | None = None) -> "Future[Result]":
         """As `resume`; cancelling the future cancels the run."""
         left = self.options.resumes
+        if run is None and self.options.adopts is not None:
+            return self.device.adopt(self.options.adopts)
         if run is None and left is not None:
             run = left.note.run
         return self.device.resume(RunId(run or ""))

@@ -140,7 +140,8 @@ class Network:
         asked = WitnessAsked(
             peer=peer, request=request, born=WALL - 1e6, booted=WALL + clock.local(booted)
         )
-        new, answer = self.rules.witness(name, verify).decide(cell, asked, WALL + clock.local(self.now))
+        acceptor = self.rules.witness(name, verify)
+        new, answer = acceptor.decide(cell, asked, WALL + clock.local(self.now))
         if new is not None:
             self._cells[key] = (new, self.now)
         if name in self.liars:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pockethive.cli.options import add_home, add_receipts, end_in_order, home_of
+from pockethive.cli.options import add_home, add_join, add_receipts, end_in_order, home_of
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -12,10 +12,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "resume",
         help="go on with a run that was left",
         description="Go on with a run whose process died: what was committed stays, what was "
-        "asked is asked again. The swarm is started as it was then.",
+        "asked is asked again. The swarm is started as it was then. A run that another device of "
+        "the same owner began is found through the node of this home, or with --join.",
     )
     parser.add_argument("id", metavar="RUN", help="the run's id, or how it begins")
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    add_join(parser)
     add_receipts(parser)
     add_home(parser)
     parser.set_defaults(run=run)
@@ -26,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from pockethive.cli.run import follow, print_result, write_files
     from pockethive.swarm import Swarm
 
-    swarm = Swarm.from_run(args.id, home=home_of(args))
+    swarm = Swarm.from_run(args.id, home=home_of(args), join=args.join)
     end_in_order()
     with swarm:
         if not args.json:

@@ -69,7 +69,8 @@ class Kept:
 
 @dataclass(slots=True, kw_only=True)
 class _Claim:
-    """One run's. `epoch`: of the claim as it was last had here; 0: never. Times: lease clock.
+    """One run's. `epoch`: of the claim as it is had here, or was last; `before`: the last one but
+    that; 0: never. Times: lease clock. `busy`: another has it, as far as is known.
 
     `adopts`: what is to be taken over; None: this device began the run. `look`: reads of what
     stands of it that are yet to be answered before anything is believed.
@@ -83,6 +84,8 @@ class _Claim:
     made: Entry | None = None  # names the record
     lease: Acquisition | None = None
     epoch: int = 0
+    before: int = 0
+    busy: bool = False
     act_at: float = 0.0
     look: int = 0
     due: dict[Kind, Publish] = field(default_factory=dict)
@@ -247,7 +250,7 @@ class ClaimDesk:
             yield ReadTask(task=claim.task.id)
         elif lease is None or lease.phase is Phase.GIVEN_UP:
             if claim.taking and now >= claim.until:
-                yield from self._moved(claim, "its witnesses do not answer")
+                yield from self._taken(claim, now)
                 return
             claim.lease = Acquisition(claim.entry, self._device, self._settings.certificate)
             yield from claim.lease.begin(now)
@@ -255,8 +258,9 @@ class ClaimDesk:
             yield from lease.begin(now)
         elif lease.phase is Phase.HELD:
             claim.act_at = now + lease.renew_seconds
-            yield from lease.renew(now)
-            if lease.phase is Phase.GIVEN_UP:  # this device slept: is it still its own?
+            asked = lease.renew(now)
+            yield from asked
+            if not asked:  # this device slept: is it still its own?
                 claim.act_at = now
                 yield from self._act(claim, now)
 
@@ -267,12 +271,12 @@ class ClaimDesk:
         lease, before = claim.lease, claim.lease.phase
         yield from lease.answered(event, now)
         if lease.taken:
-            lease.taken = False
+            lease.taken, claim.busy = False, True
             yield from self._taken(claim, now)
         elif lease.phase is Phase.HELD and before is not Phase.HELD:
             claim.act_at = now + lease.renew_seconds
-            again, claim.epoch = claim.epoch > 0, lease.epoch
-            if again or claim.taking:  # somebody may have had it in between
+            claim.before, claim.epoch, claim.busy = claim.epoch, lease.epoch, False
+            if claim.before or claim.taking:  # somebody may have had it in between
                 claim.look, claim.act_at = READS, now
                 yield from self._act(claim, now)
 
@@ -291,10 +295,15 @@ class ClaimDesk:
         claim.look = claim.look - 1 if not event.entries else 0
         if claim.look:
             return
-        elsewhere = _elsewhere(claim.task, event.entries, (claim.epoch, self._device), self._verify)
+        ended, keeper = _elsewhere(claim.task, event.entries, self._verify)
         mine = claim.lease is not None and claim.lease.phase is Phase.HELD
-        if elsewhere or not mine:
-            yield from self._moved(claim, elsewhere or "another device of the same owner keeps it")
+        other = keeper[1] != self._device and keeper[0] > claim.before and not claim.taking
+        if ended or other or not mine:
+            who = f"device {keeper[1][:8]} of the same owner keeps it"
+            silent = not (claim.busy or other)
+            yield from self._moved(
+                claim, ended or ("its witnesses do not answer" if silent else who)
+            )
             return
         assert claim.lease is not None
         claim.act_at = now + claim.lease.renew_seconds
@@ -337,18 +346,15 @@ class ClaimDesk:
 
 
 def _elsewhere(
-    task: Task, entries: Sequence[Entry], own: tuple[int, DeviceId], verify: VerifySignature
-) -> str:
-    """Why a run is not to be gone on with by the device that had it at this epoch; or nothing."""
+    task: Task, entries: Sequence[Entry], verify: VerifySignature
+) -> tuple[str, tuple[int, DeviceId]]:
+    """How a run ended, if it did; and who took it over last, at which epoch of its claim."""
     keepers = keepers_of(task, entries, verify)
     closers = {task.owner, *(device for _, device in keepers)}
     for entry in entries:
         if isinstance(entry.body, Close) and entry.author in closers:
-            return entry.body.detail
-    epoch, keeper = max((*keepers, own))
-    if keeper != own[1] and epoch >= own[0]:
-        return f"device {keeper[:8]} of the same owner took it over"
-    return ""
+            return entry.body.detail, (0, task.owner)
+    return "", max(keepers, default=(0, task.owner))
 
 
 def keepers_of(

@@ -17,7 +17,7 @@ from pockethive.core.labels import Label
 from pockethive.core.spec import Limits
 from pockethive.core.task import RunId
 
-MAX_RECORD: Final = 4 * 2**20
+MAX_RECORD: Final = 2 * 2**20
 _MAX_GOAL: Final = 200_000
 
 

@@ -62,6 +62,7 @@ class JournalTable(Table):
         self._writer = RowWriter()
         self._back = 0.0  # when the owner is there again
         self._dying = False
+        self.loses = True  # what the last row led to is not carried out any more
         self._wrap()
 
     @property
@@ -94,7 +95,7 @@ class JournalTable(Table):
             if len(self.steps) in self._left:
                 self._left.discard(len(self.steps))
                 self._dying = True
-            if not self._dying:
+            if not self._dying or not self.loses:
                 return effects
             # what follows at once is written, too; of all that nothing is carried out
             return tuple(effect for effect in effects if forwarded(effect) is not None)

@@ -43,7 +43,7 @@ class TakeoverTable(JournalTable):
         asleep: float = 0.0,
     ) -> None:
         super().__init__(plan, frozenset((cut,)) if cut else frozenset())
-        self.heirs, self.asleep = heirs, asleep
+        self.heirs, self.asleep, self.loses = heirs, asleep, not asleep
         self.outcomes: dict[DeviceId, Outcome] = {}
         self.adopted: list[DeviceId] = []
         self.gone_at = float("inf")
