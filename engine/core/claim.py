@@ -15,7 +15,7 @@ from pockethive.core.task import Committee, DeviceId, RunId, Task, TaskId, Verif
 
 CLAIM_NAME: Final = "~run"
 """No planned task can be called so."""
-CLAIM_SECONDS: Final = 12
+CLAIM_SECONDS: Final = 9
 """How long it is held without being renewed: so long a run waits for one that died."""
 
 

@@ -22,7 +22,7 @@ from pockethive.core.lifecycle import Move
 from pockethive.core.ports import VerifySignature
 from pockethive.core.task import Committee, PlannedTask, RunId, Task, TaskId
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 24
 READ_AGAIN_SECONDS: Final = 1.0
 READS: Final = 4  # of a task where nothing is found, before it was never signed
 LIVES: Final = 8  # takeovers before this one whose turns of a task are looked for

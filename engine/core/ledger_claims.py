@@ -38,7 +38,7 @@ from pockethive.core.events import (
 )
 from pockethive.core.labels import Label
 from pockethive.core.ledger_adoption import Adoption, AdoptionDesk
-from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_desk import PUBLISH_AGAIN_SECONDS, Desk
 from pockethive.core.ledger_opening import LedgerSettings, OpeningDesk
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
@@ -49,7 +49,7 @@ from pockethive.core.ports import VerifySignature
 from pockethive.core.run_record import record_of
 from pockethive.core.task import DeviceId, RunId, Task, TaskId
 
-AGAIN_SECONDS: Final = 2.0  # after a claim that was not to be had, or an entry that does not stand
+AGAIN_SECONDS: Final = 1.0  # after a claim that was not to be had
 TAKE_SECONDS: Final = 3.0 * CLAIM_SECONDS  # how long one that another keeps is asked for
 READS: Final = 3  # of a claim, before nothing is there
 KEEPERS: Final = 3  # devices that are asked to hold the record
@@ -182,7 +182,7 @@ class ClaimDesk:
 
     def _publish(self, claim: _Claim, kind: Kind, body: Body, now: float) -> Effects:
         claim.due[kind] = Publish(kind=kind, body=body, expires=claim.task.expires)
-        claim.due_at = now + AGAIN_SECONDS
+        claim.due_at = now + PUBLISH_AGAIN_SECONDS
         yield claim.due[kind]
 
     def _stood(self, entry: Entry, now: float) -> Effects:
@@ -233,7 +233,7 @@ class ClaimDesk:
                 yield from self._free(claim)  # the ledger has forgotten it
                 continue
             if claim.due and now >= claim.due_at:
-                claim.due_at = now + AGAIN_SECONDS
+                claim.due_at = now + PUBLISH_AGAIN_SECONDS
                 yield from claim.due.values()
             yield from self._act(claim, now)
             run_ = self._kept.runs.get(claim.run)
