@@ -125,7 +125,7 @@ def inputs_fit(names: Iterable[str]) -> bool:
 
 
 def _encode_claim(claim: Claim) -> dict[str, Any]:
-    shown = {"certificate": claim.certificate} if claim.certificate else {}
+    shown = {"certificate": claim.certificate}
     return {"task": claim.task, "epoch": claim.epoch, "until": claim.until, **shown}
 
 
@@ -134,7 +134,7 @@ def _decode_claim(fields: Fields) -> Claim:
         task=fields.task("task"),
         epoch=fields.whole("epoch"),
         until=fields.whole("until", 0, MAX_TIME),
-        certificate=fields.key("certificate", 64) if "certificate" in fields else "",
+        certificate=fields.key("certificate", 64, empty=True),
     )
 
 

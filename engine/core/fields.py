@@ -119,9 +119,10 @@ class Fields:
             return value
         return sha(value, self._what)
 
-    def key(self, name: str, size: int = 32) -> str:
-        """`size` bytes as base64url."""
-        return key(self.text(name, 200), size)
+    def key(self, name: str, size: int = 32, *, empty: bool = False) -> str:
+        """`size` bytes as base64url; `empty` allows an empty text."""
+        value = self.text(name, 200)
+        return value if empty and not value else key(value, size)
 
     def device(self, name: str) -> DeviceId:
         """A device's public key."""

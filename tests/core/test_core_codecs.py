@@ -99,7 +99,9 @@ BODIES: tuple[Body, ...] = (
         after=(edge("a", "b", kind=EdgeKind.AT_LEAST), edge("c", kind=EdgeKind.ARRIVED_BY)),
         verification=Verification(checks=(Check(Policy.CHOOSE, "fit"),), verdicts=2, adaptive=True),
     ),
+    replace(TASK, certificate=SIGNATURE),
     Claim(task=TASK.id, epoch=3, until=1_900_000_015),
+    Claim(task=TASK.id, epoch=3, until=1_900_000_015, certificate=SIGNATURE),
     Output(
         task=TASK.id, epoch=1, output=sha("o"), size=9, model=sha("m"), inputs=(("a", sha("a")),)
     ),

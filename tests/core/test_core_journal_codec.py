@@ -24,6 +24,8 @@ from pockethive.core.events import (
     PingAnswered,
     PlanningFailed,
     Restarted,
+    RunAdopted,
+    RunMoved,
     SendFailed,
     SkillDone,
     SkillFailed,
@@ -92,6 +94,14 @@ UNSENT = SendFailed(
 )
 EVENTS: tuple[Event, ...] = (
     GraphPlanned(run=RUN, graph=GRAPH),
+    RunAdopted(
+        run=RUN,
+        goal="wärum?",
+        wall=1_900_000_000.25,
+        graph=GRAPH,
+        withheld=frozenset(("b", "a")),
+        claim=entry(DEVICES[0], TASK),
+    ),
     CreditsRead(
         credits=(
             Credit(device=DEVICES[1], model=sha("m"), standing=Standing(3, 4, 5)),
@@ -182,7 +192,11 @@ def test_a_member_more_among_hundreds_is_a_small_row() -> None:
 
 
 def test_what_one_machine_says_to_the_other_is_written_as_its_turn() -> None:
-    for event in (GraphClosed(run=RUN, detail="x"), TaskReopened(run=RUN, task="a")):
+    for event in (
+        GraphClosed(run=RUN, detail="x"),
+        TaskReopened(run=RUN, task="a"),
+        RunMoved(run=RUN, reason="x"),
+    ):
         assert again(event) == Next(type(event).__name__, RUN)
     assert TellCoordinator(event=TaskReopened(run=RUN, task="a"))
 
