@@ -1,6 +1,7 @@
 """A run whose owner is killed again and again: what it costs, and that nothing committed is redone.
 
     python -m bench.resume [--tasks N] [--kills N] [--seed N]
+    python -m bench.resume --elsewhere [--seed N …]        # see bench/elsewhere.py
 
 The owner's device is a process of its own, with its journal, cells and records on disk; it works
 itself (K=1), so that whatever is lost is lost at once. It is killed (SIGKILL) when so many tasks
@@ -148,14 +149,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=240)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, nargs="+", default=[])
     parser.add_argument("--owner", type=Path)
     parser.add_argument("--kill-at", type=int, default=0)
     parser.add_argument("--run", default="")
+    parser.add_argument("--elsewhere", action="store_true")
+    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--width", type=int, default=12)
+    parser.add_argument("--owner-of", type=Path)
+    parser.add_argument("--join", action="append", default=[])
     options = parser.parse_args(arguments)
+    if options.elsewhere:
+        from bench import elsewhere
+
+        shape = (options.rows, options.width)
+        if options.owner_of is not None:
+            kill_at, join = options.kill_at, options.join
+            return elsewhere.be_owner(options.owner_of, *shape, kill_at, join)
+        return elsewhere.play(shape, options.seed or [1, 2, 3])
     if options.owner is not None:
         return own(options.owner, options.tasks, options.kill_at, options.run)
-    figures = play(options.tasks, options.kills, options.seed)
+    figures = play(options.tasks, options.kills, *(options.seed or [1]))
     print(json.dumps({"machine": machine("pykka", "kademlia"), **figures}, indent=1))
     return int(any(figures["faults"].values()))
 
