@@ -76,6 +76,7 @@ class Seat:
     works: bool = True
     verifies: bool = True
     lends: bool = True
+    shares_runs: bool = False
     skills: Mapping[str, Skill] = field(default_factory=lambda: SKILLS)
     checkers: Mapping[str, Checker] = field(default_factory=lambda: CHECKERS)
 
@@ -121,6 +122,7 @@ class SimulatedDevice(Parts):
             works=seat.works,
             verifies=seat.verifies,
             lends=seat.lends,
+            shares_runs=seat.shares_runs,
             skills=seat.skills,
             checkers=seat.checkers,
         )

@@ -164,7 +164,7 @@ class Ledger:
         del self._openings[run.id]
         self._runs[run.id] = run
         self._by_task.update({state.id: (run, state) for state in run.tasks.values()})
-        yield from (*effects, *self._tend_run(run, now))
+        yield from (*effects, *self._tend_run(run, now), *self._claims.opened(run, now))
         yield from self._start_ticking(now)
 
     def _start_ticking(self, now: float) -> Effects:

@@ -29,6 +29,7 @@ from pockethive.core.events import (
     GoalSubmitted,
     GraphClosed,
     MembersChanged,
+    MessageArrived,
     Restarted,
     RunAdopted,
     RunMoved,
@@ -42,7 +43,7 @@ from pockethive.core.ledger_desk import PUBLISH_AGAIN_SECONDS, Desk
 from pockethive.core.ledger_opening import LedgerSettings, OpeningDesk
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
-from pockethive.core.message import Keep
+from pockethive.core.message import Keep, Progress
 from pockethive.core.people import is_certified
 from pockethive.core.polling import jitter, poll_key
 from pockethive.core.ports import VerifySignature
@@ -52,7 +53,9 @@ from pockethive.core.task import DeviceId, RunId, Task, TaskId
 AGAIN_SECONDS: Final = 1.0  # after a claim that was not to be had
 TAKE_SECONDS: Final = 3.0 * CLAIM_SECONDS  # how long one that another keeps is asked for
 READS: Final = 3  # of a claim, before nothing is there
-KEEPERS: Final = 3  # devices that are asked to hold the record
+KEEPERS: Final = 3  # devices that are to hold the record
+LEAVES: Final = 8  # times that devices are asked to hold it
+LEAVE_AGAIN_SECONDS: Final = 3.0
 
 Effects = Iterator[Effect]
 
@@ -73,7 +76,8 @@ class _Claim:
     that; 0: never. Times: lease clock. `busy`: another has it, as far as is known.
 
     `adopts`: what is to be taken over; None: this device began the run. `look`: reads of what
-    stands of it that are yet to be answered before anything is believed.
+    stands of it that are yet to be answered before anything is believed. `held`: who says that it
+    holds the record; `left`: how often others were asked to.
     """
 
     run: RunId
@@ -88,6 +92,9 @@ class _Claim:
     busy: bool = False
     act_at: float = 0.0
     look: int = 0
+    held: set[DeviceId] = field(default_factory=set)
+    left: int = 0
+    leave_at: float = 0.0
     due: dict[Kind, Publish] = field(default_factory=dict)
     due_at: float = 0.0
 
@@ -119,7 +126,7 @@ class ClaimDesk:
         """Whether a run is being taken over that has not been opened here."""
         return any(claim.taking for claim in self._claims.values())
 
-    def handle(self, event: Event, now: float) -> Effects:
+    def handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
         """Take one event, before the ledger does."""
         match event:
             case MembersChanged(members=members):
@@ -132,6 +139,9 @@ class ClaimDesk:
                 self._claims.pop(claim_id(run), None)
             case EntryArrived(entry=entry) if entry.author == self._device:
                 yield from self._stood(entry, now)
+            case MessageArrived(sender=sender, message=Progress(task=task, state="holding")):
+                if task in self._claims:
+                    self._claims[task].held.add(sender)
             case WitnessAnswered(ask=ask) if claims_run(TaskId(ask)):
                 yield from self._answered(event, now)
             case TaskRead():
@@ -144,8 +154,11 @@ class ClaimDesk:
 
     # a run that begins here
 
-    def _open(self, run: RunState, now: float) -> Effects:
-        """Claim a run, and leave its record with the owner's other devices, where there are any."""
+    def opened(self, run: RunState, now: float) -> Effects:
+        """Claim a run that was opened, and leave its record with the owner's other devices, where
+        there are any."""
+        if run.id not in self._goals:
+            return
         goal, wall = self._goals.pop(run.id)
         shared = (s.task for s in run.tasks.values() if s.local is None and s.task.certificate)
         first = next(shared, None)
@@ -198,9 +211,21 @@ class ClaimDesk:
             yield from self._act(claim, now)
         elif entry.kind is Kind.OUTPUT:
             claim.made = entry
-        if claim.entry is not None and claim.made is not None and entry.kind is not Kind.CLAIM:
+        yield from self._leave(claim, now)
+
+    def _leave(self, claim: _Claim, now: float) -> Effects:
+        """Ask the owner's other devices to hold the record, until some say that they do."""
+        if claim.entry is None or claim.made is None or now < claim.leave_at:
+            return
+        missing = KEEPERS - len(claim.held)
+        others = [device for device in self._relatives() if device not in claim.held]
+        if missing > 0 and others and claim.left < LEAVES:
+            claim.left += 1
+            claim.leave_at = now + LEAVE_AGAIN_SECONDS
+            turned = others[(claim.left - 1) % len(others) :] + others
             keep = Keep(task=claim.task.id, entry=claim.entry, output=claim.made)
-            yield from (Send(to=each, message=keep) for each in self._relatives()[:KEEPERS])
+            for device in dict.fromkeys(turned[:missing]):
+                yield Send(to=device, message=keep)
 
     # a run of another device
 
@@ -225,9 +250,6 @@ class ClaimDesk:
     # who has it
 
     def _tick(self, now: float) -> Effects:
-        for run in list(self._kept.runs.values()):
-            if run.id in self._goals:
-                yield from self._open(run, now)
         for claim in list(self._claims.values()):
             if claim.run not in self._kept.runs and not claim.taking:
                 yield from self._free(claim)  # the ledger has forgotten it
@@ -235,6 +257,7 @@ class ClaimDesk:
             if claim.due and now >= claim.due_at:
                 claim.due_at = now + PUBLISH_AGAIN_SECONDS
                 yield from claim.due.values()
+            yield from self._leave(claim, now)
             yield from self._act(claim, now)
             run_ = self._kept.runs.get(claim.run)
             if claim.adopts is not None and run_ is not None:

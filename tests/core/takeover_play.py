@@ -32,7 +32,8 @@ class TakeoverTable(JournalTable):
     """To look at: `outcomes` by device, `adopted` (who was told to go on), `stood`.
 
     `cut`: the row after which the owner is gone. `asleep`: it is not dead, and wakes after so many
-    seconds. `heirs`: the devices that go on with the run, all at once.
+    seconds. `heirs`: the devices that go on with the run, all at once. `then`: a device that goes
+    on in their place, after so many seconds in which they have died, too.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class TakeoverTable(JournalTable):
         cut: int,
         heirs: tuple[DeviceId, ...] = DEVICES[1:2],
         asleep: float = 0.0,
+        then: tuple[DeviceId, float] | None = None,
     ) -> None:
         super().__init__(plan, frozenset((cut,)) if cut else frozenset())
         self.heirs, self.asleep, self.loses = heirs, asleep, not asleep
+        self.then, self._killed = then, float("inf")
         self.outcomes: dict[DeviceId, Outcome] = {}
         self.adopted: list[DeviceId] = []
         self.gone_at = float("inf")
@@ -51,6 +54,7 @@ class TakeoverTable(JournalTable):
 
     def _alive(self, device: DeviceId) -> bool:
         gone = device == self.owner and self.now >= self.gone_at and not self.asleep
+        gone = gone or (device in self.heirs and self.now >= self._killed)
         return not gone and super()._alive(device)
 
     def _crash(self) -> None:
@@ -63,6 +67,15 @@ class TakeoverTable(JournalTable):
             self.plan = replace(self.plan, sleeps={**self.plan.sleeps, self.owner: span})
         for heir in self.heirs:
             self._at(self.now + FOUND_SECONDS, lambda heir=heir: self.adopt(heir))  # type: ignore[misc]
+        if self.then is not None:
+            last, seconds = self.then
+            self._killed = self.now + seconds
+            self._at(self._killed, lambda: self._follow(last))
+
+    def _follow(self, last: DeviceId) -> None:
+        self.stood |= commits(self)
+        self.gone_at, self.adopted = self.now, []
+        self.adopt(last)
 
     def claim(self) -> Entry | None:
         """The run's signed claim, as it stands."""

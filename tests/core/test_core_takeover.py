@@ -60,9 +60,11 @@ PLAYS: dict[str, tuple[dict[str, Any], TaskGraph]] = {
 OWNER, HEIR = DEVICES[0], DEVICES[1]
 
 
-def played(name: str, cut: int, seed: str = "", **how: Any) -> TakeoverTable:
+def played(name: str, cut: int, seed: str = "", *, slow: bool = False, **how: Any) -> TakeoverTable:
     changes, graph = PLAYS[name]
     changes = {"limits": Limits(timeout_seconds=400), **changes}
+    if slow:  # so that whoever follows finds something to do
+        changes = {**changes, "durations": {task.name: 4.0 for task in graph.tasks}}
     count = changes.pop("count", 5)
     table = TakeoverTable(own_plan(f"takeover {name} {seed}", count, **changes), cut, **how)
     table.run(graph, 900.0)
@@ -157,6 +159,21 @@ def test_of_several_that_take_a_run_over_at_once_one_wins_and_the_others_say_who
                 outcome = table.outcomes[device]
                 assert outcome.status is RunStatus.MOVED
                 assert won[0][:8] in outcome.reason
+
+
+@pytest.mark.parametrize("seconds", [8.0, 14.0, 22.0, 30.0])
+def test_who_took_a_run_over_and_is_gone_is_followed_by_the_next(seconds: float) -> None:
+    for name in ("quiet", "lossy", "seven", "votes"):
+        cut = random.Random(f"{name} {seconds}").choice(rows_of(name)[:30])
+        last = DEVICES[2] if name == "votes" else DEVICES[4]
+        table = played(name, cut, then=(last, seconds), slow=True)
+        holds(table)
+        if table.adopted != [last]:  # it had ended before
+            assert table.outcomes[HEIR].status is RunStatus.COMPLETED
+            continue
+        outcome = table.outcomes[last]
+        assert outcome.status is RunStatus.COMPLETED, (name, cut, outcome.reason)
+        same(table, outcome)
 
 
 def test_a_journal_of_who_took_over_gives_every_effect_again() -> None:
