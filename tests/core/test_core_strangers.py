@@ -1,20 +1,23 @@
 """Whoever copies an owner's key into what he signs is not that owner, and takes nothing over."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pockethive.core.canonical import encode, from_text, to_text
+from pockethive.core.canonical import decode_object, encode, from_text, to_text
 from pockethive.core.claim import claim_id, claim_of, claims_run, is_claim
 from pockethive.core.entry import Claim, Close, CloseReason, Commit, Entry, Sealing, SealVote
 from pockethive.core.errors import BadEncoding, BadSignature
-from pockethive.core.events import TaskRead
+from pockethive.core.events import MessageArrived, TaskRead
 from pockethive.core.fold import fold
+from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
 from pockethive.core.lease import AskLease, Grant, Refusal, Refused, Seal, Sealed, seal_bytes
 from pockethive.core.ledger_claims import keepers_of
+from pockethive.core.message import Offer
 from pockethive.core.people import is_certified, may_succeed, same_owner
 from pockethive.core.run_record import RunRecord, record_of
 from pockethive.core.scout import Scout, ScoutSettings
@@ -22,9 +25,10 @@ from pockethive.core.sealing import successor
 from pockethive.core.sources import Sources
 from pockethive.core.spec import Limits
 from pockethive.core.table_entries import opened_entry
-from pockethive.core.task import Committee, DeviceId, Task
+from pockethive.core.task import Committee, DeviceId, PlannedTask, Task
 from pockethive.core.witness import Witness, WitnessAsked
 from pockethive.dht.identity import OwnerKey, certified, certify
+from pockethive.dht.identity import verify as real
 from pockethive.dht.testing import somebody
 from tests.core.core_play import (
     DEVICES,
@@ -53,7 +57,7 @@ MADE = getattr(output(TASK.id, WORKER).body, "output", "")
 CLAIM = claim_of(TASK, OWNER, certificate_of(OWNER))
 
 
-def later(owner: DeviceId, certificate: str, **changes: object) -> Task:
+def later(owner: DeviceId, certificate: str, **changes: Any) -> Task:
     """A next generation of the task, for another device."""
     committee = Committee(witnesses=DEVICES[1:5], quorum=3, generation=2)
     return replace(TASK, owner=owner, certificate=certificate, committee=committee, **changes)
@@ -190,9 +194,6 @@ def test_an_input_is_read_across_devices_of_one_owner_and_not_for_a_copied_key()
 
 
 def test_a_worker_leaves_its_work_for_a_later_generation_of_the_same_owner_alone() -> None:
-    from pockethive.core.events import MessageArrived
-    from pockethive.core.message import Offer
-
     def offered(task: Task) -> int:
         """Which generation the scout pursues after a second offer."""
         settings = ScoutSettings(
@@ -230,8 +231,6 @@ def test_only_what_the_owner_certified_counts_as_having_a_run() -> None:
 def test_the_core_reads_certificates_as_the_network_does() -> None:
     owner, other = OwnerKey.from_seed(b"o" * 32), OwnerKey.from_seed(b"p" * 32)
     public = somebody("device").public
-    from pockethive.dht.identity import verify as real
-
     for key in (owner, other):
         signature = certify(owner, public)
         texts = (to_text(key.public), DeviceId(to_text(public)), to_text(signature))
@@ -258,10 +257,8 @@ def test_same_owner_needs_proof_and_a_claim_is_no_planned_task() -> None:
 # records
 
 
-def graph_of(*tasks: object) -> object:
-    from pockethive.core.graph import TaskGraph
-
-    return TaskGraph(tasks)  # type: ignore[arg-type]
+def graph_of(*tasks: PlannedTask) -> TaskGraph:
+    return TaskGraph(tasks)
 
 
 RECORD = record_of(
@@ -269,7 +266,7 @@ RECORD = record_of(
     "why?",
     1_900_000_000,
     Limits(timeout_seconds=77),
-    graph_of(  # type: ignore[arg-type]
+    graph_of(
         planned("a", params={"question": "a secret"}, label=Label.DEVICE, place=OWNER),
         planned("b", (edge("a"),), params={"question": "no secret"}),
     ),
@@ -291,8 +288,6 @@ def test_random_bytes_are_no_record(data: bytes) -> None:
 
 
 def test_a_record_with_a_field_that_is_missing_unknown_or_wrong_is_refused() -> None:
-    from pockethive.core.canonical import decode_object
-
     blob = decode_object(RECORD.encode(), 10_000)
     for name in blob["value"]:
         for value in (

@@ -23,7 +23,7 @@ from pockethive.core.replay import MACHINES, Step, concerns, replay
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
 from pockethive.core.table_seat import seat
-from pockethive.core.task import Check, EdgeKind, Policy, Verification
+from pockethive.core.task import Check, EdgeKind, Policy, TaskId, Verification
 from tests.core.core_play import DEVICES, edge, planned, verify
 from tests.core.takeover_play import TakeoverTable, own_plan, told
 
@@ -93,9 +93,9 @@ def holds(table: TakeoverTable) -> None:
                 outputs.setdefault(task, set()).add(entry.body.output)
                 said.setdefault(task, set()).add((str(entry.body.epoch), entry.body.output))
     assert all(len(values) == 1 for values in outputs.values()), where
-    for task, commit in table.stood.items():
-        assert commit in said[task], where
-        ended[task] = table.gone_at
+    for stands, commit in table.stood.items():
+        assert commit in said[stands], where
+        ended[stands] = table.gone_at
     for at, _, effect in told(table, (RunSkill,)):
         assert isinstance(effect, RunSkill)
         task = effect.task.id
@@ -193,7 +193,7 @@ def test_a_journal_of_who_took_over_gives_every_effect_again() -> None:
         lambda machine, event, _, effects: seen.append((machine, event, effects)),
     )
     assert seen == lines
-    assert any(claims_run(str(getattr(event, "task", ""))) for _, event, _ in lines)
+    assert any(claims_run(TaskId(str(getattr(event, "task", "")))) for _, event, _ in lines)
 
 
 def heirs_machines(table: TakeoverTable) -> dict[str, Any]:
