@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pockethive import installed
 from pockethive.actors.skill import Checker, Skill
 from pockethive.assembly import Assembly
-from pockethive.core.errors import Failure, NetworkError, StorageError
+from pockethive.core.errors import BadInput, Failure, NetworkError, StorageError
 from pockethive.core.events import CancelRequested, GoalSubmitted, RunAdopted
 from pockethive.core.idle import GateSettings
 from pockethive.core.report import Happening, Outcome, RunStatus
@@ -240,9 +240,13 @@ class Device:
         """Go on with a run that another device of the owner kept. Raises BadInput, BadEncoding."""
         from pockethive.going_on import adopted
 
+        if self.team is None or not self.settings.shares_runs:
+            raise BadInput("this device goes on with no other's runs", cure="use Swarm.from_run")
         event = adopted(found, self.parts.entries.open)
         ended: Future[Outcome] = Future()
         with self._guard:
+            if event.run in self._runs:
+                raise BadInput(f"run {event.run[:8]} is gone on with here already")
             self._runs[event.run] = ended
         self.loop_thread.submit(self._begin_with(event))
         return self._awaited(event.run, ended)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pockethive.actors.run_list import ENDED, runs_key
 from pockethive.core.canonical import from_text, to_text
-from pockethive.core.claim import claim_id, is_claim
+from pockethive.core.claim import claim_id, is_claim, keepers_of
 from pockethive.core.entry import Close, Entry, Output
 from pockethive.core.errors import BadEncoding, BadInput, PocketHiveError, ProtocolError
-from pockethive.core.fold import TaskView, fold
+from pockethive.core.fold import TaskView, fold, of_owner
 from pockethive.core.labels import Label
-from pockethive.core.ledger_claims import keepers_of
 from pockethive.core.run_record import RunRecord
 from pockethive.core.task import DeviceId, RunId, task_key
 from pockethive.dht.contact import Contact
@@ -99,16 +98,16 @@ async def runs_elsewhere(parts: "Parts", name: str = "") -> tuple[Elsewhere, ...
 
 
 async def _run_of(parts: "Parts", run: RunId) -> Elsewhere | None:
-    entries = await _entries(parts, run)
-    view = fold(entries, verify, claim_id(run))
     own = parts.ownership.owner_key
+    entries = of_owner(await _entries(parts, run), own)
+    view = fold(entries, verify, claim_id(run))
     if view is None or not is_claim(view.task) or not view.task.certificate:
         return None
     keepers = keepers_of(view.task, entries, verify)
     kept = {view.task.owner, *(device for _, device in keepers)}
     closed = any(isinstance(e.body, Close) and e.author in kept for e in entries)
     _, keeper = max(keepers, default=(0, view.task.owner))
-    if view.task.owner_key != own or closed or keeper == parts.entries.device:
+    if closed or keeper == parts.entries.device:
         return None
     return Elsewhere(
         run=run,

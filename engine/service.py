@@ -23,7 +23,6 @@ from pockethive.core.canonical import from_text, to_text
 from pockethive.core.errors import BadInput, Failure, PocketHiveError
 from pockethive.device import Device
 from pockethive.dht.contact import Contact
-from pockethive.elsewhere import runs_elsewhere
 from pockethive.health import illnesses, obstacles
 from pockethive.metrics import CONTENT_TYPE, exposition
 from pockethive.reading import own_key, read_entries
@@ -156,6 +155,8 @@ class NodeService:
         return [entry.to_json() for entry in seen]
 
     async def _runs(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from pockethive.elsewhere import runs_elsewhere  # a node that nobody asks needs none of it
+
         found = await runs_elsewhere(self._device.parts, _text(request, "name"))
         return [run.to_json() for run in found]
 

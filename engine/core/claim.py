@@ -6,11 +6,15 @@ only devices that the owner certified may have it. It is politeness between ledg
 of them safe are the tasks' own witnesses, whatever becomes of the claim.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from pockethive.core.entry import Claim, Entry
 from pockethive.core.labels import Label
+from pockethive.core.people import is_certified
+from pockethive.core.ports import VerifySignature
 from pockethive.core.task import Committee, DeviceId, RunId, Task, TaskId, Verification, task_id
 
 CLAIM_NAME: Final = "~run"
@@ -53,6 +57,19 @@ def claim_of(task: Task, owner: DeviceId, certificate: str) -> Task:
         owner=owner,
         certificate=certificate,
         lease_seconds=CLAIM_SECONDS,
+    )
+
+
+def keepers_of(
+    claim: Task, entries: Iterable[Entry], verify: VerifySignature
+) -> tuple[tuple[int, DeviceId], ...]:
+    """(epoch, device) of whoever said that it took the run over, and provably is the owner's."""
+    return tuple(
+        (entry.body.epoch, entry.author)
+        for entry in entries
+        if isinstance(entry.body, Claim)
+        and entry.body.task == claim.id
+        and is_certified(claim.owner_key, entry.author, entry.body.certificate, verify)
     )
 
 

@@ -93,6 +93,19 @@ def fold(
     )
 
 
+def of_owner(entries: Iterable[Entry], owner_key: str) -> tuple[Entry, ...]:
+    """The entries without tasks that nobody proves to be of this owner.
+
+    Whoever reads for an owner reads so: a stranger may sign a task of any name.
+    """
+    return tuple(
+        entry
+        for entry in entries
+        if not isinstance(entry.body, Task)
+        or (entry.body.certificate and entry.body.owner_key == owner_key)
+    )
+
+
 def proven(entry: Entry, task: Task, verify: VerifySignature) -> bool:
     """Whether `entry` is a commit of `task` with valid acks of a quorum of its witnesses."""
     commit = entry.body

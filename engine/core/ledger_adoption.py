@@ -12,7 +12,7 @@ from typing import Final
 from pockethive.core.effects import Effect, KeepBlob, ReadTask, TellCoordinator
 from pockethive.core.entry import Close, CloseReason, Member, Sealing
 from pockethive.core.events import TaskEnded, TaskRead
-from pockethive.core.fold import TaskView, fold, generations
+from pockethive.core.fold import TaskView, fold, generations, of_owner
 from pockethive.core.graph import TaskGraph
 from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_opening import TURNS, OpeningDesk
@@ -67,6 +67,7 @@ class AdoptionDesk:
     ) -> None:
         self._desk, self._opener, self._seals = desks
         self._tasks, self._again, self._verify = tasks, again, verify
+        self._owner_key = self._opener.owner_key
         self._lookups: dict[TaskId, tuple[RunState, TaskState, _Lookup]] = {}
 
     def open(
@@ -111,6 +112,7 @@ class AdoptionDesk:
 
     def read(self, event: TaskRead, now: float) -> Effects:
         """What stands of a task: of one that is looked for, or that another device goes on with."""
+        event = TaskRead(task=event.task, entries=of_owner(event.entries, self._owner_key))
         looked = self._lookups.get(event.task)
         if looked is not None and not looked[1].open:
             del self._lookups[event.task]  # the run ended meanwhile
@@ -166,8 +168,6 @@ class AdoptionDesk:
         self, run: RunState, state: TaskState, lookup: _Lookup, event: TaskRead, now: float
     ) -> Effects:
         view = fold(event.entries, self._verify, state.id)
-        if view is not None and not self._fits(state, view):
-            view = None
         if view is None:
             lookup.reads += 1
             most = READS if state.planned.turn == 1 else READS // 2
@@ -185,12 +185,6 @@ class AdoptionDesk:
         yield KeepBlob(data=state.planned.spec(), label=state.planned.label.value)
         if isinstance(close, Close):
             yield from self._failed(run, state, view, close, now)
-
-    def _fits(self, state: TaskState, view: TaskView) -> bool:
-        """Whether a task is one of this owner's run, and not a stranger's of the same name."""
-        task = view.task
-        proven = bool(task.certificate) or task.owner == self._desk.device
-        return proven and task.owner_key == state.task.owner_key
 
     def _take(
         self, run: RunState, state: TaskState, view: TaskView, event: TaskRead, now: float

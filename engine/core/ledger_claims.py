@@ -5,13 +5,13 @@ finds that another has it stops without a word about the run's tasks. None of th
 ledgers safe (`ledger_seals.py` is); it is what keeps them from being two.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
 from pockethive.core.acquisition import Acquisition, Phase
-from pockethive.core.claim import CLAIM_SECONDS, claim_id, claim_of, claims_run
+from pockethive.core.claim import CLAIM_SECONDS, claim_id, claim_of, claims_run, keepers_of
 from pockethive.core.effects import (
     Effect,
     KeepBlob,
@@ -44,7 +44,6 @@ from pockethive.core.ledger_opening import LedgerSettings, OpeningDesk
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.message import Keep, Progress
-from pockethive.core.people import is_certified
 from pockethive.core.polling import jitter, poll_key
 from pockethive.core.ports import VerifySignature
 from pockethive.core.run_record import record_of
@@ -140,7 +139,7 @@ class ClaimDesk:
             case EntryArrived(entry=entry) if entry.author == self._device:
                 yield from self._stood(entry, now)
             case MessageArrived(sender=sender, message=Progress(task=task, state="holding")):
-                if task in self._claims:
+                if task in self._claims and sender in self._relatives():
                     self._claims[task].held.add(sender)
             case WitnessAnswered(ask=ask) if claims_run(TaskId(ask)):
                 yield from self._answered(event, now)
@@ -378,16 +377,3 @@ def _elsewhere(
         if isinstance(entry.body, Close) and entry.author in closers:
             return entry.body.detail, (0, task.owner)
     return "", max(keepers, default=(0, task.owner))
-
-
-def keepers_of(
-    claim: Task, entries: Iterable[Entry], verify: VerifySignature
-) -> tuple[tuple[int, DeviceId], ...]:
-    """(epoch, device) of whoever said that it took the run over, and provably is the owner's."""
-    return tuple(
-        (entry.body.epoch, entry.author)
-        for entry in entries
-        if isinstance(entry.body, Claim)
-        and entry.body.task == claim.id
-        and is_certified(claim.owner_key, entry.author, entry.body.certificate, verify)
-    )

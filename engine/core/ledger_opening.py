@@ -82,6 +82,7 @@ class OpeningDesk:
 
     def __init__(self, settings: LedgerSettings, desk: Desk) -> None:
         self._settings, self._desk = settings, desk
+        self.owner_key = settings.owner_key
         self.keeps: Keeps = lambda _planned, _committee: False
 
     def begin(

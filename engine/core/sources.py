@@ -62,8 +62,13 @@ class Sources:
         """Note what was read, when it proves a commit of the same owner's task with its maker."""
         if event.task not in self._names:
             return
-        view = fold(event.entries, self._verify, event.task)
-        if view is None or not same_owner(view.task, self._reader):
+        theirs = [
+            entry
+            for entry in event.entries
+            if not isinstance(entry.body, Task) or same_owner(entry.body, self._reader)
+        ]
+        view = fold(theirs, self._verify, event.task)
+        if view is None:
             return
         if view.commit is not None and view.worker is not None:
             self._found[event.task] = view

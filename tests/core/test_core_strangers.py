@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
-from pockethive.core.claim import claim_id, claim_of, claims_run, is_claim
+from pockethive.core.claim import claim_id, claim_of, claims_run, is_claim, keepers_of
 from pockethive.core.entry import Claim, Close, CloseReason, Commit, Entry, Sealing, SealVote
 from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.events import MessageArrived, TaskRead
-from pockethive.core.fold import fold
+from pockethive.core.fold import fold, of_owner
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
 from pockethive.core.lease import AskLease, Grant, Refusal, Refused, Seal, Sealed, seal_bytes
-from pockethive.core.ledger_claims import keepers_of
 from pockethive.core.message import Offer
 from pockethive.core.people import is_certified, may_succeed, same_owner
 from pockethive.core.run_record import RunRecord, record_of
@@ -191,6 +190,26 @@ def test_an_input_is_read_across_devices_of_one_owner_and_not_for_a_copied_key()
     assert ready(replace(reading, owner=HEIR, certificate=certificate_of(HEIR)))
     assert not ready(replace(reading, owner=STRANGER, certificate=""))
     assert not ready(replace(reading, owner=STRANGER, owner_key=OTHER_KEY, certificate="x" * 86))
+
+
+def test_strangers_tasks_of_the_same_name_hide_nothing_from_the_owners_devices() -> None:
+    others = [device(number) for number in range(100, 110)]
+    copies = [
+        replace(TASK, owner=each, owner_key=OTHER_KEY, certificate=certificate_of(each, OTHER_KEY))
+        for each in others
+    ] + [replace(TASK, owner=each, certificate="") for each in others]
+    made = output(TASK.id, WORKER)
+    accepted = Commit(task=TASK.id, generation=1, epoch=1, output=MADE, acks=acks(TASK, 1, MADE, 3))
+    known = (SIGNED, made, verdict(made, JUDGE), entry(OWNER, accepted))
+    entries = (*known, *(entry(each.owner, each) for each in copies))
+    assert min(e.digest for e in entries if isinstance(e.body, Task)) != SIGNED.digest
+    view = fold(of_owner(entries, OWNER_KEY), verify)
+    assert view is not None
+    assert (view.task, view.output) == (TASK, MADE)
+    reader = replace(make_task("rank-1"), owner=HEIR, certificate=certificate_of(HEIR))
+    sources = Sources((("search-1", TASK.id),), reader, verify)
+    sources.take(TaskRead(task=TASK.id, entries=entries))
+    assert sources.ready
 
 
 def test_a_worker_leaves_its_work_for_a_later_generation_of_the_same_owner_alone() -> None:
