@@ -77,7 +77,7 @@ async def _until_killed(
     command = ["--owner-of", str(home), "--rows", str(rows), "--width", str(width)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.resume", "--elsewhere", *command),
-        *("--kill-at", str(kill_at), *(part for one in joins for part in ("--join", one))),
+        *("--kill-at", str(kill_at), *(f"--join={one}" for one in joins)),
         stdout=asyncio.subprocess.PIPE,
     )
     said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
