@@ -40,11 +40,10 @@ _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _LONG: Final = 600.0  # seconds after which no NAT lets an answer in: what comes then was dialled
 _RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
 _ACK: Final = wire.pack_reply(b"")
+_ASK: Final = wire.pack_request("ask", ())[1:5]
 _READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch", "lacks"}
 _IDEMPOTENT: Final = {*_READS, "offer", "deposit", "hold", "watch", "news"}  # joins: twice is once
-# What makes a node a part of the DHT
-_HOLDS: Final = {"store", "deposit", "hold", "lacks"}
-_SHARES: Final = {*_HOLDS, "find_node", "find_value", "offer", "names", "watch"}
+_SHARES: Final = set("find_node find_value offer names store deposit hold lacks watch".split())
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
@@ -347,7 +346,9 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         """Keep an answer, and send it if its asker's address is proved by now."""
         self._answers.keep((message.public, message.ident), payload)
         if self.proofs.holds(message.public, message.address):
-            self._send(message, wire.REPLY, payload)
+            ack = payload == _ACK and message.payload.startswith(_ASK, 1)
+            say = self.transport.send_patiently if ack else self.transport.send
+            say(message._replace(kind=wire.REPLY, payload=payload))
 
     def _challenge(self, message: Message) -> None:
         cookie = self.proofs.cookie(message)
@@ -366,8 +367,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self._send(message, wire.REPLY, kept)
 
     def _send(self, message: Message, kind: int, payload: bytes) -> None:
-        made = Message(message.public, message.address, kind, message.ident, payload)
-        (self.transport.send_patiently if payload == _ACK else self.transport.send)(made)
+        self.transport.send(Message(message.public, message.address, kind, message.ident, payload))
 
     # who is where
 

@@ -31,7 +31,7 @@ def test_a_killed_device_leaves_a_partial_answer_and_is_named(village: Village) 
     with swarm_of(village) as swarm:
 
         def kill_the_first_worker(seen: Happening) -> None:
-            if not victims and seen.what == "claimed" and seen.device is not None:
+            if not victims and seen.what == "offered" and seen.device is not None:
                 victims.append(seen.device)
                 os.kill(swarm.process_of(seen.device), signal.SIGKILL)
 
