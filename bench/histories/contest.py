@@ -14,6 +14,7 @@ from pockethive.core.acquisition import Acquisition, Phase
 from pockethive.core.effects import AskWitness
 from pockethive.core.entry import Entry, Output, Verdict
 from pockethive.core.events import WitnessAnswered
+from pockethive.core.scout_job import HOLD_SECONDS
 from pockethive.core.task import DeviceId
 
 __all__ = ["Contest", "Rules"]
@@ -189,11 +190,18 @@ class Contest:
             reason="",
         )
         self._owner.evidence[task.id, sha] = (output, signed(CHECKER, verdict))
-        if sha < "8":  # acks are asked for before the output is held: renewals propose it
-            job.lease.output, job.committing = output, True
-            self._ask_acks(name, job)
+        if sha < "8":  # acks are asked for before the output is held, and again once it is
+            asks = self._owner.commit_asks(task, epoch, sha)
+            self._net.ask_all(name, asks, lambda event: None)
+            due = self._net.local(name) + HOLD_SECONDS
+            self._net.timer(name, due, lambda: self._hold_output(name, job, output))
             return
-        self._go_on(name, job, job.lease.propose(output, self._net.local(name)))
+        self._hold_output(name, job, output)
+
+    def _hold_output(self, name: DeviceId, job: _Job, output: Entry) -> None:
+        if not job.over:
+            asks = job.lease.propose(output, self._net.local(name))
+            self._go_on(name, job, asks)
 
     def _commit(self, name: DeviceId, job: _Job) -> None:
         """The checker takes its slots; then acks are asked for."""
