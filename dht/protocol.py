@@ -43,7 +43,9 @@ _ACK: Final = wire.pack_reply(b"")
 _ASK: Final = wire.pack_request("ask", ())[1:5]
 _READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch", "lacks"}
 _IDEMPOTENT: Final = {*_READS, "offer", "deposit", "hold", "watch", "news"}  # joins: twice is once
-_SHARES: Final = set("find_node find_value offer names store deposit hold lacks watch".split())
+_SHARES: Final = frozenset(
+    ("find_node", "find_value", "offer", "names", "store", "deposit", "hold", "lacks", "watch")
+)
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types
