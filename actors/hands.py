@@ -1,8 +1,7 @@
 """A device's hands: carry effects out on the network, the shelf and the agents.
 
 What is done at once is done by whoever brings it; the rest goes to the node's loop with one wake-up
-and becomes a short task each. What comes of an effect is posted back as an event. Nothing here
-decides anything about the protocol.
+and becomes a short task each. What comes of it is posted back as an event. Nothing decides here.
 """
 
 import asyncio
@@ -138,7 +137,7 @@ class NodeHands:
             PostNotice: self._post,
             RemoveNotice: self._unpost,
             SeekOffer: self._seek,
-            ListRun: self._list_run,
+            ListRun: lambda effect: around.runs.add(effect.claim),
         }
 
     def perform(self, effects: Sequence[tuple[str, Effect]]) -> None:
@@ -156,7 +155,7 @@ class NodeHands:
         return self._bridge.under_way
 
     async def close(self) -> None:
-        """Forget timers and cancel what is under way. On the loop."""
+        """Forget timers, cancel what is under way. On the loop."""
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
@@ -279,9 +278,6 @@ class NodeHands:
     def _held(self, task: TaskId) -> tuple[Entry, ...]:
         """What this device itself keeps of a task."""
         return self._opened(self._around.node.spreading.held(task_key(task)), task)
-
-    async def _list_run(self, effect: ListRun) -> None:
-        await self._around.runs.add(effect.claim)
 
     async def _entries_at(self, key: bytes, what: str) -> tuple[Entry, ...]:
         try:

@@ -124,8 +124,8 @@ class AdoptionDesk:
         if run is None or state is None or not run.epoch or not state.open or state.entry is None:
             return
         view = fold(event.entries, self._verify, event.task)
-        if view is None or not self._seals.foreign(state):
-            return
+        if view is None or not self._seals.foreign(state) or view.task.owner == self._desk.device:
+            return  # what this device has published itself it hears of in its turn
         if view.commit is not None or view.task.committee.generation > _generation(state.task):
             state.sealing = None
             self._take(run, state, view, event, now)

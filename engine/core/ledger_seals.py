@@ -109,8 +109,9 @@ class SealDesk:
         going = state.sealing
         if going is None or not going.poll.take(event, lambda yes: self._good(state, event, yes)):
             return
-        if isinstance(event.answer, Sealed):
-            going.seals[event.witness] = event.answer
+        answer = event.answer  # one for another successor, or badly signed, is heard and is no seal
+        if isinstance(answer, Sealed) and self._good(state, event, answer):
+            going.seals[event.witness] = answer
 
     def stored(self, run: RunState, state: TaskState, entry: Entry, now: float) -> Effects:
         """An entry of the next generation stands: first the seals, then the task."""
