@@ -156,6 +156,6 @@ def test_devices_get_an_offer_one_after_another_and_the_lost_are_passed_over() -
 
 def test_sources_are_read_here_first_and_in_the_network_from_then_on() -> None:
     source = make_task("source").id
-    reading = Sources((("source", source),), OWNER, verify)
+    reading = Sources((("source", source),), make_task(), verify)
     assert reading.read() == (ReadTask(task=source, here=True),)
     assert reading.read() == (ReadTask(task=source),)
