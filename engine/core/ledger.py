@@ -113,6 +113,7 @@ class Ledger:
                 self._members = members
                 self._local.meet(members)
                 self._votes.meet(members)
+                self._credit.meet(members)
                 self._watch.forget(member.device for member in members)
                 mark_all(self._runs.values())
                 yield from self._tend_all(now)

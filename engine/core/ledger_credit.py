@@ -5,14 +5,15 @@ caught device had on credit in a run that is still open is done anew, with all t
 verifiers are asked in the same way whether or not the device has credit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pockethive.core.ballot import votes
 from pockethive.core.credibility import Credit, Seen, Standing, drawn, seen, trust
 from pockethive.core.effects import Effect, KeepStanding
-from pockethive.core.entry import Entry, Kind, Output, Waiver
+from pockethive.core.entry import Entry, Kind, Member, Output, Waiver
 from pockethive.core.fields import clip
 from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_doubts import DoubtDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.lifecycle import Status
 from pockethive.core.task import DeviceId, RunId
@@ -33,11 +34,16 @@ class CreditDesk:
     ) -> None:
         self._desk, self._secret, self._runs, self._anew = desk, secret, runs, anew
         self._standings: dict[tuple[DeviceId, str], Standing] = {}
+        self._doubts = DoubtDesk(runs)
 
     def read(self, credits_: Iterable[Credit]) -> None:
         """What was known before this process began."""
         for credit in credits_:
             self._keep((credit.device, credit.model), credit.standing)
+
+    def meet(self, members: Sequence[Member]) -> None:
+        """The devices of the hive have changed."""
+        self._doubts.meet(members)
 
     @property
     def known(self) -> tuple[Credit, ...]:
@@ -79,21 +85,27 @@ class CreditDesk:
     def committed(self, state: TaskState) -> Effects:
         """An output was committed: if others have verified it, that is to its maker's credit."""
         if needed(state.task) and state.waiver is None and not votes(state.task):
+            self._doubts.saw(state, state.made_by, valid=True)
+            self._doubts.judged(state, accepted=True)
             yield from self._saw(state, Seen.VALID, "")
 
     def rejected(self, state: TaskState, reason: str, now: float) -> Effects:
         """More devices rejected an output than were wanted to accept it."""
         key = (state.made_by, state.made.model)
+        self._doubts.saw(state, state.made_by, valid=False)
+        self._doubts.judged(state, accepted=False)
         yield from self._caught(key, f"{state.task.name} was rejected: {reason}", now)
 
-    def agreed(self, key: tuple[DeviceId, str]) -> Effects:
+    def agreed(self, state: TaskState, key: tuple[DeviceId, str]) -> Effects:
         """A device voted for the answer that won."""
+        self._doubts.saw(state, key[0], valid=True)
         yield from self._keep_seen(key, Seen.VALID, "")
 
     def outvoted(
         self, state: TaskState, key: tuple[DeviceId, str], reason: str, now: float
     ) -> Effects:
         """A device answered otherwise than those who agreed, or than it had pledged."""
+        self._doubts.saw(state, key[0], valid=False)
         yield from self._caught(key, f"{state.task.name}: {reason}", now)
 
     def silent(self, state: TaskState, key: tuple[DeviceId, str]) -> Effects:

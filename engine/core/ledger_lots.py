@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from pockethive.core.effects import Effect, Send, SignEntry
 from pockethive.core.entry import Entry, Invite, Kind, Member
+from pockethive.core.ledger_doubts import doubted
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import WorkDesk, committed_inputs
 from pockethive.core.lots import line, lot
 from pockethive.core.message import VerifyOffer
-from pockethive.core.people import verifiers
+from pockethive.core.people import spread, verifiers
 from pockethive.core.task import DeviceId
 
 Effects = Iterator[Effect]
@@ -32,7 +33,10 @@ class LotsDesk:
         fit = verifiers(state.task, members, self._work.lost, state.output)
         epoch = state.made.epoch
         lots = ((lot(self._secret, state.id, epoch, device), device) for device in fit)
-        return line(lots, run.founders)
+        owners = {member.device: member.owner_key for member in members}
+        ordered = spread(line(lots, run.founders), owners, state.task.owner_key)
+        last = doubted(run)
+        return tuple(sorted(ordered, key=lambda d: (owners[d] in last, d not in run.founders)))
 
     def invite(self, state: TaskState, device: DeviceId, now: float) -> Effects:
         """Ask a device for a verdict: first its invitation is signed."""

@@ -83,7 +83,7 @@ class NoticeDesk:
         if ask.entry.author != sender or not self._may_answer(sender, now):
             return
         run, state = posted.run, posted.state
-        if not _open(state) or not workers(state.task, (member,), self._work.lost, ()):
+        if not _open(state) or not workers(state.task, (member,), self._work.lost):
             return
         yield Meet(entry=ask.entry)
         yield Send(to=sender, message=self._work.offer_to(run, state, sender, 0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pockethive.core.ballot import votes
+from pockethive.core.credibility import Standing
 from pockethive.core.effects import Publish
 from pockethive.core.entry import Body, Entry, Output, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
@@ -276,6 +277,7 @@ class RunState:
     unfinished: set[int] = field(init=False)  # places of tasks that are open or being published
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
+    doubts: dict[str, Standing] = field(default_factory=dict)  # of owners that were ever caught
     ended_at: float | None = None
     retired: list[TaskState] = field(default_factory=list)  # planned anew; their ends must stand
     epoch: int = 0  # of its claim, where it was taken over

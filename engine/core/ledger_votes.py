@@ -11,6 +11,7 @@ from pockethive.core.ballot import MAX_ANSWERS, opens, votes, wanted
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Ballot, Entry, Kind, Member, Pledge, Waiver
 from pockethive.core.ledger_credit import CreditDesk
+from pockethive.core.ledger_doubts import doubted
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk, committed_inputs
 from pockethive.core.lifecycle import Move, Status
@@ -140,7 +141,7 @@ class VoteDesk:
         state.tell(now, told)
         yield self._desk.happened(run, state, "verified", None, told)
         for device in right:
-            yield from self._credit.agreed((device, vote.models[device]))
+            yield from self._credit.agreed(state, (device, vote.models[device]))
         for device in wrong:
             reason = f"{len(right)} devices agreed on another answer"
             yield self._desk.happened(run, state, "rejected", device, reason)
@@ -244,7 +245,7 @@ class VoteDesk:
         away = self._work.lost | tired
         living = [each.device for each in self._members if each.device not in away]
         known = (*vote.asked, *vote.gone, *vote.holders)
-        fresh = voters(state.task, self._members, living, known)
+        fresh = voters(state.task, self._members, living, known, doubted(run))
         room = max(0, MAX_ANSWERS - len(vote.asked))
         missing = max(0, lacking + len(late) - len(busy))
         for device in fresh[: min(missing, room)]:

@@ -11,11 +11,12 @@ from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.graph import Outcome, Readiness
 from pockethive.core.ledger_desk import Desk
+from pockethive.core.ledger_doubts import doubted
 from pockethive.core.ledger_state import FIRST_WAVE, SILENT_LEASES, RunState, TaskState
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Offer, Progress
 from pockethive.core.notice import may_post
-from pockethive.core.people import workers
+from pockethive.core.people import Past, workers
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.watch import Watch
 
@@ -67,7 +68,8 @@ class WorkDesk:
             return
         vote = state.vote
         gone = self._watch.lost | vote.outvoted
-        devices = workers(task, members, gone, state.blamed, vote.won)[: state.wave]
+        past = Past(first=vote.won, blamed=state.blamed, doubted=doubted(run))
+        devices = workers(task, members, gone, past)[: state.wave]
         if not devices:
             yield from self._nobody(run, state, members, now)
             return

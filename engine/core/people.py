@@ -1,6 +1,8 @@
 """Whose devices are whose; and which of them can do or verify a task, best first."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from pockethive.core.canonical import digest, from_text
 from pockethive.core.entry import Entry, Member
@@ -48,28 +50,55 @@ def may_succeed(later: Task, task: Task) -> bool:
     return later.owner == task.owner or bool(later.certificate)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What became of earlier attempts. `first`: devices that have its answer; `blamed`: those that
+    failed at it; `doubted`: owners whose devices come after all others'."""
+
+    first: Collection[DeviceId] = ()
+    blamed: Collection[DeviceId] = ()
+    doubted: Collection[str] = ()
+
+
+NO_PAST = Past()
+
+
 def workers(
-    task: Task,
-    members: Iterable[Member],
-    lost: set[DeviceId],
-    blamed: Iterable[DeviceId],
-    first: Iterable[DeviceId] = (),
+    task: Task, members: Iterable[Member], lost: set[DeviceId], past: Past = NO_PAST
 ) -> tuple[DeviceId, ...]:
-    """Devices that can do `task`; those that failed at it before come last, `first` before all."""
-    fit = [
-        member.device
+    """Devices that can do `task`, in rendezvous order as far as their past makes no difference."""
+    fit = {
+        member.device: member.owner_key
         for member in members
         if member.works
         and member.device not in lost
         and task.skill in member.skills
         and task.place in (None, member.device)
         and (member.model or not task.needs_model)
-    ]
-    last, ready = set(blamed), set(first)
-    ordered = rank(task.id, fit)
-    ordered = (*(d for d in ordered if d not in last), *(d for d in ordered if d in last))
-    ordered = tuple(sorted(ordered, key=lambda device: device not in ready))
-    return ordered[:MAX_OFFERED]
+    }
+    ordered = sorted(
+        rank(task.id, fit),
+        key=lambda device: (
+            device not in past.first,
+            fit[device] in past.doubted,
+            device in past.blamed,
+        ),
+    )
+    return tuple(ordered[:MAX_OFFERED])
+
+
+def spread(
+    devices: Iterable[DeviceId], owners: Mapping[DeviceId, str], own: str
+) -> tuple[DeviceId, ...]:
+    """Devices in their order, but of each stranger one, then of each a second, …: many devices of
+    one person are no many minds. Those of the run's owner (`own`) each count for themselves."""
+    turns: Counter[str] = Counter()
+    keyed = []
+    for place, device in enumerate(devices):
+        owner = owners.get(device, "")
+        keyed.append((0 if owner == own else turns[owner], place, device))
+        turns[owner] += 1
+    return tuple(device for _, _, device in sorted(keyed))
 
 
 def verifiers(
@@ -91,7 +120,11 @@ def verifiers(
 
 
 def voters(
-    task: Task, members: Iterable[Member], devices: Iterable[DeviceId], asked: Iterable[DeviceId]
+    task: Task,
+    members: Iterable[Member],
+    devices: Iterable[DeviceId],
+    asked: Iterable[DeviceId],
+    doubted: Collection[str] = (),
 ) -> tuple[DeviceId, ...]:
     """Which of `devices` may vote on `task` beside those that were asked, best first.
 
@@ -101,7 +134,7 @@ def voters(
     taken = {known[device].owner_key for device in asked if device in known} - {task.owner_key}
     before, found = set(asked), []
     fit = [d for d in devices if d in known and known[d].works and replicates(task, known[d])]
-    for device in rank(task.id, fit):
+    for device in sorted(rank(task.id, fit), key=lambda d: known[d].owner_key in doubted):
         owner = known[device].owner_key
         if device in before or owner in taken:
             continue

@@ -11,7 +11,7 @@ from pockethive.core.canonical import to_text
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
-from pockethive.core.people import verifiers, workers
+from pockethive.core.people import Past, verifiers, workers
 from pockethive.core.rendezvous import choose_committee, rank
 from pockethive.core.task import Check, PlannedTask, Policy, Verification
 from pockethive.core.verification import check_plan, independent, rejected, satisfied
@@ -114,11 +114,11 @@ def test_a_strangers_friend_never_judges_the_stranger() -> None:
 def test_who_can_work_and_who_can_verify() -> None:
     members = [member(who) for who in DEVICES[:5]]
     lost = {DEVICES[3]}
-    fit = workers(TASK, members, lost, (DEVICES[0],))
+    fit = workers(TASK, members, lost, Past(blamed=(DEVICES[0],)))
     assert set(fit) == {DEVICES[n] for n in (0, 1, 2, 4)}
     assert fit[-1] == DEVICES[0], "who failed before comes last"
-    assert workers(make_task(place=WORKER), members, lost, ()) == (WORKER,)
-    assert workers(replace(TASK, needs_model=True), members, lost, ()) == ()
+    assert workers(make_task(place=WORKER), members, lost) == (WORKER,)
+    assert workers(replace(TASK, needs_model=True), members, lost) == ()
     assert set(verifiers(TASK, members, lost, MADE)) == {DEVICES[n] for n in (0, 2, 4)}
     choosing = Verification(checks=(Check(Policy.CHOOSE, "quotation"),))
     with_model = [*members, member(DEVICES[5], model=sha("m"))]

@@ -62,6 +62,17 @@ def test_judges_who_look_let_nothing_wrong_pass_and_lazy_ones_do() -> None:
     assert missed.wrong > 0
 
 
+def test_a_crowd_of_one_stranger_is_asked_last_once_one_of_it_was_caught() -> None:
+    sybils = Group(name="sybils", count=6, owners=1, cheats=1.0, colludes=True)
+    crowd = Scenario(name="crowd", groups=(replace(HONEST, owners=6), sybils), runs=Runs(tasks=12))
+    report = play(crowd, 3)
+    assert report.sound
+    assert (report.committed, report.wrong) == (12, 0)
+    with patch("pockethive.core.ledger_work.doubted", lambda _: frozenset()):
+        report = play(crowd, 3)
+    assert report.committed < 12, "each of them used up an attempt of each task"
+
+
 def test_two_holders_at_once_are_seen_where_witnesses_let_leases_overlap() -> None:
     """The check is worth what it catches: witnesses that do not look whether a lease runs."""
     with patch("pockethive.core.witness._Decision._left", lambda *_: 0.0):
