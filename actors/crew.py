@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -238,7 +238,8 @@ class AgentCrew:
             value = canonical(self._plan.skills[task.skill], product.value)
         except Exception as error:
             raise SkillFailure(f"its answer has no canonical form: {error!r}") from error
-        made = self._workbench.seal(value, task.label)
+        count = product.prompt_tokens + product.generated_tokens
+        made = replace(self._workbench.seal(value, task.label), tokens=count)
         self._answers.put(_answer_key(effect), made)
         return made
 
@@ -256,6 +257,7 @@ class AgentCrew:
             model=self._model_of(what.needs_model),
             inputs=_read_by(effect),
             nonce=nonce,
+            tokens=made.tokens,
         )
 
     def _model_of(self, needed: bool) -> str:

@@ -35,6 +35,7 @@ class Made:
 
     sha256: str
     size: int
+    tokens: int = 0  # read and written by a model
 
 
 class Workbench:
@@ -120,7 +121,8 @@ class Workbench:
         data = encode({"v": 1, "value": product.value, "tokens": tokens})
         if len(data) > MAX_OUTPUT:
             raise BadEncoding(f"an output of {len(data)} bytes, at most {MAX_OUTPUT} are allowed")
-        return Made(sha256=self._shelf.keep(data, label), size=len(data))
+        count = product.prompt_tokens + product.generated_tokens
+        return Made(sha256=self._shelf.keep(data, label), size=len(data), tokens=count)
 
     def seal(self, value: object, label: Label) -> Made:
         """Keep an answer that is voted on, for nobody yet. What it cost is left out: it differs."""

@@ -37,7 +37,7 @@ _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurr
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
-_LIMIT_KEYS = ("timeout", "lease", "attempts", "claims", "max_tasks")
+_LIMIT_KEYS = ("timeout", "lease", "attempts", "claims", "max_tasks", "tokens", "replication")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,10 @@ class TeamCompiler:
             claims=read.whole(entries.get("claims"), "claims", (1, 200), usual.claims),
             max_tasks=read.whole(
                 entries.get("max_tasks"), "max_tasks", (1, 10_000), usual.max_tasks
+            ),
+            tokens=read.whole(entries.get("tokens"), "tokens", (1, 10**12), usual.tokens),
+            replication=read.whole(
+                entries.get("replication"), "replication", (1, 10**6), usual.replication
             ),
         )
 

@@ -36,7 +36,10 @@ class Recipe:
 
     def encode(self) -> bytes:
         """Canonical bytes."""
-        limits = self.limits
+        limits, usual = self.limits, Limits()
+        bounds = {"tokens": limits.tokens, "replication": limits.replication}
+        if limits.claims != usual.claims:
+            bounds["claims"] = limits.claims
         return encode(
             {
                 "v": VERSION,
@@ -51,6 +54,7 @@ class Recipe:
                 "lease": limits.lease_seconds,
                 "attempts": limits.attempts,
                 "max_tasks": limits.max_tasks,
+                **{name: most for name, most in bounds.items() if most},
             }
         )
 
@@ -74,6 +78,9 @@ class Recipe:
                 lease_seconds=fields.whole("lease", 1),
                 attempts=fields.whole("attempts", 1),
                 max_tasks=fields.whole("max_tasks", 1),
+                claims=fields.maybe("claims", MAX_TIME) or Limits().claims,
+                tokens=fields.maybe("tokens", MAX_TIME),
+                replication=fields.maybe("replication", MAX_TIME),
             ),
         )
         fields.done()

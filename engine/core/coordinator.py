@@ -18,6 +18,7 @@ from pockethive.core.effects import (
 )
 from pockethive.core.errors import GraphError
 from pockethive.core.events import (
+    BudgetSpent,
     CancelRequested,
     Event,
     GoalSubmitted,
@@ -51,6 +52,7 @@ class _Run:
     graph: TaskGraph | None = None
     reports: dict[str, TaskReport] = field(default_factory=dict)
     ending: tuple[RunStatus, str] | None = None
+    spent: str = ""  # the budget that is used up, with figures
 
 
 class Coordinator:
@@ -70,6 +72,8 @@ class Coordinator:
                 yield from self._submitted(event, now)
             case RunAdopted():
                 yield from self._adopted(event, now)
+            case BudgetSpent(run=name, reason=reason) if name in self._runs:
+                self._runs[name].spent = reason
             case (
                 GraphPlanned()
                 | PlanningFailed()
@@ -218,7 +222,8 @@ def _outcome(run: _Run, now: float) -> Outcome:
             missing.append((task.name, "it was still open when the run ended"))
         elif report.status != Status.COMMITTED.value:
             missing.append((task.name, report.reason or report.status))
-    status, reason = run.ending or _status(missing, {task.name for task in sinks})
+    spent = (RunStatus.PARTIAL, run.spent) if run.spent and missing else None
+    status, reason = run.ending or spent or _status(missing, {task.name for task in sinks})
     planned = now if run.planned is None else run.planned
     return Outcome(
         run=run.id,

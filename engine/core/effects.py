@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pockethive.core.credibility import Seen
 from pockethive.core.entry import Body, Entry, Kind, Notice
 from pockethive.core.events import (
+    BudgetSpent,
     Event,
     GraphClosed,
     GraphOpened,
@@ -48,9 +49,10 @@ class CloseGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellCoordinator:
-    """Ledger to coordinator: a task has ended, or is to be done anew; the run is kept elsewhere."""
+    """Ledger to coordinator: a task has ended or is to be done anew, nothing more is begun, or the
+    run is kept elsewhere."""
 
-    event: TaskEnded | TaskReopened | RunMoved
+    event: TaskEnded | TaskReopened | BudgetSpent | RunMoved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ class Output:
     size: int  # bytes of the blob
     model: str  # SHA-256 of the model bundle that made it, hex; empty without a model
     inputs: tuple[tuple[str, str], ...]  # (source task's name, hash of its committed output)
+    tokens: int = 0  # read and written by a model, on its worker's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

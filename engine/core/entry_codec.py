@@ -57,11 +57,12 @@ MAX_BODY: Mapping[Kind, int] = {
 }
 """Bytes of an encoded body, by kind."""
 
+MAX_TOKENS = 10**9  # that an output may say it cost
 MAX_VERDICTS = 3
 MAX_VOTES = MAX_VERDICTS + 1  # of a ballot: the worker votes, too
 MAX_HOLDERS = 4  # that a commit names
 _MAX_SKILLS = 16
-_OUTPUT_FRAME = 360  # bytes of an output body without its inputs, at most
+_OUTPUT_FRAME = 380  # bytes of an output body without its inputs, at most
 _INPUT_FRAME = 50  # bytes of one input beside its name
 _HOST = 255
 
@@ -140,6 +141,7 @@ def _decode_claim(fields: Fields) -> Claim:
 
 def _encode_output(output: Output) -> dict[str, Any]:
     inputs = [[name, to_text(bytes.fromhex(sha(h, "output")))] for name, h in output.inputs]
+    cost = {"tokens": output.tokens} if output.tokens else {}
     return {
         "task": output.task,
         "epoch": output.epoch,
@@ -147,6 +149,7 @@ def _encode_output(output: Output) -> dict[str, Any]:
         "size": output.size,
         "model": output.model,
         "inputs": inputs,
+        **cost,
     }
 
 
@@ -160,6 +163,7 @@ def _decode_output(fields: Fields) -> Output:
         inputs=tuple(
             (name, from_text(text, 32).hex()) for name, text in fields.pairs("inputs", MAX_SOURCES)
         ),
+        tokens=fields.maybe("tokens", MAX_TOKENS),
     )
 
 

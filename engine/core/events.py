@@ -77,6 +77,14 @@ class TaskReopened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSpent:
+    """The ledger begins nothing more of a run: `reason` says which budget is used up."""
+
+    run: RunId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunAdopted:
     """A caller wants this device to go on with a run of another device of the same owner.
 
@@ -199,6 +207,7 @@ class SkillDone:
     model: str
     inputs: tuple[tuple[str, str], ...]
     nonce: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +291,7 @@ Event = (
     | GraphClosed
     | TaskEnded
     | TaskReopened
+    | BudgetSpent
     | CreditsRead
     | MembersChanged
     | EntryArrived

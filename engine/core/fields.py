@@ -80,6 +80,10 @@ class Fields:
             raise BadEncoding(f"{self._what}: {name} is no integer from {least} to {most}")
         return value
 
+    def maybe(self, name: str, most: int) -> int:
+        """An integer from 1 on; 0 where the field is left out: what is usual costs no bytes."""
+        return self.whole(name, 1, most) if name in self._left else 0
+
     def flag(self, name: str) -> bool:
         """True or false."""
         value = self.take(name)

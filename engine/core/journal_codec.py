@@ -16,9 +16,10 @@ import orjson
 from pockethive.core.canonical import decode, encode, from_text, to_text
 from pockethive.core.credibility import Credit, Standing
 from pockethive.core.entry import Kind, Member
-from pockethive.core.entry_codec import MAX_BODY, decode_body, encode_body
+from pockethive.core.entry_codec import MAX_BODY, MAX_TOKENS, decode_body, encode_body
 from pockethive.core.errors import BadEncoding
 from pockethive.core.events import (
+    BudgetSpent,
     CancelRequested,
     CreditsRead,
     EntryArrived,
@@ -56,15 +57,16 @@ from pockethive.core.lease_codec import (
 from pockethive.core.message_codec import decode_message, message_object
 from pockethive.core.task_codec import MAX_SOURCES
 
-JOURNAL_VERSION: Final = 1
+JOURNAL_VERSION: Final = 2
 MAX_ROW: Final = 64 * 2**20
 """Bytes of a row; only graphs are large."""
 MAX_TEXT: Final = 200_000  # bytes of a goal, or of a reason
 _MAX_LISTED: Final = 20_000  # members, credits
 _MAX_ASK: Final = 200
 
-Derived = GraphOpened | GraphClosed | TaskEnded | TaskReopened | RunMoved
+Derived = GraphOpened | GraphClosed | TaskEnded | TaskReopened | BudgetSpent | RunMoved
 """What coordinator and ledger say to one another: it follows from the rows before it."""
+_DERIVED: Final = (GraphOpened, GraphClosed, TaskEnded, TaskReopened, BudgetSpent, RunMoved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +217,9 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
     PingAnswered: ("ping", lambda e: (e.device, e.alive, e.process)),
     TimerFired: ("timer", lambda e: (e.name,)),
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
-    SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs)),
+    SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs, e.tokens)),
     SkillFailed: ("undone", lambda e: (e.task, e.epoch, e.reason)),
-    **dict.fromkeys(
-        (GraphOpened, GraphClosed, TaskEnded, TaskReopened, RunMoved), ("next", _derived)
-    ),
+    **dict.fromkeys(_DERIVED, ("next", _derived)),
 }
 
 
@@ -273,6 +273,7 @@ def _done(fields: Fields, _open: OpenEntry) -> SkillDone:
         size=fields.whole("size", 0, MAX_TIME),
         model=fields.sha("model", empty=True),
         inputs=tuple((n, sha(h, "input")) for n, h in fields.pairs("inputs", MAX_SOURCES)),
+        tokens=fields.whole("tokens", 0, MAX_TOKENS),
     )
 
 
@@ -288,9 +289,7 @@ def _take_credits(fields: Fields, _open: OpenEntry) -> CreditsRead:
 
 def _next(fields: Fields, _open: OpenEntry) -> Next:
     name = fields.text("name")
-    if name not in {
-        each.__name__ for each in (GraphOpened, GraphClosed, TaskEnded, TaskReopened, RunMoved)
-    }:
+    if name not in {each.__name__ for each in _DERIVED}:
         raise BadEncoding(f"journal: {name[:40]!r} does not follow from anything")
     return Next(name, fields.run("run"))
 
@@ -337,7 +336,7 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
         ),
     ),
     "timer": (("name",), lambda f, _: TimerFired(name=f.text("name", REASON))),
-    "done": (("task", "epoch", "output", "size", "model", "inputs"), _done),
+    "done": (("task", "epoch", "output", "size", "model", "inputs", "tokens"), _done),
     "undone": (("task", "epoch", "reason"), _undone),
     "restarted": (("wall",), lambda f, _: Restarted(wall=_seconds(f))),
     "next": (("name", "run"), _next),

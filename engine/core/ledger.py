@@ -7,6 +7,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 
 from collections.abc import Iterator
 
+from pockethive.core import ledger_budget
 from pockethive.core.effects import Effect, SetTimer, TellCoordinator
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import ProtocolError
@@ -199,9 +200,13 @@ class Ledger:
         run.closed = True
         for state in run.tasks.values():
             if state.open:
-                yield from self._local.stop(run, state)
-                yield from self._work.desk.close(run, state, Move.CANCEL, detail, now)
+                yield from self._stop(run, state, detail, now)
                 run.touched(state, now)
+
+    def _stop(self, run: RunState, state: TaskState, detail: str, now: float) -> Effects:
+        """Nobody wants a task any more."""
+        yield from self._local.stop(run, state)
+        yield from self._work.desk.close(run, state, Move.CANCEL, detail, now)
 
     # what comes in
 
@@ -304,6 +309,8 @@ class Ledger:
         for run in list(self._runs.values()):
             for state in run.retired:
                 yield from self._work.desk.publish_due(state, now)
+            if run.spent:
+                run.agenda.mark_all()
             if run.unfinished:
                 continue
             run.ended_at = now if run.ended_at is None else run.ended_at
@@ -326,12 +333,15 @@ class Ledger:
 
     def _tend_run(self, run: RunState, now: float) -> Effects:
         """Whatever is due, in graph order."""
+        yield from ledger_budget.watch(self._work.desk.limits, run, now)
         for place in run.agenda.round(now):
             yield from self._tend(run, run.at(place), now)
         yield from self._local.orders(run, now)
 
     def _tend(self, run: RunState, state: TaskState, now: float) -> Effects:
         """Do what is due for one task."""
+        if ledger_budget.stops(run, state, now):
+            yield from self._stop(run, state, run.spent, now)
         if state.local is not None:
             yield from self._local.tend(run, state, now)
         if state.local is not None:

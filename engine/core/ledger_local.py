@@ -22,6 +22,7 @@ from pockethive.core.entry import Body, Commit, Entry, Member, Output
 from pockethive.core.entry_codec import kind_of
 from pockethive.core.events import SkillDone, SkillFailed, TaskEnded
 from pockethive.core.labels import Label
+from pockethive.core.ledger_budget import exceeded
 from pockethive.core.ledger_desk import PUBLISH_AGAIN_SECONDS
 from pockethive.core.ledger_opening import LedgerSettings, OpeningDesk
 from pockethive.core.ledger_state import Local, RunState, TaskState
@@ -84,7 +85,10 @@ class LocalDesk:
     def orders(self, run: RunState, now: float) -> Effects:
         """Order what the agents have room for."""
         queue = self._queues.get(run.id)
+        limits = self._work.desk.limits
         while queue is not None and queue.ready and queue.at_work < AT_ONCE:
+            if exceeded(limits, run.cost):
+                return
             state = queue.ready.popleft()
             if state.local is None:  # it went the ordinary way meanwhile
                 continue
@@ -121,7 +125,9 @@ class LocalDesk:
             size=event.size,
             model=event.model,
             inputs=local.inputs,
+            tokens=event.tokens,
         )
+        run.cost.tokens += event.tokens
         state.move(Move.COMMIT, now, "committed: this device is its only witness")
         local.said = (
             task,
@@ -176,6 +182,7 @@ class LocalDesk:
         assert local is not None
         state.epoch += 1
         state.claims += 1
+        run.cost.begun += 1
         state.holder = self._device
         state.move(Move.CLAIM, now, f"claimed by this device alone at epoch {state.epoch}")
         local.inputs = tuple(

@@ -265,6 +265,14 @@ class TaskState:
 
 
 @dataclass(slots=True, kw_only=True)
+class Cost:
+    """What a run has cost so far, wasted or not. `begun`: executions, votes and judgements."""
+
+    tokens: int = 0
+    begun: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
 class RunState:
     """One open run. `began` is by the lease clock, `wall` the same moment as unix time."""
 
@@ -278,6 +286,9 @@ class RunState:
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     doubts: dict[str, Standing] = field(default_factory=dict)  # of owners that were ever caught
+    cost: Cost = field(default_factory=Cost)
+    spent: str = ""  # the budget that is used up: nothing more is begun
+    spent_at: float = 0.0
     ended_at: float | None = None
     retired: list[TaskState] = field(default_factory=list)  # planned anew; their ends must stand
     epoch: int = 0  # of its claim, where it was taken over

@@ -94,6 +94,7 @@ class VerdictDesk:
         if state.output is not None and state.made_by == entry.author:
             yield from self._credit.withdrawn(state, "it was replaced before it was verified")
         state.outputs[entry.digest] = entry
+        run.cost.tokens += made.tokens
         state.holder, state.epoch, state.output = entry.author, made.epoch, entry
         state.claims = max(state.claims, 1)
         state.begin_round()
@@ -252,6 +253,7 @@ class VerdictDesk:
             return
         state.nobody_since = None
         for device in fresh[:wanted]:
+            run.cost.begun += 1
             yield from self._lots.invite(state, device, now)
 
     def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:

@@ -250,6 +250,7 @@ class VoteDesk:
         missing = max(0, lacking + len(late) - len(busy))
         for device in fresh[: min(missing, room)]:
             self._awaits(state, device, now)
+            run.cost.begun += 1
             yield Send(to=device, message=self._replicate(run, state))
         for device in late:
             if device != state.holder and vote.remind(device, now, begun=device in state.checking):

@@ -140,6 +140,7 @@ class WorkDesk:
         state.move(Move.CLAIM, now, f"claimed by {device[:8]} at epoch {epoch}")
         state.heard_at = now
         state.claims += 1
+        run.cost.begun += 1
         state.holder, state.epoch, state.patience = device, epoch, None
         yield self.desk.happened(run, state, "claimed", device, "")
 

@@ -14,6 +14,7 @@ from pockethive.core.effects import AskWitness, Effect, FinishRun, Publish, Publ
 from pockethive.core.entry import Entry, Kind
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
+    BudgetSpent,
     CancelRequested,
     CreditsRead,
     EntryArrived,
@@ -50,7 +51,7 @@ MACHINES: Final = ("coordinator", "ledger")
 _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
     "coordinator": (
         *(GoalSubmitted, GraphPlanned, PlanningFailed, CancelRequested, RunAdopted),
-        *(TaskEnded, TaskReopened, RunMoved, TimerFired, Restarted),
+        *(TaskEnded, TaskReopened, BudgetSpent, RunMoved, TimerFired, Restarted),
     ),
     "ledger": (
         *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),

@@ -40,6 +40,7 @@ def sign(job: Job, done: SkillDone) -> Effects:
         size=done.size,
         model=done.model,
         inputs=done.inputs,
+        tokens=done.tokens,
     )
     job.stage = Stage.SIGNING
     job.made = Publish(kind=Kind.OUTPUT, body=body, expires=job.task.expires)

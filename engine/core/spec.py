@@ -162,6 +162,8 @@ class Limits:
     attempts: int = 3  # outputs rejected or leases lost before a task is closed as failed
     claims: int = 10  # leases had of a task, whatever became of them, before it is closed as failed
     max_tasks: int = 200
+    tokens: int = 0  # that its outputs may cost in all; 0: no bound
+    replication: int = 0  # executions, votes and judgements of all tasks; 0: no bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class TablePlan:
     `certificates`: of the owner over devices that may go on with his runs.
     `secret`, `credits`: of the owner, and what he has seen of devices before.
     `strangers`: devices that the owner does not know; they look for work on the bulletin.
+    `tokens`: what each output says it cost.
     `skilled`: who has any skill; empty: all.
     """
 
@@ -60,6 +61,7 @@ class TablePlan:
     work_seconds: float = 1.0
     check_seconds: float = 0.5
     certificates: Mapping[DeviceId, str] = field(default_factory=dict)
+    tokens: int = 0
     secret: bytes = b""
     credits: tuple[Credit, ...] = ()
 
@@ -131,6 +133,7 @@ def work_done(plan: TablePlan, device: DeviceId, effect: RunSkill) -> SkillDone:
         model="",
         inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
         nonce=_nonce(plan, device, task.id, effect.epoch) if votes(task) else "",
+        tokens=plan.tokens,
     )
 
 

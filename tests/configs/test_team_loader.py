@@ -32,7 +32,7 @@ planner:
   steps:
     find: {role: finder, each: devices, params: {question: "{goal}", limit: 4}}
     write: {role: writer, after: {find: {arrived_by: 2m}}}
-limits: {timeout: 1h, lease: 20s, attempts: 2, max_tasks: 9}
+limits: {timeout: 1h, lease: 20s, attempts: 2, max_tasks: 9, tokens: 50000, replication: 40}
 """
 
 
@@ -67,6 +67,7 @@ def test_a_sound_file_becomes_a_team() -> None:
     limits = team.limits
     assert (limits.timeout_seconds, limits.lease_seconds) == (3600, 20)
     assert (limits.attempts, limits.max_tasks) == (2, 9)
+    assert (limits.tokens, limits.replication) == (50_000, 40)
 
 
 @pytest.mark.parametrize(

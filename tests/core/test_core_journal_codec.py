@@ -12,6 +12,7 @@ from pockethive.core.credibility import Credit, Standing
 from pockethive.core.effects import TellCoordinator
 from pockethive.core.errors import BadEncoding, ProtocolError
 from pockethive.core.events import (
+    BudgetSpent,
     CancelRequested,
     CreditsRead,
     EntryArrived,
@@ -140,7 +141,15 @@ EVENTS: tuple[Event, ...] = (
         answer=Ack(task=TASK.id, generation=1, epoch=2, output=sha("o")),
     ),
     PingAnswered(device=DEVICES[4], alive=True),
-    SkillDone(task=TASK.id, epoch=1, output=sha("o"), size=3, model="", inputs=(("a", sha("a")),)),
+    SkillDone(
+        task=TASK.id,
+        epoch=1,
+        output=sha("o"),
+        size=3,
+        model="",
+        inputs=(("a", sha("a")),),
+        tokens=7,
+    ),
     SkillFailed(task=TASK.id, epoch=2, reason="é"),
     PingAnswered(device=DEVICES[4], alive=False),
 )
@@ -192,11 +201,13 @@ def test_a_member_more_among_hundreds_is_a_small_row() -> None:
 
 
 def test_what_one_machine_says_to_the_other_is_written_as_its_turn() -> None:
-    for event in (
+    derived = (
         GraphClosed(run=RUN, detail="x"),
         TaskReopened(run=RUN, task="a"),
+        BudgetSpent(run=RUN, reason="tokens"),
         RunMoved(run=RUN, reason="x"),
-    ):
+    )
+    for event in derived:
         assert again(event) == Next(type(event).__name__, RUN)
     assert TellCoordinator(event=TaskReopened(run=RUN, task="a"))
 
@@ -240,17 +251,17 @@ def test_a_damaged_row_is_refused_or_reads_as_itself(event: Event, data: st.Data
 @pytest.mark.parametrize(
     "row",
     [
-        [2, "timer", "x"],
+        [1, "timer", "x"],
         [True, "timer", "x"],
-        [1, "timer"],
-        [1, "timer", "x", 1],
-        [1, "nobody", "x"],
-        [1, "next", "TimerFired", RUN],
-        [1, "restarted", "0x1p"],
-        [1, "restarted", "1.5"],
-        [1, "goal", RUN, "x", "-0x1.0000000000000p+0"],
-        [1, "members", [[0, 1]]],
-        [1, "graph", RUN, []],
+        [2, "timer"],
+        [2, "timer", "x", 1],
+        [2, "nobody", "x"],
+        [2, "next", "TimerFired", RUN],
+        [2, "restarted", "0x1p"],
+        [2, "restarted", "1.5"],
+        [2, "goal", RUN, "x", "-0x1.0000000000000p+0"],
+        [2, "members", [[0, 1]]],
+        [2, "graph", RUN, []],
         {"v": 1},
     ],
     ids=str,
