@@ -26,7 +26,7 @@ _GROUP_KEYS = (
     *("name", "count", "owners", "work", "check", "sleeps", "every"),
     *("cheats", "colludes", "lazy", "races"),
 )
-_RUN_KEYS = ("count", "tasks", "shape", "verdicts", "every", "timeout", "lease", "attempts")
+_RUN_KEYS = ("count", "tasks", "shape", "verdicts", "every", "timeout", "lease", "attempts", "soft")
 _LINK_KEYS = ("latency", "jitter", "loss")
 _DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(ms|s|m|h)")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%")
@@ -69,6 +69,7 @@ class Runs:
     timeout: int = 300
     lease: int = 15
     attempts: int = 3
+    soft: int = 0  # seconds after its claim at which a task is offered to others; 0: never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +287,7 @@ class ScenarioReader(Reader):
             every=self.moment(entries.get("every"), "every", 0.0, (0, 3600)),
             timeout=self.seconds(entries.get("timeout"), "timeout", (10, 86_400), usual.timeout),
             lease=self.seconds(entries.get("lease"), "lease", (2, 600), usual.lease),
+            soft=self.seconds(entries.get("soft"), "soft", (1, 600), usual.soft),
             attempts=self.whole(entries.get("attempts"), "attempts", (1, 20), usual.attempts),
         )
         if runs.count * runs.tasks > MAX_TASKS:

@@ -25,7 +25,7 @@ from pockethive.core.spec import (
     Slot,
     Team,
 )
-from pockethive.core.task import Check, Policy, Verification
+from pockethive.core.task import Check, Deadline, Policy, Verification
 
 _RECOMPUTE_CURE = (
     "write `verify: recompute`, where answers must be the same; or `rescore: …`, where a model may"
@@ -33,7 +33,7 @@ _RECOMPUTE_CURE = (
 )
 QUANTIZATIONS = ("int8", "int4")
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
-_ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency")
+_ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency", "deadline")
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
@@ -116,8 +116,25 @@ class TeamCompiler:
                 adaptive=self._adaptive(entries, what),
             ),
             needs_model=info is not None and info.needs_model,
+            deadline=self._deadline(entries.get("deadline"), what),
             concurrency=read.whole(entries.get("concurrency"), "concurrency", (1, 64), 1),
         )
+
+    def _deadline(self, tree: Tree | None, what: str) -> Deadline:
+        if tree is None:
+            return Deadline()
+        read = self.reader
+        entries = read.mapping(tree, ("soft", "hard"), f"the deadline of {what}")
+        soft, hard = (
+            read.seconds(entries.get(name), name, (1, 86_400), 0) for name in ("soft", "hard")
+        )
+        if hard and soft >= hard:
+            read.fault(
+                tree.where,
+                f"the soft deadline of {what}, {soft}s, does not come before the hard one, {hard}s",
+                "at the soft one others get the task, at the hard one the attempt has failed",
+            )
+        return Deadline(soft, hard)
 
     def _adaptive(self, entries: Mapping[str, Tree], what: str) -> bool:
         tree = entries.get("adaptive")

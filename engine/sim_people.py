@@ -12,7 +12,7 @@ from pockethive.configs.scenario import Group, Runs
 from pockethive.core.labels import Label
 from pockethive.core.polling import jitter
 from pockethive.core.spec import Limits, PlannerKind, PlannerSpec, Role, Step, Team, Wait
-from pockethive.core.task import Check, EdgeKind, Policy, TaskId, Verification
+from pockethive.core.task import Check, Deadline, EdgeKind, Policy, TaskId, Verification
 
 SKILL, CHECKER, ROLE = "make", "judge", "maker"
 WIDEST_FAN = 15  # sources that one signed task can name
@@ -85,6 +85,7 @@ def team_of(runs: Runs) -> Team:
         description="",
         verification=Verification(checks=checks, verdicts=runs.verdicts),
         needs_model=False,
+        deadline=Deadline(soft=runs.soft),
     )
     return Team(
         name="simulated",

@@ -150,4 +150,5 @@ def _task(
         label=step.label,
         verification=role.verification,
         needs_model=role.needs_model,
+        deadline=role.deadline,
     )

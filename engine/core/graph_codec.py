@@ -7,10 +7,10 @@ from typing import Any
 
 from pockethive.core.canonical import decode_object, encode
 from pockethive.core.errors import BadEncoding, GraphError
-from pockethive.core.fields import NAME, Fields
+from pockethive.core.fields import MAX_TIME, NAME, Fields
 from pockethive.core.graph import MAX_TASKS, TaskGraph
 from pockethive.core.labels import Label
-from pockethive.core.task import PlannedTask
+from pockethive.core.task import Deadline, PlannedTask
 from pockethive.core.task_codec import edge_list, take_edge, take_verification, verification_fields
 
 MAX_PARAMS = 256 * 1024  # bytes of a task's parameters
@@ -45,6 +45,11 @@ def _planned(task: PlannedTask) -> dict[str, Any]:
         **verification_fields(task.verification),
         "model": task.needs_model,
         "turn": task.turn,
+        **{
+            name: seconds
+            for name, seconds in (("soft", task.deadline.soft), ("hard", task.deadline.hard))
+            if seconds
+        },
     }
 
 
@@ -61,6 +66,7 @@ def _take_planned(item: object) -> PlannedTask:
         label=fields.one_of("label", Label),
         verification=take_verification(fields),
         needs_model=fields.flag("model"),
+        deadline=Deadline(fields.maybe("soft", MAX_TIME), fields.maybe("hard", MAX_TIME)),
         turn=fields.whole("turn", 1),
     )
     fields.done()

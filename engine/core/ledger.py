@@ -7,7 +7,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 
 from collections.abc import Iterator
 
-from pockethive.core import ledger_budget
+from pockethive.core import ledger_budget, ledger_deadlines
 from pockethive.core.effects import Effect, SetTimer, TellCoordinator
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import ProtocolError
@@ -373,6 +373,7 @@ class Ledger:
             yield from self._local.offer(run, state, now)
         elif state.status is Status.CLAIMED:
             yield from self._work.overdue(run, state, now)
+            yield from ledger_deadlines.soft(run, state, self._members, self._watch.lost, now)
             yield from self._votes.tend(run, state, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)

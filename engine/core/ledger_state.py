@@ -74,6 +74,10 @@ class TaskState:
     given_back: int = (
         0  # the epoch that a holder said it had given back; its older words may follow
     )
+    soft_at: float = inf  # when its holder is asked to yield, and
+    hard_at: float = inf  # when the attempt has failed, while it is claimed
+    yields: int = 0  # how many holders were asked, each
+    yielding: int = 0  # at this epoch
     heard_at: float = 0.0  # when the holder last said that it works
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks
@@ -286,6 +290,9 @@ class RunState:
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     doubts: dict[str, Standing] = field(default_factory=dict)  # of owners that were ever caught
+    slow: set[DeviceId] = field(
+        default_factory=set
+    )  # were asked to yield; made nothing in time since
     cost: Cost = field(default_factory=Cost)
     spent: str = ""  # the budget that is used up: nothing more is begun
     spent_at: float = 0.0
@@ -341,7 +348,8 @@ class RunState:
             elif state.status is Status.READY:
                 times.append(state.offer_at)
             elif state.status is Status.CLAIMED and not votes(state.task):
-                times.append(state.heard_at + SILENT_LEASES * state.task.lease_seconds)
+                silent = state.heard_at + SILENT_LEASES * state.task.lease_seconds
+                times.append(min(silent, state.soft_at, state.hard_at))
             else:
                 times.append(now)
         return min(times, default=inf)

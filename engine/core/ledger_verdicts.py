@@ -6,6 +6,7 @@ Guards: as in `ledger_work`, what is refused leaves a task as it was.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pockethive.core import ledger_deadlines
 from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, ReadTask, Send
 from pockethive.core.entry import Commit, Entry, Kind, Member, Output, Verdict
@@ -95,6 +96,7 @@ class VerdictDesk:
             yield from self._credit.withdrawn(state, "it was replaced before it was verified")
         state.outputs[entry.digest] = entry
         run.cost.tokens += made.tokens
+        ledger_deadlines.made(run, state, entry.author, now)
         state.holder, state.epoch, state.output = entry.author, made.epoch, entry
         state.claims = max(state.claims, 1)
         state.begin_round()
@@ -241,9 +243,9 @@ class VerdictDesk:
         said = {entry.author for entry in state.verdicts_on(output)}
         busy = state.verifiers() & set(fit)
         fresh = [d for d in fit if d not in state.asked and d not in said]
+        patience = min(SLOW_CHECK_SECONDS, state.planned.deadline.soft or SLOW_CHECK_SECONDS)
         slow = sum(
-            now
-            > state.asked[d] + (SLOW_CHECK_SECONDS if d in state.checking else ASK_ANOTHER_SECONDS)
+            now > state.asked[d] + (patience if d in state.checking else ASK_ANOTHER_SECONDS)
             for d in busy
         )
         lacking = needed(task) - len(accepting(task, output, state.verdicts.values()))

@@ -10,6 +10,7 @@ from pockethive.core.ballot import votes
 from pockethive.core.effects import Effect, Send
 from pockethive.core.entry import Member
 from pockethive.core.graph import Outcome, Readiness
+from pockethive.core.ledger_deadlines import begin, overdue
 from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_doubts import doubted
 from pockethive.core.ledger_state import FIRST_WAVE, SILENT_LEASES, RunState, TaskState
@@ -68,7 +69,7 @@ class WorkDesk:
             return
         vote = state.vote
         gone = self._watch.lost | vote.outvoted
-        past = Past(first=vote.won, blamed=state.blamed, doubted=doubted(run))
+        past = Past(first=vote.won, blamed={*state.blamed, *run.slow}, doubted=doubted(run))
         devices = workers(task, members, gone, past)[: state.wave]
         if not devices:
             yield from self._nobody(run, state, members, now)
@@ -142,10 +143,16 @@ class WorkDesk:
         state.claims += 1
         run.cost.begun += 1
         state.holder, state.epoch, state.patience = device, epoch, None
+        begin(state, now)
         yield self.desk.happened(run, state, "claimed", device, "")
 
     def overdue(self, run: RunState, state: TaskState, now: float) -> Effects:
-        """A holder that lives but says nothing more has given up, and its word was lost or late."""
+        """A holder that lives but says nothing more has given up, and its word was lost or late;
+        and one that is told apart from the deadline."""
+        late = overdue(state, now)
+        if late:
+            yield from self.retry(run, state, late, now)
+            return
         if now > state.heard_at + SILENT_LEASES * state.task.lease_seconds:
             who = "nobody" if state.holder is None else state.holder[:8]
             yield from self.retry(run, state, f"device {who} said nothing more of it", now)

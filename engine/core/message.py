@@ -112,11 +112,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetGo:
-    """Owner's device to a worker: stop, and give the lease at `epoch` back."""
+    """Owner's device to a worker: stop, and give the lease at `epoch` back.
+
+    `soft`: only if there is no output yet; then it says `returned`.
+    """
 
     task: TaskId
     epoch: int
     reason: str
+    soft: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,8 +95,9 @@ def _message(message: Message, spell: Spell) -> dict[str, Any]:  # noqa: C901 - 
         case Progress(task=task, epoch=epoch, state=state, reason=reason, grants=grants):
             parts = {"task": task, "epoch": epoch, "state": state, "reason": reason}
             return {"say": "progress", **parts, "grants": _grants(grants)}
-        case LetGo(task=task, epoch=epoch, reason=reason):
-            return {"say": "let go", "task": task, "epoch": epoch, "reason": reason}
+        case LetGo(task=task, epoch=epoch, reason=reason, soft=soft):
+            gently = {"soft": 1} if soft else {}
+            return {"say": "let go", "task": task, "epoch": epoch, "reason": reason, **gently}
         case Ended(task=task, entry=entry):
             return {"say": "ended", "task": task, "entry": spell(entry)}
         case AskOffer(key=notice, entry=entry):
@@ -170,6 +171,7 @@ def _decode(  # noqa: C901 - one case per message
                 task=fields.task("task"),
                 epoch=fields.whole("epoch"),
                 reason=fields.text("reason", REASON),
+                soft=fields.maybe("soft", 1) == 1,
             )
         case "ended":
             return Ended(task=fields.task("task"), entry=take_entry(fields, "entry", open_entry))

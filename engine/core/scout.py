@@ -362,10 +362,11 @@ class Scout:
 
     def _let_go(self, sender: DeviceId, message: LetGo, now: float) -> Effects:
         job = self._jobs.get(message.task)
-        if job is not None and sender == job.task.owner and job.lease.epoch == message.epoch:
-            yield from self._stop(job)
-            yield from job.lease.free()
-            yield from self._drop(job, now)
+        if job is None or (sender, message.epoch) != (job.task.owner, job.lease.epoch):
+            return
+        if not message.soft or job.stage in BUSY:  # what is made already is not thrown away
+            told = "returned" if message.soft else ""
+            yield from self._give_up(job, message.reason, now, told)
 
     def _ended(self, task: TaskId, entry: Entry, now: float) -> Effects:
         self._later.pop(task, None)

@@ -98,11 +98,15 @@ class Job:
             yield Send(to=self.task.owner, message=self.announcement)
 
     def farewell(self, told: str, reason: str) -> Iterator[Send]:
-        """What the owner hears of a claim that is given up: also of the claim, if not before."""
-        if self.claimed and self.waits("claim"):
+        """What the owner hears of a claim that is given up: also of the claim, if not before.
+
+        Nothing where it has said itself that it is to be given up: then `told` is empty.
+        """
+        if not self.claimed or not told:
+            return
+        if self.waits("claim"):
             yield self.progress("claimed", "")
-        if self.claimed:
-            yield self.progress(told, reason)
+        yield self.progress(told, reason)
 
     def ends(self, entry: Entry) -> bool:
         """Whether this is the task's end: closed by its owner, or committed by its witnesses."""

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from pockethive.core.labels import Label
-from pockethive.core.task import EdgeKind, Verification
+from pockethive.core.task import NO_DEADLINE, Deadline, EdgeKind, Verification
 
 
 class Fan(Enum):
@@ -27,6 +27,7 @@ class Role:
     description: str
     verification: Verification
     needs_model: bool
+    deadline: Deadline = NO_DEADLINE
     concurrency: int = 1
 
 

@@ -81,6 +81,20 @@ class Verification:
     adaptive: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """How many seconds after its claim a task should be made, or must be; 0: no such bound.
+
+    `soft`: others get it, unless it has been made by then. `hard`: the attempt has failed.
+    """
+
+    soft: int = 0
+    hard: int = 0
+
+
+NO_DEADLINE = Deadline()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
     """A task as a planner proposes it. `after` and `place` are names and devices of this run."""
@@ -94,6 +108,7 @@ class PlannedTask:
     label: Label = Label.HIVE
     verification: Verification
     needs_model: bool = False
+    deadline: Deadline = NO_DEADLINE
     turn: int = 1  # how often it was planned; another turn is another task id
     sources: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """Names of the tasks this one reads, without repetition, in order."""

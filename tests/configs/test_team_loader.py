@@ -12,7 +12,7 @@ from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.errors import ConfigError, Problem
 from pockethive.core.labels import Label
 from pockethive.core.spec import Fan, ModelNeed, PlannerKind, Team, Wait
-from pockethive.core.task import Check, EdgeKind, Policy
+from pockethive.core.task import Check, Deadline, EdgeKind, Policy
 
 WORDS = Vocabulary(
     skills={
@@ -339,6 +339,17 @@ def test_any_damage_to_a_sound_file_gives_a_team_or_its_faults(
 ) -> None:
     data = text.encode()
     load_or_explain(data[:start] + new + data[start + length :])
+
+
+def test_a_deadline_is_read_and_its_soft_part_comes_first() -> None:
+    def late(soft: str) -> str:
+        deadline = f"deadline: {{soft: {soft}, hard: 1m}}"
+        return change("skill: synthesize,", f"skill: synthesize, {deadline},")
+
+    team = load_team_text(late("9s"), "t.yaml", WORDS)
+    assert [role.deadline for role in team.roles] == [Deadline(), Deadline(9, 60)]
+    (fault,) = faults(late("1m"))
+    assert fault.startswith("t.yaml:5:41: the soft deadline of role 'writer', 60s, does not come")
 
 
 def test_adaptive_is_read_and_refused_where_nobody_could_earn_credit() -> None:

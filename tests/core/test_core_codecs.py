@@ -201,6 +201,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Progress(task=TASK.id, epoch=1, state="failed", reason="kein Strom"),
     LetGo(task=TASK.id, epoch=1, reason="rejected"),
+    LetGo(task=TASK.id, epoch=1, reason="it took long", soft=True),
     Ended(task=TASK.id, entry=entry(DEVICES[0], BODIES[8])),
 )
 

@@ -42,7 +42,7 @@ from pockethive.core.lease import Accepted, Ack, EpochRead, Refusal, Refused
 from pockethive.core.message import AskOffer, Made, Progress, VerifyOffer
 from pockethive.core.replay import MACHINES, concerns
 from pockethive.core.table_entries import opened_entry
-from pockethive.core.task import EdgeKind
+from pockethive.core.task import Deadline, EdgeKind
 from tests.core.core_play import (
     DEVICES,
     RUN,
@@ -65,7 +65,7 @@ MADE = output(TASK.id, DEVICES[1])
 GRAPH = TaskGraph(
     (
         planned("a", params={"question": "why?", "deep": [[[{"x": [1, None, True]}]]]}),
-        planned("b", place=DEVICES[2], label=Label.DEVICE, turn=3),
+        planned("b", place=DEVICES[2], label=Label.DEVICE, turn=3, deadline=Deadline(2, 9)),
         planned("c", (edge("a", "b", kind=EdgeKind.ARRIVED_BY, count=1, seconds=9),)),
     )
 )

@@ -327,6 +327,24 @@ class TestScout:
         assert len(of(StopSkill, effects)) == stops
         assert bool(of(AskWitness, effects)) is bool(stops)
 
+    def test_asked_to_yield_it_gives_back_what_it_works_on_and_keeps_what_it_has_made(self) -> None:
+        letter = LetGo(task=TASK.id, epoch=1, reason="it took more than 3 s", soft=True)
+        asked = MessageArrived(sender=OWNER, message=letter)
+        working = self.scout()
+        self.to_lease(working)
+        effects = working.handle(asked, 1.0)
+        (told,) = of(Send, effects)
+        assert (told.message.state, told.message.reason) == ("returned", letter.reason)
+        assert of(StopSkill, effects)
+        assert of(AskWitness, effects)
+        ready = self.scout()
+        self.to_lease(ready)
+        done = SkillDone(task=TASK.id, epoch=1, output=sha("right"), size=5, model="", inputs=())
+        ready.handle(done, 1.0)
+        assert ready.handle(asked, 1.1) == (), "it is being signed"
+        ready.handle(EntryArrived(entry=output(TASK.id, WORKER)), 1.2)
+        assert ready.handle(asked, 1.3) == (), "it is being proposed"
+
     def test_it_stops_for_the_owners_close_and_not_for_a_strangers(self) -> None:
         scout = self.scout()
         self.to_lease(scout)

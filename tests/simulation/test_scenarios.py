@@ -73,6 +73,19 @@ def test_a_crowd_of_one_stranger_is_asked_last_once_one_of_it_was_caught() -> No
     assert report.committed < 12, "each of them used up an attempt of each task"
 
 
+def test_a_soft_deadline_takes_work_and_judgements_from_slow_devices_and_makes_a_run_shorter() -> (
+    None
+):
+    slow = replace(HONEST, name="slow", count=3, work=20.0, check=6.0)
+    runs = Runs(tasks=9)
+    scenario = Scenario(name="slow", groups=(HONEST, slow), runs=runs)
+    usual, soft = play(scenario, 1), play(replace(scenario, runs=replace(runs, soft=3)), 1)
+    assert usual.sound
+    assert soft.sound
+    assert usual.committed == soft.committed == 9
+    assert soft.runs[0].seconds < usual.runs[0].seconds / 1.5
+
+
 def test_two_holders_at_once_are_seen_where_witnesses_let_leases_overlap() -> None:
     """The check is worth what it catches: witnesses that do not look whether a lease runs."""
     with patch("pockethive.core.witness._Decision._left", lambda *_: 0.0):
