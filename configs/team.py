@@ -5,7 +5,7 @@ of goal and place it names exists.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pockethive.configs.reader import Reader
@@ -32,6 +32,7 @@ _RECOMPUTE_CURE = (
     " differ a little"
 )
 QUANTIZATIONS = ("int8", "int4")
+LEAST_JUDGE = 0.8  # of held-out items, as the lower bound of what was measured
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency", "deadline")
 _PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
@@ -53,6 +54,8 @@ class Vocabulary:
 
     skills: Mapping[str, SkillInfo]
     checkers: frozenset[str]
+    judging: Callable[[ModelNeed], float | None] = lambda _: None
+    """A lower bound of a model's held-out accuracy as a judge, if its card shows one."""
 
 
 class TeamCompiler:
@@ -85,6 +88,7 @@ class TeamCompiler:
         )
         self._check_verified(team, role_trees)
         self._check_model(team, tree)
+        self._check_judges(team, role_trees)
         return team
 
     def _model(self, tree: Tree | None) -> ModelNeed | None:
@@ -201,6 +205,25 @@ class TeamCompiler:
                 tree.where,
                 f"the team names no model, but {', '.join(needing)} needs one",
                 "add `model: smollm2-135m-instruct`",
+            )
+
+    def _check_judges(self, team: Team, trees: Mapping[str, Tree]) -> None:
+        """A free yes or no of a small model is near chance, so its card must show better."""
+        verified = [tree.entries["verify"] for tree in trees.values() if "verify" in tree.entries]
+        items = [item for verify in verified for item in self.reader.items(verify)]
+        places = [item.keys["judge"] for item in items if "judge" in item.entries]
+        shown = self.vocabulary.judging(team.model) if places and team.model else None
+        if shown is not None and shown >= LEAST_JUDGE:
+            return
+        which = f"the card of {team.model.name}" if team.model else "the card of no model"
+        told = "no held-out accuracy at that" if shown is None else f"{100 * shown:.1f} % at least"
+        for where in places:
+            self.reader.fault(
+                where,
+                f"`judge` asks a model for a free yes or no, and {which} shows {told};"
+                f" {100 * LEAST_JUDGE:.0f} % are wanted",
+                "use `choose`, which ranks the output among distractors, or `check`, `rescore`,"
+                " `recompute`",
             )
 
     def _limits(self, tree: Tree | None) -> Limits:

@@ -87,13 +87,13 @@ class Recipe:
         return recipe
 
 
-def team_again(how: Recipe) -> Team:
+def team_again(how: Recipe, home: Path) -> Team:
     """The team that a run was begun with. Raises BadInput: only its program knows. ConfigError."""
     if how.team == TAKEN_OVER:
         return planned_team(how.limits)
     if not how.team:
         raise BadInput("the run was begun by a program with a team of its own")
-    return replace(load_team(how.team, vocabulary()), limits=how.limits)
+    return replace(load_team(how.team, vocabulary(home)), limits=how.limits)
 
 
 def planned_team(limits: Limits) -> Team:

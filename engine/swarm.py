@@ -103,12 +103,13 @@ class Swarm:
             ConfigError: faults in the file, all at once, at file:line:col.
             BadInvitation: an address in `join` that does not parse.
         """
-        loaded = load_team(team, vocabulary())
+        home = Path(home).absolute() if home is not None else default_home()
+        loaded = load_team(team, vocabulary(home))
         contacts = tuple(Contact.parse(text) for text in join)
         if devices is None:
             devices = 0 if contacts else 3
         options = SwarmOptions(
-            home=Path(home).absolute() if home is not None else default_home(),
+            home=home,
             documents=tuple(Path(path) for path in _several(documents)),
             devices=devices,
             join=contacts,
@@ -148,7 +149,7 @@ class Swarm:
             mdns=how.mdns,
             resumes=found,
         )
-        swarm = cls(team_again(how), options)
+        swarm = cls(team_again(how, options.home), options)
         swarm._source = how.team
         return swarm
 

@@ -38,6 +38,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         action="store_true",
         help="write on the card that this model's free plans are good; measure them first",
     )
+    quantize.add_argument(
+        "--judged",
+        metavar="RIGHT/ASKED",
+        help="write on the card how many held-out claims this model judged rightly by yes or no; "
+        "teams may use `judge` from a lower bound of 80 %% on",
+    )
 
     removing = actions.add_parser("remove", help="delete a model from this device")
     removing.add_argument("model", help="a name from `models list`, or `tools` for the quantizer")
@@ -94,12 +100,14 @@ def run_get(args: argparse.Namespace) -> int:
 
 def run_quantize(args: argparse.Namespace) -> int:
     """Make a model anew, also when it is here."""
+    from pockethive.inference.accuracy import measured
     from pockethive.inference.catalogue import find_source
     from pockethive.inference.quantizer import Job, quantize
 
     end_in_order()
     source, home = find_source(args.model), home_of(args)
-    job = Job(source, home, args.quantization, args.torch_index, plans=args.plans)
+    judge = None if args.judged is None else measured(args.judged)
+    job = Job(source, home, args.quantization, args.torch_index, plans=args.plans, judge=judge)
     with progress_printer(sys.stderr) as progress:
         bundle = quantize(job, progress)
     return _tell(bundle)

@@ -50,12 +50,14 @@ class Edge:
 class Policy(Enum):
     """How an output is verified.
 
-    `check`: a checker looks at it. `choose`, `rescore`: one that asks a model. `recompute`: other
+    `check`: a checker looks at it. `choose`, `rescore`: one that asks a model. `judge`: one that
+    asks it freely for yes or no, where its card shows that it can. `recompute`: other
     devices do the work again without seeing it, and the answer of most counts (`ballot.py`).
     """
 
     CHECK = "check"
     CHOOSE = "choose"
+    JUDGE = "judge"
     RECOMPUTE = "recompute"
     RESCORE = "rescore"
 

@@ -18,6 +18,8 @@ from pockethive.core.labels import Label
 from pockethive.core.task import DeviceId, PlannedTask, Policy, Task
 from pockethive.core.task_codec import MAX_CHECKS
 
+_ASK_MODELS = (Policy.CHOOSE, Policy.JUDGE, Policy.RESCORE)
+
 
 def needed(task: Task) -> int:
     """How many devices must accept; 0 for an output that stays on its device."""
@@ -104,11 +106,12 @@ def judgements(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[En
 def able(task: Task, checkers: Iterable[str], *, has_model: bool) -> bool:
     """Whether a device with these checkers can run every check of `task`.
 
-    Choosing and rescoring ask a model. What is recomputed is nobody's to check: see `replicates`.
+    Choosing, judging and rescoring ask a model. What is recomputed is nobody's to check: see
+    `replicates`.
     """
     checks = task.verification.checks
     wanted = {check.checker for check in checks}
-    models = any(check.policy in (Policy.CHOOSE, Policy.RESCORE) for check in checks)
+    models = any(check.policy in _ASK_MODELS for check in checks)
     return bool(wanted) and wanted <= set(checkers) and (has_model or not models)
 
 

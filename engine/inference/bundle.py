@@ -60,7 +60,7 @@ class Card:
     chat_bare: str  # a turn without one: place {user}
     files: Mapping[str, FileEntry]
     plans: bool = False  # whether free JSON plans of this model are worth asking for
-    judge_accuracy: float | None = None  # held-out accuracy as a yes/no judge, if measured
+    judge_accuracy: float | None = None  # as a yes/no judge, held out: 95 % lower bound
     format: int = _VERSION
     sha256: str = field(default="")
 

@@ -39,7 +39,7 @@ class Job:
     """One bundle to make.
 
     `torch_index` is the package index that PyTorch is taken from; `plans` is written to the card:
-    somebody found this model's free plans good.
+    somebody found this model's free plans good; `judge`: what was measured of it as a judge.
     """
 
     source: ModelSource
@@ -47,6 +47,7 @@ class Job:
     quantization: str = "int8"
     torch_index: str | None = None
     plans: bool = False
+    judge: float | None = None
 
     @property
     def target(self) -> Path:
@@ -193,6 +194,7 @@ def _card(job: Job) -> Card:
         chat_bare=facts["chat_bare"],
         files={},
         plans=job.plans,
+        judge_accuracy=job.judge,
     )
 
 

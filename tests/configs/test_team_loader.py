@@ -1,5 +1,6 @@
 """Team files: what is read, and where each fault is said to be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -350,6 +351,28 @@ def test_a_deadline_is_read_and_its_soft_part_comes_first() -> None:
     assert [role.deadline for role in team.roles] == [Deadline(), Deadline(9, 60)]
     (fault,) = faults(late("1m"))
     assert fault.startswith("t.yaml:5:41: the soft deadline of role 'writer', 60s, does not come")
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [(None, "no held-out accuracy at that"), (0.799, "79.9 % at least"), (0.8, "")],
+)
+def test_a_judge_is_refused_unless_the_model_s_card_shows_that_it_can(
+    shown: float | None, told: str
+) -> None:
+    words = replace(WORDS, judging=lambda need: shown if need.name == "tiny" else 1.0)
+    text = change("choose: fit", "judge: fit")
+    if not told:
+        checks = load_team_text(text, "t.yaml", words).role("finder").verification.checks
+        assert checks[1] == Check(Policy.JUDGE, "fit")
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_team_text(text, "t.yaml", words)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(
+        "t.yaml:4:54: `judge` asks a model for a free yes or no, and the card of tiny shows "
+        f"{told}; 80 % are wanted (use `choose`,"
+    )
 
 
 def test_adaptive_is_read_and_refused_where_nobody_could_earn_credit() -> None:

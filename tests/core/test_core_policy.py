@@ -120,10 +120,10 @@ def test_who_can_work_and_who_can_verify() -> None:
     assert workers(make_task(place=WORKER), members, lost) == (WORKER,)
     assert workers(replace(TASK, needs_model=True), members, lost) == ()
     assert set(verifiers(TASK, members, lost, MADE)) == {DEVICES[n] for n in (0, 2, 4)}
-    choosing = Verification(checks=(Check(Policy.CHOOSE, "quotation"),))
     with_model = [*members, member(DEVICES[5], model=sha("m"))]
-    needs = replace(TASK, verification=choosing)
-    assert verifiers(needs, with_model, lost, MADE) == (DEVICES[5],)
+    for policy in (Policy.CHOOSE, Policy.JUDGE, Policy.RESCORE):
+        needs = replace(TASK, verification=Verification(checks=(Check(policy, "quotation"),)))
+        assert verifiers(needs, with_model, lost, MADE) == (DEVICES[5],)
 
 
 @given(st.integers(2, 12), st.integers(0, 11))
