@@ -103,16 +103,13 @@ class Play:
         return self.ledger._runs[RUN].tasks[task.name]
 
     def offers(self, task: Task) -> list[DeviceId]:
-        """To whom a task is offered by now, best first."""
-        found: list[DeviceId] = []
-        for _ in range(4):
-            offers = [
-                send
-                for send in of(Send, self.tick(4.0))
-                if isinstance(send.message, Offer) and send.message.task == task.id
-            ]
-            found = [send.to for send in offers] or found
-        return found
+        """To whom a task is offered, in the order in which they hear of it first."""
+        found: dict[DeviceId, None] = {}
+        for _ in range(40):
+            for send in of(Send, self.tick(0.5)):
+                if isinstance(send.message, Offer) and send.message.task == task.id:
+                    found.setdefault(send.to)
+        return list(found)
 
     @property
     def doubted(self) -> frozenset[str]:

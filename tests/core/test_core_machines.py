@@ -333,7 +333,7 @@ class TestScout:
         working = self.scout()
         self.to_lease(working)
         effects = working.handle(asked, 1.0)
-        (told,) = of(Send, effects)
+        told = of(Send, effects)[-1]
         assert (told.message.state, told.message.reason) == ("returned", letter.reason)
         assert of(StopSkill, effects)
         assert of(AskWitness, effects)
