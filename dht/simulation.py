@@ -10,7 +10,7 @@ import bisect
 import hashlib
 import random
 import selectors
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,7 @@ from pockethive.dht.contact import Contact
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.node import Node
 from pockethive.dht.reasons import Counts
+from pockethive.dht.record import Record
 from pockethive.dht.routing import Peer
 from pockethive.dht.rules import Rules
 from pockethive.dht.settings import NodeSettings
@@ -293,14 +294,14 @@ def seed_tables(nodes: Sequence[Node], rng: random.Random) -> None:
     """Give running nodes the tables of a long quiet life, through their own `add_contact`.
 
     Of the nodes that part from a node's id at the same bit, it knows all when they are at most k,
-    else k drawn by `rng`.
+    else k drawn by `rng`. They are no newcomers to each other: nobody hands them anything.
     """
     order = sorted((int.from_bytes(node_id(n.contact.public), "big"), n.contact) for n in nodes)
     ids = [number for number, _ in order]
     for node in nodes:
         own = int.from_bytes(node.identity.node_id, "big")
         router = node._protocol.router  # noqa: SLF001 - what years would have put there
-        most = node.settings.k
+        most, told, router.entered = node.settings.k, router.entered, _long_known
         for bit in range(_BITS - 1, -1, -1):
             low = (own ^ 1 << bit) >> bit << bit
             first, last = bisect.bisect_left(ids, low), bisect.bisect_left(ids, low + (1 << bit))
@@ -309,6 +310,26 @@ def seed_tables(nodes: Sequence[Node], rng: random.Random) -> None:
                 router.add_contact(Peer(order[at][1]))
             if _alone(ids, own, bit):
                 break
+        router.entered = told
+
+
+def place_records(nodes: Sequence[Node], records: Iterable[Record]) -> None:
+    """Give running nodes the records of a long quiet life: each is with the k nearest to its key.
+
+    It is joined as if it had come over the network: rules and signatures are looked at.
+    """
+    shelves: dict[bytes, list[Record]] = {}
+    for record in records:
+        shelves.setdefault(record.key, []).append(record)
+    for key, shelf in shelves.items():
+        goal = int.from_bytes(key, "big")
+        order = sorted(nodes, key=lambda n: int.from_bytes(n.identity.node_id, "big") ^ goal)
+        for node in order[: nodes[0].settings.k]:
+            node._running.storage.join(shelf)  # noqa: SLF001 - as for the tables
+
+
+def _long_known(_peer: Peer) -> None:
+    """No news."""
 
 
 def _alone(ids: Sequence[int], own: int, bit: int) -> bool:

@@ -1,8 +1,9 @@
 """Large simulated hives begin as if they had been together for a long, quiet time.
 
 Meeting costs every device a greeting of every other, which is what joining costs and no part of
-what runs cost. Here the devices start alone; then tables are filled by the rule of `dht.simulation`
-and rosters with as many members as they hold, drawn by the seed. Who comes later joins as always.
+what runs cost. Here the devices start alone; then tables and shelves are filled by the rules of
+`dht.simulation`, rosters with as many members as they hold, drawn by the seed, and whoever seeks
+work on the bulletin looks as rarely as one who found none for long. Who comes later joins as always.
 """
 
 import random
@@ -10,7 +11,10 @@ from collections.abc import Sequence
 
 from pockethive.core.canonical import from_text
 from pockethive.core.entry import Entry
-from pockethive.dht.simulation import seed_tables
+from pockethive.core.notice import SHARDS
+from pockethive.core.scout import Scout
+from pockethive.core.seeker import MOST_SECONDS, TIMER
+from pockethive.dht.simulation import place_records, seed_tables
 from pockethive.simulation import Seat, SimulatedDevice, SimulatedHive
 
 ACQUAINTED_FROM = 100  # devices; fewer meet each other really
@@ -23,13 +27,28 @@ async def acquaint(hive: SimulatedHive, seats: Sequence[Seat]) -> tuple[Simulate
     hive.devices.extend(devices)
     for device in devices:
         await device.start()
-    seed_tables([device.node for device in devices], dice)
-    adverts = [device.roster.advert for device in devices]
-    known = [advert for advert in adverts if advert is not None]
+    nodes = [device.node for device in devices]
+    seed_tables(nodes, dice)
+    adverts = [device.roster._advert for device in devices]  # noqa: SLF001 - record and entry
+    place_records(nodes, [advert[0] for advert in adverts if advert is not None])
+    known = [advert[1] for advert in adverts if advert is not None]
     for device in devices:
         most = min(len(known), device.roster.capacity)
+        _calm(device, dice)
         _introduce(device, known if most == len(known) else dice.sample(known, most))
     return tuple(devices)
+
+
+def _calm(device: SimulatedDevice, dice: random.Random) -> None:
+    """It has read the whole bulletin more than once, and there was nothing for it."""
+    scout, hands = device.machines.get("scout"), device._hands  # noqa: SLF001 - as hours would
+    if not isinstance(scout, Scout) or scout._seeker is None or hands is None:  # noqa: SLF001
+        return
+    scout._seeking = True  # noqa: SLF001
+    scout._seeker._turn = SHARDS + dice.randrange(SHARDS)  # noqa: SLF001
+    scout._seeker._pause = MOST_SECONDS  # noqa: SLF001
+    first = device.clock() + dice.uniform(0.0, MOST_SECONDS)
+    hands._set_timer(f"scout|{TIMER}", first)  # noqa: SLF001
 
 
 def _introduce(device: SimulatedDevice, known: Sequence[Entry]) -> None:
