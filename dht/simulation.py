@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 EPOCH: Final = 1_800_000_000.0  # unix seconds at which every simulation begins
 PORT: Final = 4400
 _BITS: Final = 160
+_LONG_AGO: Final = -1e6  # seconds of the loop's clock
 
 
 class _Clockwork(selectors.BaseSelector):
@@ -307,7 +308,9 @@ def seed_tables(nodes: Sequence[Node], rng: random.Random) -> None:
             first, last = bisect.bisect_left(ids, low), bisect.bisect_left(ids, low + (1 << bit))
             there = range(first, last)
             for at in there if len(there) <= most else rng.sample(there, most):
-                router.add_contact(Peer(order[at][1]))
+                known = Peer(order[at][1])
+                router.add_contact(known)
+                known.since = _LONG_AGO
             if _alone(ids, own, bit):
                 break
         router.entered = told

@@ -116,8 +116,9 @@ class Ledger:
                 self._votes.meet(members)
                 self._credit.meet(members)
                 self._watch.forget(member.device for member in members)
-                mark_all(self._runs.values())
-                yield from self._tend_all(now)
+                for run_state in list(self._runs.values()):
+                    if run_state.members_changed():
+                        yield from self._tend_run(run_state, now)
             case GraphOpened():
                 yield from self._begin(event, now)
             case GraphClosed(run=run, detail=detail):

@@ -36,7 +36,7 @@ class HoldersDesk:
         if state.keep_until is None:
             state.keep_until = now + PATIENCE_SECONDS
         lacking = self._lacking(state) - len(self._awaited(state, now))
-        for device in self._others(state, members)[: max(0, lacking)]:
+        for device in self._others(state, members)[:lacking] if lacking > 0 else ():
             state.keepers[device] = now
             assert state.entry is not None
             assert state.output is not None

@@ -11,7 +11,7 @@ from pockethive.core.entry import Entry, Invite, Kind, Member
 from pockethive.core.ledger_doubts import doubted
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import WorkDesk, committed_inputs
-from pockethive.core.lots import line, lot
+from pockethive.core.lots import draw, line
 from pockethive.core.message import VerifyOffer
 from pockethive.core.people import spread, verifiers
 from pockethive.core.task import DeviceId
@@ -31,12 +31,19 @@ class LotsDesk:
         """Devices that may judge the output, in the order in which they are asked."""
         assert state.output is not None
         fit = verifiers(state.task, members, self._work.lost, state.output)
-        epoch = state.made.epoch
-        lots = ((lot(self._secret, state.id, epoch, device), device) for device in fit)
+        lot = draw(self._secret, state.id, state.made.epoch)
+        lots = ((lot(device), device) for device in fit)
         owners = {member.device: member.owner_key for member in members}
         ordered = spread(line(lots, run.founders), owners, state.task.owner_key)
         last = doubted(run)
         return tuple(sorted(ordered, key=lambda d: (owners[d] in last, d not in run.founders)))
+
+    def judging(self, state: TaskState, members: Sequence[Member]) -> set[DeviceId]:
+        """Devices that were asked to judge the output, still may, and have not answered."""
+        assert state.output is not None
+        asked = state.verifiers()
+        known = [m for m in members if m.device in asked or m.device == state.made_by]
+        return asked.intersection(verifiers(state.task, known, self._work.lost, state.output))
 
     def invite(self, state: TaskState, device: DeviceId, now: float) -> Effects:
         """Ask a device for a verdict: first its invitation is signed."""

@@ -88,6 +88,7 @@ class RestartDesk:
         if state.offered:
             yield ReadTask(task=state.id)
         state.nobody_since = state.patience = None
+        state.repeat_at = now
         if state.sealing is not None:
             going = state.sealing
             going.rounds = 0

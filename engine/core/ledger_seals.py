@@ -129,7 +129,7 @@ class SealDesk:
         state.task, state.sealing, state.split = task, None, False
         state.holder = state.output = None
         state.begin_round()
-        state.offer_at = max(now, going.offer_at)
+        state.offer_anew(max(now, going.offer_at))
         count, generation = len(task.committee.witnesses), task.committee.generation
         told = (
             f"generation {generation}: {count} witnesses, epochs from {task.committee.epoch_base}"

@@ -20,6 +20,7 @@ from pockethive.core.vote import Vote
 
 MAX_STORY = 64
 FIRST_WAVE = 3
+REPEAT_SECONDS = 6.0  # between two offers to one device; then twice as long, and so on
 SILENT_LEASES = 1.5  # a holder says that it works with every renewal, three times a lease
 
 
@@ -85,6 +86,9 @@ class TaskState:
     wave: int = FIRST_WAVE  # how many devices it is offered to next, one after another
     turn: int = 0  # whose turn it is among them
     offer_at: float = 0.0  # not offered (again) before
+    repeat_at: float = 0.0  # nor before this to those that it was offered to
+    repeat: float = REPEAT_SECONDS  # the pause after that
+    repeating: bool = False  # this round is for all of them
     nobody_since: float | None = None
     patience: float | None = None  # its device stopped answering: how long that is borne
     output: Entry | None = None  # under verification
@@ -189,6 +193,11 @@ class TaskState:
         """What a device was asked did not reach it."""
         self.declined |= {device}
         self.vote.refuse(device, now)
+
+    def offer_anew(self, at: float) -> None:
+        """From `at` on it is offered to all who can do it, whether they had an offer or not."""
+        self.turn, self.offer_at, self.repeat_at = 0, at, at
+        self.repeat = REPEAT_SECONDS
 
     def begin_round(self) -> None:
         """Another output, or another committee: nobody has been asked about it yet."""
@@ -353,6 +362,21 @@ class RunState:
             else:
                 times.append(now)
         return min(times, default=inf)
+
+    def members_changed(self) -> bool:
+        """Whether some task is to be looked at because devices came or went.
+
+        That is what concerned this device alone until now, and what nobody known could do or judge.
+        Of others the next offer, or the next round of those under way, sees who is there.
+        """
+        places = [
+            state.place
+            for state in map(self.at, self.unfinished)
+            if state.local is not None or state.nobody_since is not None
+        ]
+        for place in places:
+            self.agenda.mark(place)
+        return bool(places)
 
     def outcomes(self, names: Iterable[str]) -> Mapping[str, Outcome]:
         """How tasks ended, as their dependants see it: a commit counts once it can be read."""

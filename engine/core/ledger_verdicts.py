@@ -239,10 +239,8 @@ class VerdictDesk:
     ) -> Effects:
         task, output = state.task, state.output
         assert output is not None
-        fit = self._lots.line(run, state, members)
         said = {entry.author for entry in state.verdicts_on(output)}
-        busy = state.verifiers() & set(fit)
-        fresh = [d for d in fit if d not in state.asked and d not in said]
+        busy = self._lots.judging(state, members)
         patience = min(SLOW_CHECK_SECONDS, state.planned.deadline.soft or SLOW_CHECK_SECONDS)
         slow = sum(
             now > state.asked[d] + (patience if d in state.checking else ASK_ANOTHER_SECONDS)
@@ -250,6 +248,11 @@ class VerdictDesk:
         )
         lacking = needed(task) - len(accepting(task, output, state.verdicts.values()))
         wanted = max(0, lacking + slow - len(busy))
+        if busy and not wanted:  # as most times; the line of all who could is long
+            state.nobody_since = None
+            return
+        fit = self._lots.line(run, state, members)
+        fresh = [d for d in fit if d not in state.asked and d not in said]
         if not busy and not fresh:
             yield from self._nobody(run, state, now)
             return

@@ -21,7 +21,8 @@ from pockethive.core.people import Past, workers
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.watch import Watch
 
-OFFER_AGAIN_SECONDS = 3.0
+OFFER_AGAIN_SECONDS = 3.0  # to devices that it was not offered to before
+MOST_REPEAT_SECONDS = 48.0  # to one device: who is busy keeps an offer
 STAGGER_SECONDS = 0.3  # between one device of a wave and the next
 LET_GO_SECONDS = 0.3  # so that a holder has given its lease back before it is offered again
 COME_BACK_SECONDS = 5.0  # how long what only a lost device can do waits for it to answer again
@@ -75,18 +76,28 @@ class WorkDesk:
             yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
-        place = min(state.turn, len(devices) - 1)
-        device, new = devices[place], devices[place] not in state.offered
-        yield Send(to=device, message=self.offer_to(run, state, device, 0))
-        if place + 1 < len(devices):  # the others as long as nobody takes it
-            state.turn, state.offer_at = place + 1, now + STAGGER_SECONDS
+        if state.turn == 0 and now >= state.repeat_at:
+            state.repeating, state.repeat_at = True, now + state.repeat
+            state.repeat = min(2 * state.repeat, MOST_REPEAT_SECONDS)
+        elif state.turn == 0:
+            state.repeating = False
+        due = [
+            place
+            for place, device in enumerate(devices)
+            if place >= state.turn and (state.repeating or device not in state.offered)
+        ]
+        for place in due[:1]:
+            device, new = devices[place], devices[place] not in state.offered
+            yield Send(to=device, message=self.offer_to(run, state, device, 0))
+            if new:
+                told = f"to {device[:8]}"
+                state.tell(now, f"offered {told}")
+                yield self.desk.happened(run, state, "offered", device, told)
+        if len(due) > 1:  # the others as long as nobody takes it
+            state.turn, state.offer_at = due[0] + 1, now + STAGGER_SECONDS
         else:
             state.turn, state.offer_at = 0, now + OFFER_AGAIN_SECONDS
             state.wave += FIRST_WAVE
-        if new:
-            told = f"to {device[:8]}"
-            state.tell(now, f"offered {told}")
-            yield self.desk.happened(run, state, "offered", device, told)
 
     def offer_to(self, run: RunState, state: TaskState, device: DeviceId, place: int) -> Offer:
         """The offer of a task that stands; `place` is the device's in the rendezvous order."""
@@ -199,7 +210,7 @@ class WorkDesk:
 
     def _ready(self, state: TaskState, told: str, now: float) -> None:
         state.move(Move.RETRY, now, told)
-        state.turn, state.offer_at = 0, now + LET_GO_SECONDS
+        state.offer_anew(now + LET_GO_SECONDS)
 
     def device_lost(self, runs: Iterable[RunState], device: DeviceId, now: float) -> None:
         """A device stopped answering: for how long tasks that need it wait for it."""

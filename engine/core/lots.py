@@ -5,19 +5,20 @@ owner, so its worker cannot try for friends; who joins when a task is known come
 witness gives verify slots to those alone whom the owner has invited, so that being fast helps none.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from pockethive.core.canonical import digest
+from pockethive.core.canonical import digest_after
 from pockethive.core.entry import Entry, Invite, Output
 from pockethive.core.task import DeviceId, Task, TaskId
 
 
-def lot(secret: bytes, task: TaskId, epoch: int, device: DeviceId) -> bytes:
-    """A device's lot for what is made of a task at an epoch, 32 bytes; the smallest is asked first.
+def draw(secret: bytes, task: TaskId, epoch: int) -> Callable[[DeviceId], bytes]:
+    """Devices' lots for what is made of a task at an epoch, 32 bytes; the smallest is asked first.
 
     Another epoch is another draw: who judged the last output tells nothing of the next.
     """
-    return digest("lot", secret, task.encode(), b"%d" % epoch, device.encode())
+    lot = digest_after("lot", secret, task.encode(), b"%d" % epoch)
+    return lambda device: lot(device.encode())
 
 
 def line(

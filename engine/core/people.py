@@ -109,12 +109,17 @@ def verifiers(
         return ()
     known = {member.device: member for member in members}
     worker = known.get(output.author)
+    kinds: dict[tuple[tuple[str, ...], bool], bool] = {}  # devices are many, kinds of them few
+    for member in known.values():
+        kind = member.checkers, bool(member.model)
+        if kind not in kinds:
+            kinds[kind] = able(task, member.checkers, has_model=kind[1])
     return tuple(
         member.device
         for member in known.values()
         if member.device != output.author
         and member.device not in lost
-        and able(task, member.checkers, has_model=bool(member.model))
+        and kinds[member.checkers, bool(member.model)]
         and independent(task.owner_key, worker, member)
     )
 

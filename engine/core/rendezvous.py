@@ -6,7 +6,7 @@ that leaves changes nothing among the others. The order is politeness; leases ar
 
 from collections.abc import Container, Iterable, Sequence
 
-from pockethive.core.canonical import digest
+from pockethive.core.canonical import digest_after
 from pockethive.core.entry import Member
 from pockethive.core.task import Committee, DeviceId, TaskId
 
@@ -16,10 +16,9 @@ _QUORUM = {_LARGE: 5, _SMALL: 3, _OWN: 2}
 
 def rank(task: TaskId, devices: Iterable[DeviceId], salt: str = "") -> tuple[DeviceId, ...]:
     """The devices in the order in which they should take `task`; the same at every device."""
-    weight = {
-        device: digest("rank", salt.encode(), task.encode(), device.encode()) for device in devices
-    }
-    return tuple(sorted(weight, key=lambda device: weight[device], reverse=True))
+    weight = digest_after("rank", salt.encode(), task.encode())
+    weights = {device: weight(device.encode()) for device in devices}
+    return tuple(sorted(weights, key=weights.__getitem__, reverse=True))
 
 
 def choose_committee(

@@ -13,7 +13,7 @@ from pockethive.core.events import EntryArrived, MembersChanged, MessageArrived,
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import Ack, AskLease, AskSlot, Grant, Propose, Refused
 from pockethive.core.ledger import Ledger, LedgerSettings
-from pockethive.core.lots import line, lot
+from pockethive.core.lots import draw, line
 from pockethive.core.message import Made, VerifyOffer
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, Task
@@ -72,7 +72,7 @@ def shares() -> tuple[float, float]:
     for number in range(PLAYS):
         task = make_task(f"play-{number}", witnesses=DEVICES[:1], quorum=1)
         made = output(task.id, WORKER)
-        (drawn, *_) = line(((lot(SECRET, task.id, 1, each), each) for each in HIVE), HIVE)
+        (drawn, *_) = line(((draw(SECRET, task.id, 1)(each), each) for each in HIVE), HIVE)
         other = output(task.id, WORKER, 2)
         words = [invite(made, drawn), invite(other, HIVE[0])]
         inside = races(task, made, words, drawn)
@@ -154,13 +154,13 @@ def test_an_invitation_is_for_one_device_and_one_output_and_of_the_owner(word: E
 
 
 def test_who_joined_after_the_run_began_is_asked_last() -> None:
-    lots = [(lot(SECRET, make_task().id, 1, each), each) for each in HIVE]
+    lots = [(draw(SECRET, make_task().id, 1)(each), each) for each in HIVE]
     ordered = line(lots, HIVE[:30])
     assert set(ordered[:30]) == set(HIVE[:30])
     assert set(ordered[30:]) == set(HIVE[30:])
-    again = line([(lot(SECRET, make_task().id, 2, each), each) for each in HIVE], HIVE[:30])
+    again = line([(draw(SECRET, make_task().id, 2)(each), each) for each in HIVE], HIVE[:30])
     assert ordered != again, "another epoch is another draw"
-    assert ordered != line([(lot(b"", make_task().id, 1, each), each) for each in HIVE], HIVE)
+    assert ordered != line([(draw(b"", make_task().id, 1)(each), each) for each in HIVE], HIVE)
 
 
 def test_the_ledger_invites_in_the_order_of_the_lots_and_sends_the_offer_once_that_is_signed() -> (
@@ -184,7 +184,7 @@ def test_the_ledger_invites_in_the_order_of_the_lots_and_sends_the_offer_once_th
             order.append(word.body.verifier)
         effects = ledger.handle(TimerFired(name="tick"), second * 5.0)
     fit = [each.device for each in founders if each.device != WORKER]
-    drawn = line([(lot(SECRET, task.id, 1, each), each) for each in fit], fit)
+    drawn = line([(draw(SECRET, task.id, 1)(each), each) for each in fit], fit)
     assert tuple(order[: len(fit)]) == drawn
     assert set(order[len(fit) :]) <= set(HIVE)
     stale = entry(OWNER, Invite(task=task.id, epoch=9, output=sha("x"), verifier=OTHER))
