@@ -16,11 +16,13 @@ from itertools import islice
 from pockethive.actors.alive import PING_METHOD
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
+from pockethive.actors.tidings import Tidings
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import Failure, NetworkError, PocketHiveError, ProtocolError
 from pockethive.core.task import DeviceId
 from pockethive.dht.contact import Contact
+from pockethive.dht.methods import DIGEST_SIZE
 from pockethive.dht.node import Node
 from pockethive.dht.record import Record
 
@@ -42,6 +44,7 @@ SILENT_GREETINGS = 2  # of a device that has spoken to this one before
 _MAX_GREETING = 8_000
 _MAX_TOLD = 4  # members named in one answer (a message holds 8 kB); the DHT knows the rest
 _AT_ONCE = 64  # devices told or asked in one pulse
+_READ_AT_ONCE = 64  # members learned with one reading, but before a run: then all there is room for
 
 
 class Roster:
@@ -61,7 +64,7 @@ class Roster:
         self._node, self._egress = node, egress
         self._entries, self._clock = entries, clock
         self._key = entries.hive_key
-        self._changed = changed
+        self._tidings = Tidings(lambda: changed(self.members))
         self.belongs: Callable[[bytes], bool] | None = None
         self.capacity = MAX_MEMBERS
         self._known: dict[DeviceId, Entry] = {}
@@ -73,6 +76,7 @@ class Roster:
         self._advert: tuple[Record, Entry] | None = None
         self._task: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
+        self._more = False  # the DHT named more members than were read
         egress.answer(METHOD, self._greeted)
         egress.answer(FAREWELL, self._left)
 
@@ -115,34 +119,39 @@ class Roster:
         tasks = [*self._greetings, *([self._task] if self._task is not None else [])]
         for task in tasks:
             task.cancel()
+        self._tidings.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._task = None
 
     async def advertise(self, own: Member, wait: float | None = None) -> None:
         """Say what this device is now: stored in the DHT, and told to those who do not know it.
 
-        Returns when all have answered or been given up, or after `wait` seconds; greetings still
+        In a large hive only some are told at once, the others pulse by pulse. Returns when all have answered or been given up, or after `wait` seconds; greetings still
         open then go on.
         """
         record = self._describe(own)
         await self._egress.publish(record)
-        await self._tell(record, wait)
+        await self._tell(record, wait, _AT_ONCE)
         self._drop_expired()
 
     async def retire(self, own: Member, wait: float) -> None:
         """As `advertise`, with the devices told first: `own` has little time left."""
         record = self._describe(own)
-        await self._tell(record, wait)
+        await self._tell(record, wait, self.capacity + MAX_GUESTS)
         await self._egress.publish(record)
 
     async def check(self) -> None:
-        """Ask every member not heard of lately whether it is there; the silent are dropped.
+        """Before a run: ask every member not heard of lately whether it is there; drop the silent.
 
-        Takes no time when all were heard of, and two seconds at most.
+        Takes no time when all were heard of, and two seconds at most. In a hive of more members
+        than were read, those there is room for are read first. The change is told by then.
         """
+        if self._more and len(self._known) < self.capacity:
+            await self.read(self.capacity)
         limit = self._clock() - FRESH_SECONDS
         stale = [m for m in self._others() if self._heard.get(m.device, 0.0) < limit]
         await asyncio.gather(*(self._ask_twice(member) for member in stale))
+        self._tidings.flush()
 
     async def farewell(self) -> None:
         """Tell the members that this device leaves. Nothing is sent again, nobody is waited for."""
@@ -175,9 +184,11 @@ class Roster:
             self._lose(device)
             self._gone.pop(device, None)
 
-    async def read(self) -> None:
-        """Learn the members that the DHT knows."""
-        for record in await self._node.get(self._key):
+    async def read(self, most: int = _READ_AT_ONCE) -> None:
+        """Learn members that the DHT knows: at most so many of those that are not known here."""
+        known = [bytes.fromhex(entry.digest)[:DIGEST_SIZE] for entry in self._known.values()]
+        found, self._more = await self._node.get_some(self._key, most, known)
+        for record in found:
             self._meet_record(record)
 
     def _describe(self, own: Member) -> Record:
@@ -189,9 +200,9 @@ class Roster:
         self._meet(entry)
         return record
 
-    async def _tell(self, record: Record, wait: float | None) -> None:
+    async def _tell(self, record: Record, wait: float | None, most: int) -> None:
         """Greet those who do not know this device as it is; wait for them, at most `wait`."""
-        greetings = [self._begin_greeting(contact, record) for contact in self._untold()]
+        greetings = [self._begin_greeting(contact, record) for contact in self._untold()[:most]]
         if greetings:
             await asyncio.wait(greetings, timeout=wait)
 
@@ -334,6 +345,8 @@ class Roster:
         apart, newest = (author, self._entries.device), reversed(self._known.items())
         others = (e.wire for d, e in newest if d not in apart and e.expires > now)
         own = [] if self._advert is None else [self._advert[1].wire]
+        if own:
+            self._told.add(peer)  # if it does not come there, the greeter asks again
         return encode({"members": [*map(to_text, [*islice(others, _MAX_TOLD - len(own)), *own])]})
 
     def _meet_record(self, record: Record) -> None:
@@ -361,7 +374,7 @@ class Roster:
         if entry is not None:
             self._told.discard(from_text(device, 32))
             self._gone[device] = entry
-            self._changed(self.members)
+            self._tidings.change()
 
     def _drop_expired(self) -> None:
         now = self._clock()
@@ -372,7 +385,7 @@ class Roster:
         self._silent = {d: n for d, n in self._silent.items() if d in self._known}
         self._heard = {d: at for d, at in self._heard.items() if d in self._known}
         if expired:
-            self._changed(self.members)
+            self._tidings.change()
 
     def _meet(self, entry: Entry, most: int | None = None) -> None:
         now, most = self._clock(), self.capacity if most is None else most
@@ -393,7 +406,7 @@ class Roster:
         self._gone.pop(entry.author, None)
         self._known[entry.author] = entry
         if known is None or known.body != entry.body:
-            self._changed(self.members)
+            self._tidings.change()
 
 
 def _contact(member: Member) -> Contact:

@@ -6,6 +6,7 @@ does not hand over what it claims to hold is asked no more.
 
 import asyncio
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -52,11 +53,26 @@ class Collector:
         self._holders: dict[Contact, frozenset[bytes]] = {}
         self._useless: set[bytes] = set()  # refused by our rules, or outranked by what we have
         self._seen: set[bytes] = set()  # encoded records: most holders give the same ones
+        self._most: int | None = None  # records that are wanted in all
 
     @property
     def merged(self) -> tuple[Record, ...]:
         """Everything gathered, as a store would join it; best rank first."""
         return merge(self.records.values())
+
+    def limit(self, most: int, known: Iterable[bytes]) -> None:
+        """Fetch no more than `most` records beside those had, and none that is `known` by name.
+
+        Which ones follows from this node's own id, so that each node knows others.
+        """
+        self._most = len(self.records) + most
+        self._useless.update(known)
+
+    @property
+    def more(self) -> bool:
+        """Whether a holder named records that were not fetched."""
+        had = self.records.keys() | self._useless
+        return any(held - had for held in self.reported.values())
 
     async def question(self, contact: Contact) -> list[Contact]:
         """Ask one node, for `Lookup`."""
@@ -118,7 +134,12 @@ class Collector:
         if self._protocol.transport.inner.is_closing():
             return []
         held = self._holders.get(contact, frozenset())
-        return sorted(held - self.records.keys() - self._useless - asked)
+        names = sorted(held - self.records.keys() - self._useless - asked)
+        if self._most is None:
+            return names
+        at = bisect_left(names, self._protocol.source.id[:DIGEST_SIZE])
+        room = max(0, self._most - len(self.records) - len(asked))
+        return [*names[at:], *names[:at]][:room]
 
     def lacking(self, contacts: Iterable[Contact]) -> dict[Contact, list[Record]]:
         """What each of these nodes did not report of what is merged now."""

@@ -137,6 +137,18 @@ class Node:
             found = await self._running.collect(key, careful=careful)
         return tuple(record for record in found if not record.tombstone)
 
+    async def get_some(
+        self, key: bytes, most: int, known: Iterable[bytes] = ()
+    ) -> tuple[tuple[Record, ...], bool]:
+        """As `get`, of a key with many records: at most so many, and whether there are more.
+
+        Left out are those whose names (`collect.name`) are `known`; which others come follows from
+        this node's id.
+        """
+        with self._tallies["get"].timed():
+            found, more = await self._running.collect_some(key, most, known)
+        return tuple(record for record in found if not record.tombstone), more
+
     def watch(self, key: bytes, seconds: float) -> AsyncGenerator[Record, None]:
         """Records under a key: those there are, then those that come, for so many seconds.
 

@@ -7,7 +7,7 @@ only real copies; every operation ends within its budget, whatever peers do.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tenacity
@@ -233,12 +233,24 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             NetworkError: this node was stopped meanwhile.
         """
         collector = Collector(self.protocol, key, self.storage.live(key))
+        return await self._collected(collector, careful=careful)
+
+    async def collect_some(
+        self, key: bytes, most: int, known: Iterable[bytes]
+    ) -> tuple[tuple[Record, ...], bool]:
+        """As `collect`, but at most so many that are not here nor `known` by their names; whether
+        there are more."""
+        collector = Collector(self.protocol, key, self.storage.live(key))
+        collector.limit(most, known)
+        return await self._collected(collector, careful=False), collector.more
+
+    async def _collected(self, collector: Collector, *, careful: bool) -> tuple[Record, ...]:
         found = await self.gather(collector, careful=careful)
         if self.protocol.transport.inner.is_closing():
             raise NetworkError("this node was stopped while it read")
         merged = collector.merged
         if merged and found.complete:
-            if collector.had_some or self.upkeep.near(key):
+            if collector.had_some or self.upkeep.near(collector.key):
                 self.storage.join(merged)
             self._repairs.repair(collector.lacking(found.contacts))
         return merged

@@ -61,4 +61,4 @@ def _introduce(device: SimulatedDevice, known: Sequence[Entry]) -> None:
     told = {from_text(entry.author, 32) for entry in known}
     told.update(contact.public for contact in device.node.contacts())
     roster._told |= told  # noqa: SLF001
-    roster._changed(roster.members)  # noqa: SLF001
+    roster._tidings.change()  # noqa: SLF001

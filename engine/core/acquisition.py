@@ -6,6 +6,7 @@ reading: a witness grants an epoch once, whatever its asker had read, and a refu
 Pure: whoever owns it hands in answers and timers.
 """
 
+from collections import Counter
 from enum import Enum
 
 from pockethive.core.certificate import Certificate, certificate
@@ -148,9 +149,26 @@ class Acquisition:
         return AskWitness(ask=f"{self.task.id}#0", witness=witness, request=request)
 
     def _read(self, poll: Poll, now: float) -> tuple[AskWitness, ...]:
+        if poll.won and self._is_held(poll):
+            self.phase = Phase.GIVEN_UP
+            return ()
         if poll.won:
             return self._ask_next(poll.highest_epoch(), now)
         return self._back_off(now, 0.0) if poll.lost else ()
+
+    def _is_held(self, poll: Poll) -> bool:
+        """Whether so many name a running lease of one epoch that no quorum could be had now.
+
+        More than lie say so, since 2q - K > f. If its holder fails, the task is offered anew.
+        """
+        committee = self.task.committee
+        running = Counter(
+            read.epoch
+            for read in poll.answers.values()
+            if isinstance(read, EpochRead) and read.wait_seconds > 0
+        )
+        blocking = len(committee.witnesses) - committee.quorum + 1
+        return max(running.values(), default=0) >= max(blocking, committee.liars + 1)
 
     def _ask_next(self, told: int, now: float) -> tuple[AskWitness, ...]:
         """Ask for the epoch above those told and those that were asked for before.

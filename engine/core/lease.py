@@ -117,11 +117,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRead:
-    """The highest epoch, and the accepted value if any."""
+    """The highest epoch, and the accepted value if any.
+
+    `wait_seconds`: how long a lease of another than who asks still runs here; 0: none does.
+    """
 
     task: TaskId
     epoch: int
     accepted: Accepted | None
+    wait_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,12 @@ def decode_answer(data: bytes) -> WitnessAnswer:
     answer: WitnessAnswer
     match kind:
         case "epoch":
-            answer = EpochRead(task=task, epoch=epoch, accepted=_take_accepted(fields))
+            answer = EpochRead(
+                task=task,
+                epoch=epoch,
+                accepted=_take_accepted(fields),
+                wait_seconds=fields.whole("wait", 0, MAX_LEASE_SECONDS),
+            )
         case "grant":
             answer = Grant(
                 task=task,
@@ -232,8 +237,8 @@ def _request(request: WitnessRequest, spell: Spell) -> dict[str, Any]:
 def _answer(answer: WitnessAnswer) -> dict[str, Any]:
     common = {"task": answer.task, "epoch": answer.epoch}
     match answer:
-        case EpochRead(accepted=accepted):
-            return {"answer": "epoch", **common, "accepted": _accepted(accepted)}
+        case EpochRead(accepted=accepted, wait_seconds=wait):
+            return {"answer": "epoch", **common, "accepted": _accepted(accepted), "wait": wait}
         case Grant():
             return {
                 "answer": "grant",

@@ -107,7 +107,8 @@ class _Decision:
         """What concerns a generation that goes on here."""
         match request:
             case ReadEpoch():
-                return cell, _epoch(cell)
+                left = 0.0 if cell.holder == self._asked.peer else self._left(cell.span)
+                return cell, replace(_epoch(cell), wait_seconds=_whole(left))
             case FreeLease():
                 return self._free(cell, request)
             case Propose():
