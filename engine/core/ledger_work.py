@@ -156,6 +156,13 @@ class WorkDesk:
         state.holder, state.epoch, state.patience = device, epoch, None
         begin(state, now)
         yield self.desk.happened(run, state, "claimed", device, "")
+        yield from self._taken(state, device)
+
+    def _taken(self, state: TaskState, device: DeviceId) -> Effects:
+        """Who else has its offer need not ask the witnesses; if the holder fails, all are asked."""
+        for other in sorted(state.offered - {device}):
+            yield Send(to=other, message=LetGo(task=state.id, epoch=0, reason="it is taken"))
+        state.offered = frozenset((device,))
 
     def overdue(self, run: RunState, state: TaskState, now: float) -> Effects:
         """A holder that lives but says nothing more has given up, and its word was lost or late;

@@ -112,7 +112,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetGo:
-    """Owner's device to a worker: stop, and give the lease at `epoch` back.
+    """Owner's device to a worker: stop, and give the lease at `epoch` back; 0: ask for none.
 
     `soft`: only if there is no output yet; then it says `returned`.
     """

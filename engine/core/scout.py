@@ -46,7 +46,7 @@ from pockethive.core.task import DeviceId, Task, TaskId
 
 __all__ = ["Scout", "ScoutSettings"]
 
-STAGGER_SECONDS = 0.3
+STAGGER_SECONDS = 0.5  # two round trips far away, and the owner's word that it is taken
 MAX_JOBS = 64
 MAX_LATER = 1_024
 GRACE_SECONDS = 60.0  # for others' work in hand when this device stops lending itself
@@ -361,7 +361,9 @@ class Scout:
             yield from self._give_up(job, reason, now)
 
     def _let_go(self, sender: DeviceId, message: LetGo, now: float) -> Effects:
-        job = self._jobs.get(message.task)
+        job, waits = self._jobs.get(message.task), self._later.get(message.task)
+        if waits is not None and waits.entry.author == sender and not message.epoch:
+            del self._later[message.task]
         if job is None or (sender, message.epoch) != (job.task.owner, job.lease.epoch):
             return
         if not message.soft or job.stage in BUSY:  # what is made already is not thrown away

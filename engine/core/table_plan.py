@@ -1,16 +1,17 @@
 """What is played at the table of `pockethive.core.testing`: devices, faults, durations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from pockethive.core.ballot import votes
 from pockethive.core.canonical import to_text
 from pockethive.core.credibility import Credit
-from pockethive.core.effects import Effect, RunChecks, RunReplica, RunSkill
+from pockethive.core.effects import Effect, RunChecks, RunReplica, RunSkill, Send
 from pockethive.core.entry import Member, Output
 from pockethive.core.events import ChecksDone, Event, ReplicaDone, SkillDone
 from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
+from pockethive.core.message import Message, Offer, Progress
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
 
@@ -22,7 +23,8 @@ Sign = Callable[[DeviceId, bytes], bytes]
 class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
-    `crashes`: when a device dies. `liars`: devices whose outputs are wrong; checkers see it.
+    `owners`: so many of the first devices give a run each. `crashes`: when a device dies.
+    `arrivals`: when a device comes that was not there before; all hear of it. `liars`: devices whose outputs are wrong; checkers see it.
     `alike`: they all give the same wrong output, so that they can outvote others.
     `lies`: the tasks that liars lie about; empty: about all.
     `boasters`: devices that answer every offer by a claim to an epoch far away.
@@ -46,7 +48,9 @@ class TablePlan:
     latency: float = 0.02
     loss: float = 0.0
     doubled: float = 0.0
+    owners: int = 1
     crashes: Mapping[DeviceId, float] = field(default_factory=dict)
+    arrivals: Mapping[DeviceId, float] = field(default_factory=dict)
     liars: frozenset[DeviceId] = frozenset()
     lies: frozenset[str] = frozenset()
     alike: bool = False
@@ -164,6 +168,15 @@ def _answer(plan: TablePlan, device: DeviceId, task: str) -> str:
 
 def _nonce(plan: TablePlan, device: DeviceId, task: str, number: int) -> str:
     return to_text(sha256(f"{plan.seed} {device} {task} {number}".encode()).digest())
+
+
+def boasts(plan: TablePlan, message: Message) -> Iterator[Send]:
+    """The answer to an offer by a claim to a lease that nobody granted."""
+    if isinstance(message, Offer):
+        task = message.task
+        for state in ("claimed", "accepted"):
+            claim = Progress(task=task, epoch=2**30, state=state, reason=right_output(task))
+            yield Send(to=plan.devices[0], message=claim)
 
 
 def check_done(plan: TablePlan, device: DeviceId, effect: RunChecks) -> ChecksDone:

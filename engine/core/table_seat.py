@@ -23,8 +23,8 @@ class Machine:
 
 
 def seat(plan: TablePlan, device: DeviceId, verify: VerifySignature) -> Iterator[Machine]:
-    """The first device of the plan owns the run."""
-    if device == plan.devices[0]:
+    """The first devices of the plan own the runs."""
+    if device in plan.devices[: plan.owners]:
         settings = LedgerSettings(
             device=device,
             owner_key=plan.owner_key,

@@ -6,8 +6,10 @@ gives one play, so a failure is repeated by its seed. Bytes pass through the rea
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
+from math import inf
 
 from pockethive.core.effects import (
     AskWitness,
@@ -53,7 +55,7 @@ from pockethive.core.events import (
 from pockethive.core.graph import TaskGraph
 from pockethive.core.lease import WitnessAnswer
 from pockethive.core.lease_codec import decode_answer, decode_request, encode_answer, encode_request
-from pockethive.core.message import AskOffer, Message, Offer, Progress
+from pockethive.core.message import AskOffer
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.polling import jitter
 from pockethive.core.ports import VerifySignature
@@ -65,9 +67,9 @@ from pockethive.core.table_plan import (
     Sign,
     TablePlan,
     agent_done,
+    boasts,
     check_done,
     plan_members,
-    right_output,
     sign_answer,
 )
 from pockethive.core.table_seat import seat
@@ -76,29 +78,35 @@ from pockethive.core.witness import Witness, WitnessAsked
 
 WALL = 1_900_000_000.0  # unix time at the table's second 0
 UNANSWERED_SECONDS = 1.0  # when a question to nobody counts as unanswered
+HEARD_SECONDS = 1.0  # in which who comes is heard of by all
 PING_TRIES = 3  # a node repeats a request until its time is up
 
 
 class Table:
-    """The first device of the plan owns the run. To look at: `transcript`, `dropped`, `outcome`.
+    """The first devices of the plan own the runs. To look at: `transcript`, `dropped`, `outcomes`.
 
-    `entries` are those that stand, by task and digest.
+    `entries` are those that stand, by task and digest. `watch` is shown every line in place of the
+    transcript, where that would be long.
     """
 
     def __init__(self, plan: TablePlan, sign: Sign, verify: VerifySignature) -> None:
         self.plan, self.now = plan, 0.0
         self.transcript: list[Line] = []
         self.entries: dict[TaskId, dict[str, Entry]] = {}
-        self.outcome: Outcome | None = None
+        self.outcomes: dict[DeviceId, Outcome] = {}
+        self.watch: Callable[[Line], None] = self.transcript.append
         self.dropped: list[ProtocolError] = []
         self.bulletin = Bulletin()
-        self._known = [m for m in plan_members(plan) if m.device not in plan.strangers]
+        late = {*plan.strangers, *plan.arrivals}
+        self._members = {member.device: member for member in plan_members(plan)}
+        self._known = [m for m in self._members.values() if m.device not in late]
+        self._telling = False
         self._sign, self._verify = sign, verify
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._cells: dict[tuple[DeviceId, TaskId], bytes] = {}
         self._timers: dict[tuple[DeviceId, str, str], int] = {}
-        self._graph: TaskGraph | None = None
+        self._graphs: dict[RunId, TaskGraph] = {}
         self._machines = {device: tuple(seat(plan, device, verify)) for device in plan.devices}
 
     def run(self, graph: TaskGraph, seconds: float = 600.0) -> Outcome:
@@ -107,18 +115,32 @@ class Table:
         Raises:
             Failure: it did not end within `seconds`; names the seed.
         """
-        self._graph = graph
+        return self.run_all([graph], seconds)[0]
+
+    def run_all(self, graphs: Sequence[TaskGraph], seconds: float = 600.0) -> list[Outcome]:
+        """Play a run of each graph, given by one owner each, to the end of all. Raises as `run`."""
         for device in self.plan.devices:
             self._later(0.0, device, MembersChanged(members=tuple(self._known)))
-        run, owner = RunId(sha256(self.plan.seed.encode()).hexdigest()[:32]), self.plan.devices[0]
-        self._later(0.0, owner, CreditsRead(credits=self.plan.credits))
-        self._later(0.01, owner, GoalSubmitted(run=run, goal="play", wall=WALL + 0.01))
-        while self._queue and self.outcome is None and self.now <= seconds:
+        for device, at in self.plan.arrivals.items():
+            self._at(at, partial(self._come, device))
+        owners = self.plan.devices[: len(graphs)]
+        for number, (owner, graph) in enumerate(zip(owners, graphs, strict=True)):
+            name = f"{self.plan.seed} {number}" if number else self.plan.seed
+            run = RunId(sha256(name.encode()).hexdigest()[:32])
+            self._graphs[run] = graph
+            self._later(0.0, owner, CreditsRead(credits=self.plan.credits))
+            self._later(0.01, owner, GoalSubmitted(run=run, goal="play", wall=WALL + 0.01))
+        while self._queue and len(self.outcomes) < len(graphs) and self.now <= seconds:
             self.now, _, action = heapq.heappop(self._queue)
             action()
-        if self.outcome is None:
-            raise Failure(f"the run did not end in {seconds:g} s", where=f"seed {self.plan.seed}")
-        return self.outcome
+        if len(self.outcomes) < len(graphs):
+            raise Failure(f"no end in {seconds:g} s", where=f"seed {self.plan.seed}")
+        return [self.outcomes[owner] for owner in owners]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The first owner's, once there is one."""
+        return self.outcomes.get(self.plan.devices[0])
 
     def open_entry(self, wire: bytes) -> Entry:
         """The entry behind its signed bytes. Raises BadSignature."""
@@ -141,7 +163,8 @@ class Table:
         return self.plan.latency * (0.5 + self._chance())
 
     def _alive(self, device: DeviceId) -> bool:
-        return self.now < self.plan.crashes.get(device, float("inf"))
+        begin, end = self.plan.arrivals.get(device, 0.0), self.plan.crashes.get(device, inf)
+        return begin <= self.now < end
 
     def _answers(self, device: DeviceId) -> bool:
         return self._alive(device) and self.plan.wakes(device, self.now) == self.now
@@ -163,7 +186,8 @@ class Table:
         if not self._alive(device):
             return
         if device in self.plan.boasters and isinstance(event, MessageArrived):
-            self._boast(device, event.message)
+            for claim in boasts(self.plan, event.message):
+                self._send(device, claim)
         waiting: list[tuple[str | None, Event]] = [(to, event)]
         while waiting:
             target, current = waiting.pop(0)
@@ -182,7 +206,7 @@ class Table:
                     event=current,
                     effects=effects,
                 )
-                self.transcript.append(line)
+                self.watch(line)
                 for effect in effects:
                     told = forwarded(effect)
                     if told is None:
@@ -195,10 +219,9 @@ class Table:
     ) -> None:
         match effect:
             case PlanGoal(run=run):
-                assert self._graph is not None
-                self._later(0.1, device, GraphPlanned(run=run, graph=self._graph))
+                self._later(0.1, device, GraphPlanned(run=run, graph=self._graphs[run]))
             case FinishRun(outcome=outcome):
-                self.outcome = outcome
+                self.outcomes[device] = outcome
             case Publish():
                 self._publish(device, effect)
             case SignEntry():
@@ -263,9 +286,21 @@ class Table:
         return self.open_entry(signed_bytes(device, effect, self._sign))
 
     def _introduction(self, device: DeviceId) -> Entry:
-        (own,) = (m for m in plan_members(self.plan) if m.device == device)
-        expires = int(WALL + self.now) + 3_600
+        own, expires = self._members[device], int(WALL + self.now) + 3_600
         return self._signed(device, Publish(kind=Kind.MEMBER, body=own, expires=expires))
+
+    def _come(self, device: DeviceId) -> None:
+        """A device joins. Those who come within a second are heard of together."""
+        self._known.append(self._members[device])
+        self._later(0.0, device, MembersChanged(members=tuple(self._known)))
+        if not self._telling:
+            self._telling = True
+            self._at(self.now + HEARD_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling, members = False, tuple(self._known)
+        for device in self.plan.devices:
+            self._later(self._delay(), device, MembersChanged(members=members))
 
     def _meet(self, device: DeviceId, entry: Entry) -> None:
         """A device lets a stranger in; the others hear of it when they would."""
@@ -344,14 +379,6 @@ class Table:
         if cell is not None:
             self._cells[key] = cell
         return decode_answer(encode_answer(sign_answer(answer, witness, self._sign)))
-
-    def _boast(self, device: DeviceId, message: Message) -> None:
-        """Answer an offer by a claim to a lease that nobody granted."""
-        if isinstance(message, Offer):
-            task = message.task
-            for state in ("claimed", "accepted"):
-                claim = Progress(task=task, epoch=2**30, state=state, reason=right_output(task))
-                self._send(device, Send(to=self.plan.devices[0], message=claim))
 
     # the agents
 

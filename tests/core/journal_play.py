@@ -129,7 +129,7 @@ class JournalTable(Table):
         self.feed(self.owner, Restarted(wall=WALL + self.now))
         self.feed(self.owner, CreditsRead(credits=self.plan.credits))
         if back.outcomes and self.outcome is None:
-            (self.outcome,) = back.outcomes.values()
+            (self.outcomes[self.owner],) = back.outcomes.values()
 
 
 def commits(table: Table) -> dict[str, tuple[str, str]]:
