@@ -26,6 +26,7 @@ from pockethive.dht.identity import Identity, OwnerKey, certify
 from pockethive.dht.record import Record
 
 NOW = 1_000_000.0
+MANY = 100
 DOOR = Contact(bytes(range(32)), "127.0.0.1", 1)
 
 
@@ -227,5 +228,43 @@ def test_the_lost_are_asked_now_and_then_and_are_members_again_when_they_answer(
         hive.wire.deaf.clear()
         await hive.roster._pulse()
         assert hive.others == {hive.other.member.device}
+
+    asyncio.run(play())
+
+
+def test_of_a_large_hive_a_newcomer_learns_and_greets_a_part_and_before_a_run_the_rest(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        many = [Device(tmp_path / f"far {number}") for number in range(MANY)]
+        hive.wire.stored.extend(device.says(100) for device in many)
+        await hive.roster.read()
+        assert 0 < len(hive.others) < MANY, "a part"
+        part = len(hive.others)
+        await hive.roster.advertise(hive.me.member)
+        assert hive.wire.asked.count(METHOD) == part
+        hive.wire.asked.clear()
+        await hive.roster.check()
+        assert len(hive.others) == MANY, "an owner knows all there is room for"
+        told = hive.told
+        await hive.roster.check()
+        assert hive.told == told, "and nothing more is to be told"
+        await hive.roster.advertise(hive.me.member)
+        assert 0 < hive.wire.asked.count(METHOD) <= part, "the others hear pulse by pulse"
+
+    asyncio.run(play())
+
+
+def test_who_greets_has_heard_what_this_device_is_and_is_not_greeted_for_that(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        hive = Hive(tmp_path)
+        await hive.roster.advertise(hive.me.member)
+        await hive.greeted(100)
+        assert hive.others == {hive.other.member.device}
+        await hive.roster.advertise(hive.me.member)
+        assert METHOD not in hive.wire.asked
 
     asyncio.run(play())

@@ -154,7 +154,7 @@ REQUESTS: tuple[WitnessRequest, ...] = (
 )
 ANSWERS: tuple[WitnessAnswer, ...] = (
     EpochRead(task=TASK.id, epoch=4, accepted=None),
-    EpochRead(task=TASK.id, epoch=4, accepted=Accepted(2, sha("x"))),
+    EpochRead(task=TASK.id, epoch=4, accepted=Accepted(2, sha("x")), wait_seconds=12),
     Grant(
         task=TASK.id,
         generation=1,

@@ -83,8 +83,8 @@ def refusal(why: Refused = Refused.BUSY, epoch: int = 1, wait: int = 0) -> Refus
     return Refusal(task=TASK.id, reason=why, epoch=epoch, wait_seconds=wait, accepted=None)
 
 
-def read(epoch: int) -> EpochRead:
-    return EpochRead(task=TASK.id, epoch=epoch, accepted=None)
+def read(epoch: int, wait: int = 0) -> EpochRead:
+    return EpochRead(task=TASK.id, epoch=epoch, accepted=None, wait_seconds=wait)
 
 
 def answers(
@@ -106,6 +106,26 @@ class TestAcquisition:
         for event in answers(asks, *stale):
             asked += lease.answered(event, 0.1)
         assert {ask.request.epoch for ask in asked if isinstance(ask.request, AskLease)} == {5}
+
+    @pytest.mark.parametrize(
+        ("said", "asks_on"),
+        [
+            ((read(3, 9), read(3, 9), read(3, 9)), False),
+            ((read(3, 9), read(3, 9), read(3)), False),  # no three of four could grant it
+            ((read(3, 9), read(3), read(3)), True),  # one may lie
+            ((read(3, 9), read(4, 9), read(3)), True),  # two who contend; neither may have it
+        ],
+    )
+    def test_who_reads_of_another_s_running_lease_does_not_ask_for_it(
+        self, said: tuple[EpochRead, ...], *, asks_on: bool
+    ) -> None:
+        lease = Acquisition(SIGNED, WORKER)
+        asks = lease.begin(0.0)
+        asked: tuple[AskWitness, ...] = ()
+        for event in answers(asks, *said):
+            asked = lease.answered(event, 0.1)
+        assert bool(asked) is asks_on
+        assert lease.phase is (Phase.ASKING if asks_on else Phase.GIVEN_UP)
 
     def held(self, accepted: Accepted | None = None) -> Acquisition:
         lease = Acquisition(SIGNED, WORKER)
@@ -242,7 +262,7 @@ class TestScout:
 
     def test_it_takes_its_turn(self) -> None:
         effects = self.offered(self.scout(), replace(OFFER, rank=2))
-        assert effects == (SetTimer(name=f"start:{TASK.id}", at=0.6),)
+        assert effects == (SetTimer(name=f"start:{TASK.id}", at=1.0),)
 
     @pytest.mark.parametrize(
         "offer",
@@ -344,6 +364,16 @@ class TestScout:
         assert ready.handle(asked, 1.1) == (), "it is being signed"
         ready.handle(EntryArrived(entry=output(TASK.id, WORKER)), 1.2)
         assert ready.handle(asked, 1.3) == (), "it is being proposed"
+
+    @pytest.mark.parametrize(("sender", "goes"), [(OWNER, True), (OTHER, False)])
+    def test_what_it_has_not_asked_for_it_leaves_when_the_owner_says_that_it_is_taken(
+        self, sender: DeviceId, *, goes: bool
+    ) -> None:
+        scout = self.scout()
+        self.offered(scout, replace(OFFER, rank=2))
+        letter = LetGo(task=TASK.id, epoch=0, reason="it is taken")
+        scout.handle(MessageArrived(sender=sender, message=letter), 0.2)
+        assert scout.open == (0 if goes else 1)
 
     def test_it_stops_for_the_owners_close_and_not_for_a_strangers(self) -> None:
         scout = self.scout()
