@@ -11,13 +11,13 @@ run that picked the dead as witnesses would never end. Runs on the node's loop.
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import islice
 
 from pockethive.actors.alive import PING_METHOD
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
+from pockethive.actors.greeting import answer, contact_of, named
 from pockethive.actors.tidings import Tidings
-from pockethive.core.canonical import decode_object, encode, from_text, to_text
+from pockethive.core.canonical import from_text, to_text
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import Failure, NetworkError, PocketHiveError, ProtocolError
 from pockethive.core.task import DeviceId
@@ -41,8 +41,6 @@ MAX_MEMBERS = 512
 MAX_GUESTS = 64  # more members: who came for work that nobody known took, and its owners
 MAX_TTL_SECONDS = TTL_SECONDS + 60  # clocks differ; who claims to stay longer is not believed
 SILENT_GREETINGS = 2  # of a device that has spoken to this one before
-_MAX_GREETING = 8_000
-_MAX_TOLD = 4  # members named in one answer (a message holds 8 kB); the DHT knows the rest
 _AT_ONCE = 64  # devices told or asked in one pulse
 _READ_AT_ONCE = 64  # members learned with one reading, but before a run: then all there is room for
 
@@ -95,12 +93,12 @@ class Roster:
     def contact(self, device: DeviceId) -> Contact | None:
         """Where a device can be asked; None for one that has not introduced itself."""
         member = self.member(device)
-        return None if member is None else _contact(member)
+        return None if member is None else contact_of(member)
 
     def contacts(self) -> tuple[Contact, ...]:
         """Where the other members can be asked."""
         own = self._entries.device
-        return tuple(_contact(member) for member in self.members if member.device != own)
+        return tuple(contact_of(member) for member in self.members if member.device != own)
 
     def describe(self, own: Member) -> None:
         """Know what this device is, for those who greet it; nobody is told."""
@@ -126,8 +124,8 @@ class Roster:
     async def advertise(self, own: Member, wait: float | None = None) -> None:
         """Say what this device is now: stored in the DHT, and told to those who do not know it.
 
-        In a large hive only some are told at once, the others pulse by pulse. Returns when all have answered or been given up, or after `wait` seconds; greetings still
-        open then go on.
+        In a large hive only some are told at once, the others pulse by pulse. Returns when those
+        have answered or been given up, or after `wait` seconds; greetings still open then go on.
         """
         record = self._describe(own)
         await self._egress.publish(record)
@@ -155,7 +153,7 @@ class Roster:
 
     async def farewell(self) -> None:
         """Tell the members that this device leaves. Nothing is sent again, nobody is waited for."""
-        asked = [self._say_bye(_contact(member)) for member in self._others()[:_AT_ONCE]]
+        asked = [self._say_bye(contact_of(member)) for member in self._others()[:_AT_ONCE]]
         await asyncio.gather(*asked)
 
     @property
@@ -172,8 +170,8 @@ class Roster:
         if device in self._known or self._advert is None:
             return
         peer, greeting = from_text(device, 32), self._advert[0].encode()
-        answer = await self._egress.tell(peer, METHOD, greeting)
-        for entry in self._told_by(answer):
+        said = await self._egress.tell(peer, METHOD, greeting)
+        for entry in named(said, self._entries.open):
             if entry.author == device:
                 self.welcome(entry)
 
@@ -253,9 +251,9 @@ class Roster:
         soon = entry is not None and entry.expires - self._clock() < TTL_SECONDS / 4
         try:
             if soon and self._advert is not None:
-                await self._greet(_contact(member), self._advert[0])
+                await self._greet(contact_of(member), self._advert[0])
                 return member.device in self._known
-            await self._egress.tell(_contact(member), PING_METHOD, b"", timeout=ANSWER_SECONDS)
+            await self._egress.tell(contact_of(member), PING_METHOD, b"", timeout=ANSWER_SECONDS)
         except NetworkError:
             self._missed(member.device)
             return False
@@ -271,7 +269,7 @@ class Roster:
     async def _greet_lost(self, entry: Entry) -> None:
         """Somebody who did not answer may be back, or the network whole again."""
         assert isinstance(entry.body, Member)
-        contact = _contact(entry.body)
+        contact = contact_of(entry.body)
         try:
             await self._egress.tell(contact, PING_METHOD, b"", timeout=ANSWER_SECONDS)
         except PocketHiveError:
@@ -300,7 +298,7 @@ class Roster:
         """Everybody known who does not know what this device is now."""
         contacts = {contact.public: contact for contact in self._node.contacts()}
         for member in self._others():
-            contacts.setdefault(from_text(member.device, 32), _contact(member))
+            contacts.setdefault(from_text(member.device, 32), contact_of(member))
         self._told &= contacts.keys()
         return [contact for public, contact in contacts.items() if public not in self._told]
 
@@ -316,10 +314,10 @@ class Roster:
 
     async def _greet(self, contact: Contact, record: Record) -> None:
         try:
-            answer = await self._egress.tell(contact, METHOD, record.encode())
+            said = await self._egress.tell(contact, METHOD, record.encode())
             self._hear(DeviceId(to_text(contact.public)))
             self._told.add(contact.public)
-            for entry in self._told_by(answer):
+            for entry in named(said, self._entries.open):
                 self._meet(entry)
         except Failure as error:  # no answer, or it is not to be told
             _log.debug("no answer to a greeting: %s", error)
@@ -327,12 +325,6 @@ class Roster:
         except (ProtocolError, TypeError) as error:
             self._told.add(contact.public)  # there, and nothing that greets
             _log.info("a strange answer to a greeting: %s", error)
-
-    def _told_by(self, answer: bytes) -> list[Entry]:
-        """The members named in an answer to a greeting."""
-        told = decode_object(answer, _MAX_GREETING).get("members", [])
-        texts = told[:_MAX_TOLD] if isinstance(told, list) else []
-        return [self._entries.open(from_text(text)) for text in texts]
 
     async def _greeted(self, peer: bytes, body: bytes) -> bytes:
         entry = self._entries.open(body)
@@ -343,11 +335,10 @@ class Roster:
         self._meet(entry)
         self._hear(author)
         apart, newest = (author, self._entries.device), reversed(self._known.items())
-        others = (e.wire for d, e in newest if d not in apart and e.expires > now)
-        own = [] if self._advert is None else [self._advert[1].wire]
-        if own:
+        others = (e for d, e in newest if d not in apart and e.expires > now)
+        if self.advert is not None:
             self._told.add(peer)  # if it does not come there, the greeter asks again
-        return encode({"members": [*map(to_text, [*islice(others, _MAX_TOLD - len(own)), *own])]})
+        return answer(self.advert, others)
 
     def _meet_record(self, record: Record) -> None:
         if record.kind != Kind.MEMBER.value:
@@ -407,7 +398,3 @@ class Roster:
         self._known[entry.author] = entry
         if known is None or known.body != entry.body:
             self._tidings.change()
-
-
-def _contact(member: Member) -> Contact:
-    return Contact(from_text(member.device, 32), member.host, member.port)

@@ -111,8 +111,7 @@ class Node:
     async def put(self, record: Record) -> int:
         """Store at the k nearest nodes and here; how many copies there are now.
 
-        Raises:
-            ProtocolError: the rules of this node refuse the record.
+        Raises ProtocolError: the rules of this node refuse the record.
         """
         with self._tallies["put"].timed():
             return await self._running.publish(record)
@@ -140,11 +139,7 @@ class Node:
     async def get_some(
         self, key: bytes, most: int, known: Iterable[bytes] = ()
     ) -> tuple[tuple[Record, ...], bool]:
-        """As `get`, of a key with many records: at most so many, and whether there are more.
-
-        Left out are those whose names (`collect.name`) are `known`; which others come follows from
-        this node's id.
-        """
+        """As `get`, at most so many beside those `known` by name; and whether there are more."""
         with self._tallies["get"].timed():
             found, more = await self._running.collect_some(key, most, known)
         return tuple(record for record in found if not record.tombstone), more
@@ -160,11 +155,8 @@ class Node:
     async def note(self, key: str, value: bytes, seconds: float = 3600.0, slot: str = "") -> int:
         """Store a small signed value of this node; how many copies there are now.
 
-        A newer one under the same key and slot takes its place for readers.
-
-        Raises:
-            BadInput: over the bounds in `notes`.
-            ProtocolError: the rules of this node refuse it.
+        A newer one under the same key and slot takes its place for readers. Raises BadInput (over
+        the bounds in `notes`), ProtocolError (the rules of this node refuse it).
         """
         record = sign_note(self.identity, key, value, (self.settings.clock(), seconds), slot)
         return await self.put(record)
@@ -174,7 +166,7 @@ class Node:
         return newest(await self.get(note_key(key)))
 
     async def hand_over(self, seconds: float) -> int:
-        """Before leaving: give the records held here to the nodes that stay; how many were given.
+        """Before leaving: give records held here to the nodes that stay; how many were given.
 
         Bounded by `seconds` and by `leaving.MAX_RECORDS`.
         """
@@ -255,10 +247,7 @@ class Node:
         return self._exchanging.store
 
     def allow_blobs(self, allow: Allow) -> None:
-        """Decide who may fetch: `allow(peer's key, name)` instead of the audience in the store.
-
-        It is called on worker threads.
-        """
+        """Decide who may fetch: `allow(peer's key, name)`, not the store's audience; any thread."""
         self._allow = allow
         if self._exchange is not None:
             self._exchange.allow = allow
@@ -301,7 +290,7 @@ class Node:
         return await self._exchanging.provide(name)
 
     async def providers(self, name: str) -> tuple[Provider, ...]:
-        """The other devices that say they give a blob. Raises BadEncoding: not a name."""
+        """Other devices that say they give a blob. Raises BadEncoding: not a name."""
         return await self._exchanging.providers(name)
 
     # what is known

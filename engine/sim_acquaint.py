@@ -3,7 +3,7 @@
 Meeting costs every device a greeting of every other, which is what joining costs and no part of
 what runs cost. Here the devices start alone; then tables and shelves are filled by the rules of
 `dht.simulation`, rosters with as many members as they hold, drawn by the seed, and whoever seeks
-work on the bulletin looks as rarely as one who found none for long. Who comes later joins as always.
+work on the bulletin looks as rarely as one who found none for long. Who comes later joins really.
 """
 
 import random

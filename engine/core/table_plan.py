@@ -9,9 +9,9 @@ from pockethive.core.canonical import to_text
 from pockethive.core.credibility import Credit
 from pockethive.core.effects import Effect, RunChecks, RunReplica, RunSkill, Send
 from pockethive.core.entry import Member, Output
-from pockethive.core.events import ChecksDone, Event, ReplicaDone, SkillDone
+from pockethive.core.events import ChecksDone, Event, MessageArrived, ReplicaDone, SkillDone
 from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
-from pockethive.core.message import Message, Offer, Progress
+from pockethive.core.message import Offer, Progress
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId
 
@@ -24,7 +24,8 @@ class TablePlan:
     """What is played. Times are seconds; chances are from 0 to 1.
 
     `owners`: so many of the first devices give a run each. `crashes`: when a device dies.
-    `arrivals`: when a device comes that was not there before; all hear of it. `liars`: devices whose outputs are wrong; checkers see it.
+    `arrivals`: when a device comes that was not there before; all hear of it.
+    `liars`: devices whose outputs are wrong; checkers see it.
     `alike`: they all give the same wrong output, so that they can outvote others.
     `lies`: the tasks that liars lie about; empty: about all.
     `boasters`: devices that answer every offer by a claim to an epoch far away.
@@ -170,10 +171,11 @@ def _nonce(plan: TablePlan, device: DeviceId, task: str, number: int) -> str:
     return to_text(sha256(f"{plan.seed} {device} {task} {number}".encode()).digest())
 
 
-def boasts(plan: TablePlan, message: Message) -> Iterator[Send]:
-    """The answer to an offer by a claim to a lease that nobody granted."""
-    if isinstance(message, Offer):
-        task = message.task
+def boasts(plan: TablePlan, device: DeviceId, event: Event) -> Iterator[Send]:
+    """A boaster's answer to an offer: it claims a lease that nobody granted."""
+    heard = event.message if isinstance(event, MessageArrived) else None
+    if device in plan.boasters and isinstance(heard, Offer):
+        task = heard.task
         for state in ("claimed", "accepted"):
             claim = Progress(task=task, epoch=2**30, state=state, reason=right_output(task))
             yield Send(to=plan.devices[0], message=claim)

@@ -185,9 +185,8 @@ class Table:
             return
         if not self._alive(device):
             return
-        if device in self.plan.boasters and isinstance(event, MessageArrived):
-            for claim in boasts(self.plan, event.message):
-                self._send(device, claim)
+        for claim in boasts(self.plan, device, event):
+            self._send(device, claim)
         waiting: list[tuple[str | None, Event]] = [(to, event)]
         while waiting:
             target, current = waiting.pop(0)

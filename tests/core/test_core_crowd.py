@@ -1,17 +1,18 @@
 """Many devices and many tasks: who is told what, how often, and what a crowd's play is like."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.canonical import digest, digest_after
+from pockethive.core.effects import RunSkill, Send
 from pockethive.core.entry import Commit
 from pockethive.core.events import MembersChanged, TimerFired
 from pockethive.core.graph import TaskGraph
 from pockethive.core.message import LetGo, Offer
-from pockethive.core.effects import RunSkill, Send
 from pockethive.core.report import RunStatus
 from pockethive.core.spec import Limits
 from pockethive.core.table_plan import TablePlan
@@ -40,7 +41,7 @@ def test_a_device_that_has_an_offer_gets_it_again_ever_more_rarely() -> None:
                 heard.setdefault(sent.to, []).append(half / 2)
     assert set(heard) == set(DEVICES), "in the end all who can do it were asked"
     for times in heard.values():
-        pauses = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+        pauses = [later - sooner for sooner, later in pairwise(times)]
         assert len(times) <= 5, times
         assert pauses == sorted(pauses), times
 
