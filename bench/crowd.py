@@ -7,7 +7,8 @@ Each size is played in a process of its own: so many devices, ten tasks for each
 a judgement one. From 100 devices on they begin acquainted (`engine/sim_acquaint.py`: tables and
 rosters as after a long quiet life); who comes during the play joins really. A device knows 512
 others at most. Writes crowd.json and crowd.svg; prints the figures. Exit code 1: a run did not end,
-a task was not committed once, two leases overlapped, or more executions were begun again than 3 %.
+a task was not committed once, two leases overlapped, more executions were begun again than 3 %, or
+the messages of machines a task were not flat within a fifth.
 
 CPU seconds and memory are this machine's; everything else follows from the seed.
 """
@@ -31,6 +32,8 @@ SIZES = (100, 300, 1000)
 TASKS_EACH = 10
 CHURN = 20.0
 MOST_AGAIN = 3.0  # per cent of the tasks
+FLAT = 0.2  # how much more a task's messages may be at one size than at another
+DRAWN = (("machine_messages_a_task", "#1660a8"), ("packets_a_task", "#b03a2e"))
 Figures = dict[str, Any]
 
 
@@ -70,10 +73,9 @@ def holds(report: Report) -> bool:
     return report.sound and report.committed == report.tasks and again < MOST_AGAIN
 
 
-def draw(rows: Sequence[Figures]) -> str:
-    """Machine messages and packets a task against the number of devices, as SVG."""
+def draw(rows: Sequence[Figures], names: Sequence[tuple[str, str]] = DRAWN) -> str:
+    """What a task costs against the number of devices, as SVG: each figure in its colour."""
     left, top, width, height = 60, 40, 560, 240
-    names = (("machine_messages_a_task", "#1660a8"), ("packets_a_task", "#b03a2e"))
     most = max(row[name] for row in rows for name, _ in names) * 1.1
     step = width / max(1, len(rows) - 1)
     parts = [
@@ -129,7 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(json.loads(done.stdout))
         print(json.dumps(rows[-1], indent=1), flush=True)
         _keep(rows, options)
-    return 0 if all(row["holds"] for row in rows) else 1
+    costs = [row["machine_messages_a_task"] for row in rows]
+    spread = max(costs) / min(costs) - 1
+    print(json.dumps({"spread": round(spread, 3)}))
+    return 0 if all(row["holds"] for row in rows) and spread <= FLAT else 1
 
 
 def _keep(rows: Sequence[Figures], options: argparse.Namespace) -> None:

@@ -3,12 +3,12 @@
     python -m bench.crowd_table [--sizes N …] [--tasks-each N] [--churn PERCENT] [--seed N]
 
 The machines of `pockethive.core` with the table's network (20 ms) and clock, no node, no roster and
-no bound of 512 members: everybody knows everybody, which is worse. Ten tasks for each device, in
-runs of at most 200 of an owner each, all at once; each task is verified by one other device; work
-takes five seconds, a judgement one. A share of the devices dies each minute, at moments drawn by
+no bound of 512 members: everybody knows everybody, which is worse. Ten tasks for each device, but
+no more than 10,000, in runs of at most 200 of an owner each, all at once; each task is verified by
+one other device; work takes five seconds, a judgement one. A share of the devices dies each minute, at moments drawn by
 the seed, and for each one another comes; owners stay. Bytes pass through the real codecs;
 signatures are keyed hashes. Exit code 1: a run did not end with every task committed once, too many
-were executed again, or messages are not flat within a fifth. Writes crowd_table.json.
+were executed again, or messages are not flat within a fifth. Writes crowd_table.json and .svg.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.crowd import draw
 from bench.histories.world import device, sign, verify
 from bench.machine import machine
 from pockethive.core.canonical import to_text
@@ -37,7 +38,9 @@ from pockethive.core.testing import Table
 SIZES = (100, 300, 1000, 3000)
 MESSAGES = ("Send", "AskWitness", "Publish", "ReadTask", "Ping")
 TASKS_EACH = 10
+MOST_TASKS = 10_000
 IN_A_RUN = 200
+DRAWN = (("messages_a_task", "#1660a8"),)
 PLAYED = 600.0  # seconds within which devices die and come
 MOST_AGAIN = 3.0  # per cent of the tasks
 FLAT = 0.2
@@ -138,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--tasks-each", type=int, default=TASKS_EACH, help="tasks for each device")
-    parser.add_argument("--tasks", type=int, help="tasks in all, whatever the devices")
+    parser.add_argument("--most", type=int, default=MOST_TASKS, help="tasks in all")
     parser.add_argument("--churn", type=float, default=20.0, help="per cent a minute")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build"))
@@ -146,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.alone:
         (size,) = options.sizes
-        tasks = options.tasks or size * options.tasks_each
+        tasks = min(options.most, size * options.tasks_each)
         print(json.dumps(measure(size, tasks, options.churn, options.seed)))
         return 0
     rows: list[dict[str, Any]] = []
@@ -154,13 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for size in options.sizes:
         command = [sys.executable, "-m", "bench.crowd_table", "--alone", "--sizes", str(size)]
         command += ["--tasks-each", str(options.tasks_each), "--churn", str(options.churn)]
-        command += ["--seed", str(options.seed)]
-        command += ["--tasks", str(options.tasks)] if options.tasks else []
+        command += ["--seed", str(options.seed), "--most", str(options.most)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout))
         print(json.dumps(rows[-1]), flush=True)
         told = {"machine": machine(), "churn": options.churn, "rows": rows}
         (options.out / "crowd_table.json").write_text(json.dumps(told, indent=1) + "\n")
+        (options.out / "crowd_table.svg").write_text(draw(rows, DRAWN))
     costs = [row["messages_a_task"] for row in rows]
     spread = max(costs) / min(costs) - 1
     print(json.dumps({"machine": machine(), "spread": round(spread, 3)}))

@@ -8,10 +8,17 @@ ROOT = Path(__file__).parent.parent.parent
 STRAY = ("Traceback", "Warning:", "warning:")
 
 
-def run(*command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
-    """Run a command; its output is returned and must hold nothing stray."""
+def run(
+    *command: str,
+    env: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    seconds: float | None = None,
+) -> str:
+    """Run a command, for so many seconds at most; its output must hold nothing stray."""
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=seconds
+    )
     print(f"$ {' '.join(command)}   [{time.perf_counter() - began:.1f} s, exit {done.returncode}]")
     output = done.stdout + done.stderr
     if done.returncode or any(mark in output for mark in STRAY):

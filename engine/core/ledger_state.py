@@ -79,6 +79,7 @@ class TaskState:
     hard_at: float = inf  # when the attempt has failed, while it is claimed
     yields: int = 0  # how many holders were asked, each
     yielding: int = 0  # at this epoch
+    overtaken: dict[DeviceId, int] = field(default_factory=dict)  # given back, and never claimed
     heard_at: float = 0.0  # when the holder last said that it works
     blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
     offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks

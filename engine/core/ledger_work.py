@@ -131,7 +131,7 @@ class WorkDesk:
         epoch = progress.epoch
         if epoch < state.epoch or state.task.place not in (None, device):
             return
-        if epoch <= state.given_back:  # "failed" has overtaken it
+        if epoch <= max(state.given_back, state.overtaken.get(device, 0)):
             return
         if epoch == state.epoch and state.holder == device:
             state.heard_at = now
@@ -185,6 +185,8 @@ class WorkDesk:
     ) -> Effects:
         """A worker gave up, or only gave it back, which is no failure; it has freed the lease."""
         if state.holder != device or state.epoch != progress.epoch:
+            if device in state.offered and progress.epoch > state.epoch:
+                state.overtaken[device] = progress.epoch  # its claim may come yet, and is none
             return
         if progress.state == "returned" and state.returns < MAX_RETURNS:
             state.may(Move.RETRY)

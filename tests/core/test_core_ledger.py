@@ -139,6 +139,17 @@ class TestWhoIsBelieved:
         again = claim(task, 2, grants=grants(task, WORKER, 2))
         assert ledger.handle(said(WORKER, again), 2.2)
 
+    def test_a_failure_that_comes_before_its_claim_makes_that_claim_none_and_no_other_s(
+        self,
+    ) -> None:
+        ledger, (task, *_) = opened()
+        ledger.handle(TimerFired(name="tick"), 4.0)  # all were offered it
+        assert ledger.handle(said(WORKER, claim(task, 1, "failed", "no idea")), 5.0) == ()
+        mine = claim(task, 1, grants=grants(task, WORKER, 1))
+        assert ledger.handle(said(WORKER, mine), 5.1) == ()
+        other = claim(task, 1, grants=grants(task, OTHER, 1))
+        assert ledger.handle(said(OTHER, other), 5.2)
+
 
 class TestWhoIsNamed:
     def begun(self, count: int, **how: Any) -> tuple[Ledger, tuple[Effect, ...]]:
