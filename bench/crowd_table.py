@@ -5,10 +5,11 @@
 The machines of `pockethive.core` with the table's network (20 ms) and clock, no node, no roster and
 no bound of 512 members: everybody knows everybody, which is worse. Ten tasks for each device, but
 no more than 10,000, in runs of at most 200 of an owner each, all at once; each task is verified by
-one other device; work takes five seconds, a judgement one. A share of the devices dies each minute, at moments drawn by
-the seed, and for each one another comes; owners stay. Bytes pass through the real codecs;
-signatures are keyed hashes. Exit code 1: a run did not end with every task committed once, too many
-were executed again, or messages are not flat within a fifth. Writes crowd_table.json and .svg.
+one other device; work takes five seconds, a judgement one. A share of the devices dies each minute,
+at moments drawn by the seed, and for each one another comes; owners stay. Bytes pass through the
+real codecs; signatures are keyed hashes. Exit code 1: a run did not end with every task committed
+once, too many were executed again, or messages are not flat within a fifth. Writes crowd_table.json
+and .svg.
 """
 
 import argparse

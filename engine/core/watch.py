@@ -9,6 +9,7 @@ from pockethive.core.effects import Ping
 from pockethive.core.task import DeviceId
 
 PING_SECONDS = 1.5
+LOST_SHARE = 0.25  # of the time that a device is lost, between two pings of it
 MAX_DOUBTED = 64
 GONE_SECONDS = 10.0  # a lost device that is not back by then may be replaced: restarts are shorter
 UNSTEADY_SECONDS = 60.0  # one that was lost is named as a witness after the others for so long
@@ -30,10 +31,15 @@ class Watch:
         self.gone: set[DeviceId] = set()
 
     def pings(self, devices: Iterable[DeviceId], now: float) -> tuple[Ping, ...]:
-        """Pings that are due, for the devices that owe something now."""
-        due = []
-        for device in sorted({*devices, *self.lost, *self._doubted}):
-            if device == self._device or now < self._pinged.get(device, 0.0) + PING_SECONDS:
+        """Pings that are due, for the devices that owe something now.
+
+        One that is lost and owes nothing is asked ever more rarely: it may be gone for good.
+        """
+        due, soon = [], {*devices, *self._doubted}
+        for device in sorted(soon | self.lost):
+            gone = 0.0 if device in soon else LOST_SHARE * (now - self._fell[device])
+            pause = max(PING_SECONDS, gone)
+            if device == self._device or now < self._pinged.get(device, 0.0) + pause:
                 continue
             self._pinged[device] = now
             due.append(Ping(device=device))

@@ -18,6 +18,7 @@ from pockethive.core.spec import Limits
 from pockethive.core.table_plan import TablePlan
 from pockethive.core.task import DeviceId
 from pockethive.core.testing import Table
+from pockethive.core.watch import MISSES, PING_SECONDS, Watch
 from tests.core.core_play import DEVICES, OWNER_KEY, device, grants, member, planned, sign, verify
 from tests.core.ledger_play import claim, of, opened, said
 
@@ -68,6 +69,20 @@ def test_a_newcomer_gets_no_word_of_tasks_that_others_can_do_before_their_next_o
     sent = of(Send, ledger.handle(TimerFired(name="tick"), 7.0))
     assert {each.to for each in sent if isinstance(each.message, Offer)} - set(DEVICES[:3])
     assert all(each.message.task == task.id for each in sent if isinstance(each.message, Offer))
+
+
+def test_a_lost_device_that_owes_nothing_is_pinged_ever_more_rarely() -> None:
+    watch = Watch(DEVICES[0])
+    for _ in range(MISSES):
+        watch.answered(DEVICES[1], alive=False, now=0.0)
+    assert watch.lost == {DEVICES[1]}
+    idle = [half / 2 for half in range(1, 400) if watch.pings((), half / 2)]
+    pauses = [later - sooner for sooner, later in pairwise(idle)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 20
+    assert watch.pings((DEVICES[1],), idle[-1] + PING_SECONDS), "but not when it is waited for"
+    assert not watch.answered(DEVICES[1], alive=True, now=201.0)
+    assert watch.lost == set()
 
 
 @pytest.mark.parametrize("seed", range(3))
