@@ -166,10 +166,7 @@ class Node:
         return newest(await self.get(note_key(key)))
 
     async def hand_over(self, seconds: float) -> int:
-        """Before leaving: give records held here to the nodes that stay; how many were given.
-
-        Bounded by `seconds` and by `leaving.MAX_RECORDS`.
-        """
+        """Before leaving: give records to nodes that stay, `leaving.MAX_RECORDS` at most."""
         await self.spreading.settle()
         return await hand_over(self._running, seconds)
 

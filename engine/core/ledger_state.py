@@ -198,6 +198,7 @@ class TaskState:
     def offer_anew(self, at: float) -> None:
         """From `at` on it is offered to all who can do it, whether they had an offer or not."""
         self.turn, self.offer_at, self.repeat_at = 0, at, at
+        self.offered = frozenset()
         self.repeat = REPEAT_SECONDS
 
     def begin_round(self) -> None:

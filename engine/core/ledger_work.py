@@ -105,7 +105,7 @@ class WorkDesk:
         assert state.entry is not None
         if votes(task):  # all who vote read the same
             inputs = state.vote.inputs = inputs if state.vote.inputs is None else state.vote.inputs
-        if not state.offered:
+        if not (state.offered or state.claims):
             state.least_inputs = frozenset(name for name, _ in inputs)
         state.offered |= {device}
         return Offer(

@@ -12,6 +12,7 @@ from pockethive.core.effects import RunSkill, Send
 from pockethive.core.entry import Commit
 from pockethive.core.events import MembersChanged, TimerFired
 from pockethive.core.graph import TaskGraph
+from pockethive.core.ledger import Ledger
 from pockethive.core.message import LetGo, Offer
 from pockethive.core.report import RunStatus
 from pockethive.core.spec import Limits
@@ -33,6 +34,16 @@ def test_what_is_hashed_in_two_steps_is_what_is_hashed_in_one(parts: list[bytes]
     assert ended(last + b"x") == digest("test", *before, last + b"x")
 
 
+def offered(ledger: Ledger, begin: float, end: float) -> set[DeviceId]:
+    """Who got an offer meanwhile."""
+    asked, at = set[DeviceId](), begin
+    while at <= end:
+        sent = of(Send, ledger.handle(TimerFired(name="tick"), at))
+        asked |= {each.to for each in sent if isinstance(each.message, Offer)}
+        at += 0.5
+    return asked
+
+
 def test_a_device_that_has_an_offer_gets_it_again_ever_more_rarely() -> None:
     ledger, (task,) = opened(DEVICES, TaskGraph((planned("a"),)))
     heard: dict[DeviceId, list[float]] = {}
@@ -49,8 +60,7 @@ def test_a_device_that_has_an_offer_gets_it_again_ever_more_rarely() -> None:
 
 def test_who_waits_with_an_offer_is_let_go_once_it_is_taken_and_asked_again_if_that_fails() -> None:
     ledger, (task,) = opened(DEVICES, TaskGraph((planned("a"),)))
-    sent = of(Send, ledger.handle(TimerFired(name="tick"), 4.0))
-    asked = {each.to for each in sent if isinstance(each.message, Offer)}
+    asked = offered(ledger, 1.0, 4.0)
     assert len(asked) > 1
     worker = DEVICES[1]
     effects = ledger.handle(said(worker, claim(task, 1, grants=grants(task, worker, 1))), 5.0)
@@ -58,17 +68,15 @@ def test_who_waits_with_an_offer_is_let_go_once_it_is_taken_and_asked_again_if_t
     assert free >= asked - {worker}
     assert worker not in free
     ledger.handle(said(worker, claim(task, 1, "failed", "no idea")), 6.0)
-    sent = of(Send, ledger.handle(TimerFired(name="tick"), 7.0))
-    assert asked - {worker} <= {each.to for each in sent if isinstance(each.message, Offer)}
+    assert asked - {worker} <= offered(ledger, 7.0, 16.0)
 
 
 def test_a_newcomer_gets_no_word_of_tasks_that_others_can_do_before_their_next_offer() -> None:
-    ledger, (task,) = opened(DEVICES[:3], TaskGraph((planned("a"),)))
+    ledger, _ = opened(DEVICES[:3], TaskGraph((planned("a"),)))
+    offered(ledger, 0.5, 2.0)
     more = MembersChanged(members=tuple(map(member, DEVICES)))
-    assert ledger.handle(more, 1.0) == ()
-    sent = of(Send, ledger.handle(TimerFired(name="tick"), 7.0))
-    assert {each.to for each in sent if isinstance(each.message, Offer)} - set(DEVICES[:3])
-    assert all(each.message.task == task.id for each in sent if isinstance(each.message, Offer))
+    assert ledger.handle(more, 2.1) == ()
+    assert offered(ledger, 2.5, 16.0) - set(DEVICES[:3])
 
 
 def test_a_lost_device_that_owes_nothing_is_pinged_ever_more_rarely() -> None:

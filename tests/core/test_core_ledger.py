@@ -143,7 +143,8 @@ class TestWhoIsBelieved:
         self,
     ) -> None:
         ledger, (task, *_) = opened()
-        ledger.handle(TimerFired(name="tick"), 4.0)  # all were offered it
+        for at in (0.5, 1.0, 1.5, 4.5):  # one after another all were offered it
+            ledger.handle(TimerFired(name="tick"), at)
         assert ledger.handle(said(WORKER, claim(task, 1, "failed", "no idea")), 5.0) == ()
         mine = claim(task, 1, grants=grants(task, WORKER, 1))
         assert ledger.handle(said(WORKER, mine), 5.1) == ()
@@ -259,7 +260,7 @@ class TestWhoComesBack:
         )
         offers = [send for effects in ticks for send in of(Send, effects)]
         those = [s.to for s in offers if isinstance(s.message, Offer) and s.message.task == task.id]
-        assert those[-1] == WORKER, "it has failed at it, so it comes last"
+        assert list(dict.fromkeys(those))[-1] == WORKER, "it has failed at it, so it comes last"
 
     def test_near_the_time_limit_it_does_not_wait(self) -> None:
         ledger, _ = opened(timeout_seconds=6)

@@ -120,6 +120,7 @@ class TestAcquisition:
         self, said: tuple[EpochRead, ...], *, asks_on: bool
     ) -> None:
         lease = Acquisition(SIGNED, WORKER)
+        lease._unread = False  # as after a first attempt
         asks = lease.begin(0.0)
         asked: tuple[AskWitness, ...] = ()
         for event in answers(asks, *said):
