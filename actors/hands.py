@@ -6,7 +6,7 @@ and becomes a short task each. What comes of it is posted back as an event. Noth
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from pockethive.actors.alive import PING_METHOD, PING_SECONDS, process_of
 from pockethive.actors.bridge import LoopBridge
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
+from pockethive.actors.entry_reader import EntryReader
 from pockethive.actors.orders import Crew, failed
 from pockethive.actors.patience import Patience
 from pockethive.actors.publishing import Publishing
@@ -55,8 +56,8 @@ from pockethive.core.effects import (
     Tell,
     WorkHere,
 )
-from pockethive.core.entry import Entry, Kind, Notice
-from pockethive.core.errors import ActorFailure, NetworkError, PocketHiveError, ProtocolError
+from pockethive.core.entry import Kind, Notice
+from pockethive.core.errors import ActorFailure, NetworkError, PocketHiveError
 from pockethive.core.events import (
     ChecksFailed,
     EntryArrived,
@@ -78,7 +79,7 @@ from pockethive.core.message import AskOffer
 from pockethive.core.message_codec import decode_message, encode_message
 from pockethive.core.notice import MAX_SHARD
 from pockethive.core.report import Happening, Outcome
-from pockethive.core.task import DeviceId, RunId, TaskId, task_key
+from pockethive.core.task import DeviceId, RunId, task_key
 from pockethive.dht.contact import Contact
 from pockethive.dht.node import Node
 from pockethive.dht.record import Record
@@ -122,6 +123,7 @@ class NodeHands:
         seed = around.node.settings.randbytes(16)
         self._patience = Patience(seed)
         self._known = known = Acquainted()
+        self._reader = EntryReader(around.node, around.entries)
         self._publishing = Publishing(around.node, around.egress, around.entries, known)
         self._ways: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             PlanGoal: self._plan,
@@ -213,9 +215,9 @@ class NodeHands:
 
     async def _read_for(self, machine: str, effect: ReadTask) -> None:
         task = effect.task
-        entries = self._held(task) if effect.here else ()
+        entries = self._reader.held(task) if effect.here else ()
         if not {entry.kind for entry in entries} >= _WHOLE:
-            entries = await self._entries_at(task_key(task), task)
+            entries = await self._reader.at(task_key(task), task)
         self._around.post(TaskRead(task=task, entries=entries), machine)
 
     async def _ping(self, effect: Ping) -> None:
@@ -259,7 +261,7 @@ class NodeHands:
 
     async def _look_for(self, machine: str, shard: int) -> None:
         around = self._around
-        found = await self._entries_at(around.entries.shard_key(shard), f"shard {shard}")
+        found = await self._reader.at(around.entries.shard_key(shard), f"shard {shard}")
         notices = tuple(e.body for e in found[:MAX_SHARD] if isinstance(e.body, Notice))
         around.post(ShardRead(shard=shard, notices=notices), machine)
 
@@ -274,27 +276,6 @@ class NodeHands:
             await self._around.egress.tell(self._reach(effect.owner), MESSAGE_METHOD, data)
         except PocketHiveError as error:
             _log.info("%s was not asked for an offer: %s", effect.owner[:8], error)
-
-    def _held(self, task: TaskId) -> tuple[Entry, ...]:
-        """What this device itself keeps of a task."""
-        return self._opened(self._around.node.spreading.held(task_key(task)), task)
-
-    async def _entries_at(self, key: bytes, what: str) -> tuple[Entry, ...]:
-        try:
-            records = await self._around.node.get(key)
-        except NetworkError as error:
-            _log.info("the entries of %s could not be read: %s", what, error)
-            return ()
-        return self._opened(records, what)
-
-    def _opened(self, records: Iterable[Record], what: str) -> tuple[Entry, ...]:
-        found = []
-        for record in records:
-            try:
-                found.append(self._around.entries.opened(record))
-            except ProtocolError as error:
-                _log.warning("an entry of %s was dropped: %s", what, error)
-        return tuple(found)
 
     async def _ask(self, effect: AskWitness) -> None:
         answer: WitnessAnswer | None = None

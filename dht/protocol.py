@@ -43,9 +43,7 @@ _ACK: Final = wire.pack_reply(b"")
 _ASK: Final = wire.pack_request("ask", ())[1:5]
 _READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch", "lacks"}
 _IDEMPOTENT: Final = {*_READS, "offer", "deposit", "hold", "watch", "news"}  # joins: twice is once
-_SHARES: Final = frozenset(
-    ("find_node", "find_value", "offer", "names", "store", "deposit", "hold", "lacks", "watch")
-)
+_SHARES: Final = {*_READS - {"ping", "seen", "fetch"}, "offer", "store", "deposit", "hold", "watch"}
 
 
 class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no types

@@ -112,6 +112,22 @@ def _command(spec: ChildSpec) -> list[str]:
     return command
 
 
+async def start_all(specs: list[ChildSpec]) -> list[Child]:
+    """Start all or none."""
+    started = await asyncio.gather(*(start_child(spec) for spec in specs), return_exceptions=True)
+    children = [child for child in started if isinstance(child, Child)]
+    errors = [error for error in started if isinstance(error, BaseException)]
+    if errors:
+        await stop_all(children)
+        raise errors[0]
+    return children
+
+
+async def stop_all(children: list[Child]) -> None:
+    """Stop all, at the same time."""
+    await asyncio.gather(*(child.stop() for child in children))
+
+
 async def _ready_line(process: asyncio.subprocess.Process) -> dict[str, str]:
     assert process.stdout is not None
     while line := await process.stdout.readline():

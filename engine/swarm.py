@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pockethive.children import Child, ChildSpec, start_child
+from pockethive.children import Child, ChildSpec, start_all, stop_all
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
 from pockethive.core.errors import BadEncoding, BadInput, DocumentError, Failure, Problem
@@ -238,7 +238,7 @@ class Swarm:
             )
             self._device.start()
             specs = [self._child_spec(folder, n, share) for n, share in enumerate(dealt, 1)]
-            self._children = self._device.call(_start_all(specs))
+            self._children = self._device.call(start_all(specs))
             self._device.expect([child.device for child in self._children])
         except BaseException:
             self.stop()
@@ -251,7 +251,7 @@ class Swarm:
         try:
             if device is not None:
                 if children:
-                    device.call(_stop_all(children))
+                    device.call(stop_all(children))
                 device.stop()
         finally:
             if self._lock is not None:
@@ -379,21 +379,6 @@ def _check_hive(name: str) -> None:
         check_hive_name(name)
     except BadEncoding as error:
         raise BadInput(error.what, cure=error.cure) from error
-
-
-async def _start_all(specs: list[ChildSpec]) -> list[Child]:
-    """Start all or none."""
-    started = await asyncio.gather(*(start_child(spec) for spec in specs), return_exceptions=True)
-    children = [child for child in started if isinstance(child, Child)]
-    errors = [error for error in started if isinstance(error, BaseException)]
-    if errors:
-        await _stop_all(children)
-        raise errors[0]
-    return children
-
-
-async def _stop_all(children: list[Child]) -> None:
-    await asyncio.gather(*(child.stop() for child in children))
 
 
 def _several(paths: str | Path | Iterable[str | Path]) -> Iterable[str | Path]:

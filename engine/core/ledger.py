@@ -8,7 +8,7 @@ is a suspend-aware monotonic clock in seconds; unix time is known from the goal'
 from collections.abc import Iterator
 
 from pockethive.core import ledger_budget, ledger_deadlines
-from pockethive.core.effects import Effect, SetTimer, TellCoordinator
+from pockethive.core.effects import Effect, SetTimer
 from pockethive.core.entry import Entry, Kind, Member
 from pockethive.core.errors import ProtocolError
 from pockethive.core.events import (
@@ -27,17 +27,17 @@ from pockethive.core.events import (
     SkillDone,
     SkillFailed,
     TaskRead,
-    TaskReopened,
     TimerFired,
     WitnessAnswered,
 )
+from pockethive.core.ledger_anew import AnewDesk
 from pockethive.core.ledger_claims import ClaimDesk, Kept
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_desk import Desk, task_of
 from pockethive.core.ledger_local import LocalDesk
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
-from pockethive.core.ledger_opening import TURNS, LedgerSettings, Opening, OpeningDesk
+from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
 from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
@@ -76,13 +76,15 @@ class Ledger:
         self._opener = OpeningDesk(settings, desk)
         self._local = LocalDesk(self._work, self._opener, settings, self._watch)
         self._notices = NoticeDesk(self._work)
-        self._credit = CreditDesk(desk, settings.secret, self._runs, self._distrusted)
+        self._anew = AnewDesk(self._work, self._opener, self._watch, self._by_task)
+        self._credit = CreditDesk(desk, settings.secret, self._runs, self._anew.distrusted)
         self._lots = LotsDesk(self._work, settings.secret)
         self._verdicts = VerdictDesk(self._work, self._credit, self._lots, verify)
         self._votes = VoteDesk(self._work, self._credit)
         self._seals = SealDesk(desk, self._watch, settings, verify)
         self._restart = RestartDesk(self._work, self._votes, verify)
-        kept = Kept(runs=self._runs, tasks=self._by_task, again=self._again, forget=self._forget)
+        again, forget = self._anew.again, self._forget
+        kept = Kept(runs=self._runs, tasks=self._by_task, again=again, forget=forget)
         self._claims = ClaimDesk(settings, (desk, self._opener, self._seals), kept, verify)
 
     @property
@@ -113,6 +115,7 @@ class Ledger:
             case MembersChanged(members=members):
                 self._members = members
                 self._local.meet(members)
+                self._anew.meet(members)
                 self._votes.meet(members)
                 self._credit.meet(members)
                 self._watch.forget(member.device for member in members)
@@ -360,7 +363,7 @@ class Ledger:
         if state.sealing is not None or self._seals.foreign(state):
             yield from self._seals.tend(run, state, self._members, now)
             if state.hopeless:
-                yield from self._plan_anew(run, state, now)
+                yield from self._anew.hopeless(run, state, now)
             return
         if state.status is not Status.PROPOSED and self._work.awaits(state):
             yield from self._work.missing(run, state, now)
@@ -378,31 +381,3 @@ class Ledger:
             yield from self._votes.tend(run, state, now)
         elif state.status is Status.PROPOSED:
             yield from self._verdicts.tend(run, state, self._members, now)
-
-    def _plan_anew(self, run: RunState, state: TaskState, now: float) -> Effects:
-        """Nothing can end this task any more: the same work becomes another one."""
-        if state.planned.turn - run.epoch * TURNS >= self._work.desk.limits.attempts:
-            yield from self._work.desk.close(run, state, Move.LOSE, state.hopeless, now)
-            return
-        yield from self._work.desk.retire(state, Move.LOSE, state.hopeless, now)
-        yield from self._again(run, state, state.hopeless, now)
-
-    def _distrusted(self, run: RunState, state: TaskState, device: DeviceId, now: float) -> Effects:
-        """A device was caught that had made this on credit, or what this was made of."""
-        reason = f"device {device[:8]} was caught with a wrong output"
-        yield TellCoordinator(event=TaskReopened(run=run.id, task=state.task.name))
-        yield self._work.desk.happened(run, state, "reopened", device, reason)
-        if state.open:
-            yield from self._work.desk.retire(state, Move.CANCEL, reason, now)
-        if state.waiver is not None:
-            state.blamed.append(device)
-        yield from self._again(run, state, reason, now)
-
-    def _again(self, run: RunState, state: TaskState, reason: str, now: float) -> Effects:
-        """The same work becomes another task, with witnesses that live."""
-        present = [m for m in self._members if m.device not in self._watch.lost]
-        made, effects = self._opener.again(run, state, (present, self._watch.unsteady(now)), now)
-        self._by_task[made.id] = (run, made)
-        yield self._work.desk.happened(run, made, "replanned", None, reason)
-        yield from effects
-        run.touched(made, now)

@@ -150,9 +150,8 @@ class Scout:
             or not isinstance(task, Task)
             or not self._fits(task)
             or offer.task != task.id
+            or sender != task.owner
         ):
-            return
-        if sender != task.owner:
             return
         known = self._jobs.get(task.id)
         if known is not None:
