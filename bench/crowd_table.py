@@ -67,7 +67,8 @@ def measure(devices: int, tasks: int, churn: float, seed: int) -> dict[str, Any]
         begun.update(_work(e.task.id) for e in line.effects if isinstance(e, RunSkill))
 
     table.watch = watch
-    outcomes = table.run_all([graph] * count, 1_200.0)
+    table.play([graph] * count, 1_200.0)
+    outcomes = list(table.outcomes.values())
     reports = [report for outcome in outcomes for report in outcome.tasks]
     commits = [
         len({e.body.output for e in found.values() if isinstance(e.body, Commit)})

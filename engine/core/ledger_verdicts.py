@@ -86,7 +86,7 @@ class VerdictDesk:
         if state.task.place not in (None, entry.author):
             return
         self._desk.certify(state, entry.author, made.epoch, message.grants)
-        if (state.holder, state.epoch) != (entry.author, made.epoch):  # it was made at once
+        if made.epoch > state.epoch:  # made at once: its claim was not told
             state.may(Move.PROPOSE)
             yield from self._work.taken(run, state, entry.author, made.epoch, now)
             if not state.open:

@@ -115,27 +115,30 @@ class Table:
         Raises:
             Failure: it did not end within `seconds`; names the seed.
         """
-        return self.run_all([graph], seconds)[0]
+        self.play([graph], seconds)
+        return next(reversed(self.outcomes.values()))
 
-    def run_all(self, graphs: Sequence[TaskGraph], seconds: float = 600.0) -> list[Outcome]:
+    def play(self, graphs: Sequence[TaskGraph], seconds: float = 600.0) -> None:
         """Play a run of each graph, given by one owner each, to the end of all. Raises as `run`."""
         for device in self.plan.devices:
             self._later(0.0, device, MembersChanged(members=tuple(self._known)))
         for device, at in self.plan.arrivals.items():
             self._at(at, partial(self._come, device))
-        owners = self.plan.devices[: len(graphs)]
-        for number, (owner, graph) in enumerate(zip(owners, graphs, strict=True)):
+        for number, (owner, graph) in enumerate(zip(self.plan.devices, graphs, strict=False)):
             name = f"{self.plan.seed} {number}" if number else self.plan.seed
             run = RunId(sha256(name.encode()).hexdigest()[:32])
             self._graphs[run] = graph
             self._later(0.0, owner, CreditsRead(credits=self.plan.credits))
             self._later(0.01, owner, GoalSubmitted(run=run, goal="play", wall=WALL + 0.01))
-        while self._queue and len(self.outcomes) < len(graphs) and self.now <= seconds:
+        while self._queue and not self.ended(len(graphs)) and self.now <= seconds:
             self.now, _, action = heapq.heappop(self._queue)
             action()
-        if len(self.outcomes) < len(graphs):
+        if not self.ended(len(graphs)):
             raise Failure(f"no end in {seconds:g} s", where=f"seed {self.plan.seed}")
-        return [self.outcomes[owner] for owner in owners]
+
+    def ended(self, runs: int) -> bool:
+        """Whether so many runs have ended, and nothing more is to be seen."""
+        return len(self.outcomes) >= runs
 
     @property
     def outcome(self) -> Outcome | None:
@@ -198,14 +201,8 @@ class Table:
                 except ProtocolError as error:  # as the interpreter does: it was nobody's event
                     self.dropped.append(error)
                     continue
-                line = Line(
-                    at=self.now,
-                    device=device,
-                    machine=machine.name,
-                    event=current,
-                    effects=effects,
-                )
-                self.watch(line)
+                at, name = self.now, machine.name
+                self.watch(Line(at=at, device=device, machine=name, event=current, effects=effects))
                 for effect in effects:
                     told = forwarded(effect)
                     if told is None:

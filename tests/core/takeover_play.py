@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from pockethive.core.claim import claim_id
-from pockethive.core.effects import Effect, FinishRun, KeepBlob
+from pockethive.core.effects import Effect, KeepBlob
 from pockethive.core.entry import Entry, Kind
 from pockethive.core.events import Event, MembersChanged, RunAdopted
 from pockethive.core.labels import Label
 from pockethive.core.replay import MACHINES
-from pockethive.core.report import Outcome
 from pockethive.core.run_record import RunRecord
 from pockethive.core.table_plan import TablePlan
 from pockethive.core.table_seat import seat
@@ -47,7 +46,6 @@ class TakeoverTable(JournalTable):
         super().__init__(plan, frozenset((cut,)) if cut else frozenset())
         self.heirs, self.asleep, self.loses = heirs, asleep, not asleep
         self.then, self._killed = then, float("inf")
-        self.outcomes: dict[DeviceId, Outcome] = {}
         self.adopted: list[DeviceId] = []
         self.gone_at = float("inf")
         self._record: RunRecord | None = None
@@ -115,18 +113,14 @@ class TakeoverTable(JournalTable):
     def _perform(self, device: DeviceId, machine: str, effect: Effect) -> None:
         if isinstance(effect, KeepBlob) and effect.label == Label.PEOPLE.value:
             self._record = RunRecord.decode(effect.data)
-        if isinstance(effect, FinishRun):
-            self.outcomes[device] = effect.outcome
-            if not self._all_told():
-                return
         super()._perform(device, machine, effect)
 
-    def _all_told(self) -> bool:
+    def ended(self, runs: int) -> bool:
         """Whether everybody who is to say how the run ended has."""
         wanted: set[DeviceId] = set(self.adopted)
         if self.asleep or not self.crashes:
             wanted.add(self.owner)
-        return wanted <= self.outcomes.keys()
+        return len(self.outcomes) >= runs and wanted <= self.outcomes.keys()
 
 
 def told(table: TakeoverTable, kinds: Iterable[type]) -> list[tuple[float, DeviceId, Effect]]:

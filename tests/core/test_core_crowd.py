@@ -113,7 +113,8 @@ def test_runs_of_several_owners_end_while_devices_die_and_others_come(seed: int)
     table.watch = lambda line: begun.update(
         line.device for effect in line.effects if isinstance(effect, RunSkill)
     )
-    outcomes = table.run_all([graph, graph])
+    table.play([graph, graph])
+    outcomes = list(table.outcomes.values())
     assert [outcome.status for outcome in outcomes] == [RunStatus.COMPLETED] * 2
     assert outcomes[0].run != outcomes[1].run
     assert not table.transcript, "who watches needs no transcript"

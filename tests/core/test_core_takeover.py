@@ -18,7 +18,7 @@ from pockethive.core.effects import Effect, RunSkill
 from pockethive.core.entry import Commit
 from pockethive.core.events import Event
 from pockethive.core.graph import TaskGraph
-from pockethive.core.journal_codec import RowReader, RowWriter
+from pockethive.core.journal_codec import JOURNAL_VERSION, RowReader, RowWriter
 from pockethive.core.replay import MACHINES, Step, concerns, replay
 from pockethive.core.report import Outcome, RunStatus
 from pockethive.core.spec import Limits
@@ -27,6 +27,7 @@ from pockethive.core.task import Check, EdgeKind, Policy, TaskId, Verification
 from tests.core.core_play import DEVICES, edge, planned, verify
 from tests.core.takeover_play import TakeoverTable, own_plan, told
 
+ENTRY = b'[%d,"entry"' % JOURNAL_VERSION
 ADAPTIVE = Verification(checks=(Check(Policy.CHECK, "quotation"),), adaptive=True)
 VOTED = Verification(checks=(Check(Policy.RECOMPUTE, RECOMPUTE),))
 WIDE = TaskGraph(
@@ -77,7 +78,7 @@ def rows_of(name: str) -> range:
     first = next(
         number
         for number, step in enumerate(table.steps)
-        if b'[1,"entry"' in step.row and table.claim() is not None
+        if step.row.startswith(ENTRY) and table.claim() is not None
     )
     return range(first + 25, len(table.steps))
 
