@@ -210,7 +210,7 @@ class ModelActor(BaseActor):
         except PocketHiveError:
             raise
         except Exception as error:
-            raise self._failed(error) from error
+            raise self._dropped(error) from error
 
     def on_idle(self) -> None:
         """Give the memory back."""
@@ -230,11 +230,16 @@ class ModelActor(BaseActor):
             self._model = self._load()
         return self._model
 
-    def _failed(self, error: Exception) -> ModelError:
+    def _dropped(self, error: Exception) -> ModelError:
         """What nobody foresaw: the model is not to be trusted any more."""
         _log.warning("the model failed and is dropped: %s", error, exc_info=error)
         self._model = None
-        return ModelError(f"the model failed: {type(error).__name__}: {error}", where=self.name)
+        return self._failed(error)
+
+    def _failed(self, error: BaseException) -> ModelError:
+        failure = ModelError(f"the model failed: {type(error).__name__}: {error}", where=self.name)
+        failure.__cause__ = error
+        return failure
 
     def _take(self, envelope: Envelope[Any]) -> BaseException | None:
         """Begin what can be done beside other things; do anything else at once."""
@@ -248,9 +253,7 @@ class ModelActor(BaseActor):
             fail(reply, error)
             return None
         except Exception as error:  # noqa: BLE001 - the asker is told
-            failure = self._failed(error)
-            failure.__cause__ = error
-            fail(reply, failure)
+            fail(reply, self._dropped(error))
             return None
         if (model := self._shared) is None:
             return super().handle(envelope)
@@ -265,21 +268,15 @@ class ModelActor(BaseActor):
     def _ended(self, reply: Reply, made: object, error: BaseException | None) -> None:
         if error is None:
             reply.set(made)
-        elif isinstance(error, PocketHiveError):
-            fail(reply, error)
         else:
-            failure = ModelError(
-                f"the model failed: {type(error).__name__}: {error}", where=self.name
-            )
-            failure.__cause__ = error
-            fail(reply, failure)
+            fail(reply, error if isinstance(error, PocketHiveError) else self._failed(error))
 
     def _advance(self, model: Shared) -> BaseException | None:
         """One pass of the model; then begin what has come meanwhile."""
         try:
             model.step()
         except Exception as error:  # noqa: BLE001 - whose requests were under way were told
-            self._failed(error)
+            self._dropped(error)
         inbox = self.actor_inbox
         assert isinstance(inbox, Mailbox)
         while inbox.closed or (not inbox.empty() and model.under_way < MOST_AT_ONCE):
@@ -292,38 +289,31 @@ class ModelActor(BaseActor):
 
 def _work(works: Any, request: Request) -> Any:
     """What a model that does many things at once is to begin."""
-    match request:
-        case Generate(prompt, sampling):
-            return works.generate(prompt, sampling)
-        case Stream(prompt, sampling, pieces):
-            return works.generate(prompt, sampling, pieces.add)
-        case Score(prompt, options):
-            return works.score(prompt, options)
-        case Remember(beginning):
-            return works.remember(beginning)
-        case Constrain(prompt, schema, sampling):
-            return works.constrain(prompt, schema, sampling)
-        case Choose(forms, places, options):
-            return works.choose(forms, places, options)
-        case Extract(passage, question):
-            return works.extract(passage, question)
-        case _:
-            raise TypeError(f"{type(request).__name__} takes no time")
+    if isinstance(request, Stream):
+        return works.generate(request.prompt, request.sampling, request.pieces.add)
+    return _call(works, request)
 
 
-def _serve(model: Model, request: Request) -> object:  # noqa: C901 - one line per request
+def _serve(model: Model, request: Request) -> object:
     match request:
         case Describe():
             return model.model_class, model.context, model.plans
         case Count(text):
             return model.count(text)
-        case Generate(prompt, sampling):
-            return model.generate(prompt, sampling)
+        case Chat(system, user):
+            return model.chat(system, user)
         case Stream(prompt, sampling, pieces):
             _pump(model.stream(prompt, sampling), pieces)
             return None
-        case Chat(system, user):
-            return model.chat(system, user)
+        case _:
+            return _call(model, request)
+
+
+def _call(model: Any, request: Request) -> Any:
+    """The method of a `Model`, or of the works of a `Shared`, that a request names."""
+    match request:
+        case Generate(prompt, sampling):
+            return model.generate(prompt, sampling)
         case Score(prompt, options):
             return model.score(prompt, options)
         case Remember(beginning):
@@ -334,6 +324,8 @@ def _serve(model: Model, request: Request) -> object:  # noqa: C901 - one line p
             return model.choose(forms, places, options)
         case Extract(passage, question):
             return model.extract(passage, question)
+        case _:
+            raise TypeError(f"{type(request).__name__} is no such request")
 
 
 def _pump(made: Iterator[str], pieces: Pieces) -> None:

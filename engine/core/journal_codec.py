@@ -9,7 +9,7 @@ says to the other only that its turn came.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import orjson
 
@@ -66,7 +66,7 @@ _MAX_ASK: Final = 200
 
 Derived = GraphOpened | GraphClosed | TaskEnded | TaskReopened | BudgetSpent | RunMoved
 """What coordinator and ledger say to one another: it follows from the rows before it."""
-_DERIVED: Final = (GraphOpened, GraphClosed, TaskEnded, TaskReopened, BudgetSpent, RunMoved)
+_DERIVED: Final[tuple[type, ...]] = get_args(Derived)
 
 
 @dataclass(frozen=True, slots=True)

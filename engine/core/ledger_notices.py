@@ -86,7 +86,7 @@ class NoticeDesk:
         if not _open(state) or not workers(state.task, (member,), self._work.lost):
             return
         yield Meet(entry=ask.entry)
-        yield Send(to=sender, message=self._work.offer_to(run, state, sender, 0))
+        yield Send(to=sender, message=self._work.offer_to(run, state, sender))
         state.tell(now, f"device {sender[:8]} asked for it")
 
     def _wanted(self, state: TaskState, members: Sequence[Member]) -> bool:

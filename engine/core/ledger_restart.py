@@ -103,7 +103,7 @@ class RestartDesk:
         """One that still has it says so with its next renewal; one that restarted begins anew."""
         state.heard_at = now
         if state.holder is not None and state.entry is not None:
-            offer = self._work.offer_to(run, state, state.holder, 0)
+            offer = self._work.offer_to(run, state, state.holder)
             yield Send(to=state.holder, message=offer)
 
 

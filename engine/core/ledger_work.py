@@ -88,7 +88,7 @@ class WorkDesk:
         ]
         for place in due[:1]:
             device, new = devices[place], devices[place] not in state.offered
-            yield Send(to=device, message=self.offer_to(run, state, device, 0))
+            yield Send(to=device, message=self.offer_to(run, state, device))
             if new:
                 told = f"to {device[:8]}"
                 state.tell(now, f"offered {told}")
@@ -99,8 +99,8 @@ class WorkDesk:
             state.turn, state.offer_at = 0, now + OFFER_AGAIN_SECONDS
             state.wave += FIRST_WAVE
 
-    def offer_to(self, run: RunState, state: TaskState, device: DeviceId, place: int) -> Offer:
-        """The offer of a task that stands; `place` is the device's in the rendezvous order."""
+    def offer_to(self, run: RunState, state: TaskState, device: DeviceId) -> Offer:
+        """The offer of a task that stands, to one whose turn it is."""
         task, inputs = state.task, committed_inputs(run, state)
         assert state.entry is not None
         if votes(task):  # all who vote read the same
@@ -114,7 +114,7 @@ class WorkDesk:
             needs_model=task.needs_model,
             label=task.label,
             place=task.place,
-            rank=place,
+            rank=0,
             entry=state.entry,
             inputs=inputs,
         )
@@ -165,8 +165,8 @@ class WorkDesk:
         state.offered = frozenset((device,))
 
     def overdue(self, run: RunState, state: TaskState, now: float) -> Effects:
-        """A holder that lives but says nothing more has given up, and its word was lost or late;
-        and one that is told apart from the deadline."""
+        """A holder that is beyond its time limit has failed. One that lives but says nothing more
+        has given up, and its word was lost or late."""
         late = overdue(state, now)
         if late:
             yield from self.retry(run, state, late, now)

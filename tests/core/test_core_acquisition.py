@@ -6,64 +6,29 @@ from typing import Any
 import pytest
 
 from pockethive.core.acquisition import ATTEMPTS, Acquisition, Phase
-from pockethive.core.effects import AskWitness, Effect
+from pockethive.core.effects import AskWitness
 from pockethive.core.events import WitnessAnswered
-from pockethive.core.labels import Label
 from pockethive.core.lease import (
     DRIFT,
     Accepted,
     AskLease,
     EpochRead,
     FreeLease,
-    Grant,
-    Refusal,
     Refused,
     WitnessAnswer,
 )
-from pockethive.core.message import Offer
 from pockethive.core.polling import Poll
-from tests.core.core_play import DEVICES, entry, make_task, output, sha
-
-TASK = make_task()
-OWNER, WORKER, OTHER = DEVICES[:3]
-SIGNED = entry(OWNER, TASK)
-OFFER = Offer(
-    task=TASK.id,
-    skill="search",
-    needs_model=False,
-    label=Label.HIVE,
-    place=None,
-    rank=0,
-    entry=SIGNED,
+from tests.core.core_play import DEVICES, make_task, output, sha
+from tests.core.lease_play import (
+    OTHER,
+    SIGNED,
+    TASK,
+    WORKER,
+    answers,
+    grant,
+    read,
+    refusal,
 )
-
-
-def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def grant(epoch: int, accepted: Accepted | None = None) -> Grant:
-    return Grant(
-        task=TASK.id, generation=1, epoch=epoch, holder=WORKER, seconds=15, accepted=accepted
-    )
-
-
-def refusal(why: Refused = Refused.BUSY, epoch: int = 1, wait: int = 0) -> Refusal:
-    return Refusal(task=TASK.id, reason=why, epoch=epoch, wait_seconds=wait, accepted=None)
-
-
-def read(epoch: int, wait: int = 0) -> EpochRead:
-    return EpochRead(task=TASK.id, epoch=epoch, accepted=None, wait_seconds=wait)
-
-
-def answers(
-    asks: tuple[Effect, ...] | tuple[AskWitness, ...], *given: WitnessAnswer | None
-) -> list[WitnessAnswered]:
-    questions = [ask for ask in asks if isinstance(ask, AskWitness)]
-    return [
-        WitnessAnswered(ask=ask.ask, witness=ask.witness, answer=answer)
-        for ask, answer in zip(questions, given, strict=False)
-    ]
 
 
 class TestAcquisition:

@@ -1,13 +1,10 @@
 """Verifier, ledger and coordinator one event at a time: what they refuse and how runs end."""
 
-from typing import Any
-
 import pytest
 
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import (
     CloseGraph,
-    Effect,
     FinishRun,
     OpenGraph,
     PlanGoal,
@@ -47,14 +44,11 @@ from tests.core.core_play import (
     planned,
     verify,
 )
+from tests.core.ledger_play import of
 
 TASK = make_task()
 OWNER, WORKER, OTHER = DEVICES[:3]
 SIGNED = entry(OWNER, TASK)
-
-
-def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
 
 
 class TestVerifier:

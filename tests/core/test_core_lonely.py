@@ -1,53 +1,27 @@
 """What a device need not wait for: its own turn, its own epochs, the next offer."""
 
 from dataclasses import replace
-from typing import Any
 
 from pockethive.core.acquisition import Acquisition, Phase
 from pockethive.core.effects import AskWitness, Effect
 from pockethive.core.entry import Close, CloseReason
 from pockethive.core.events import MessageArrived, WitnessAnswered
-from pockethive.core.labels import Label
 from pockethive.core.lease import (
     AskLease,
-    Grant,
     ReadEpoch,
-    Refusal,
     Refused,
     WitnessAnswer,
 )
 from pockethive.core.message import Ended, Offer
 from pockethive.core.scout import MAX_JOBS, Scout, ScoutSettings
 from pockethive.core.task import Committee, TaskId
-from tests.core.core_play import DEVICES, entry, make_task, verify
-
-TASK = make_task()
-OWNER, WORKER = DEVICES[:2]
-OFFER = Offer(
-    task=TASK.id,
-    skill="search",
-    needs_model=False,
-    label=Label.HIVE,
-    place=None,
-    rank=0,
-    entry=entry(OWNER, TASK),
-)
-
-
-def grant(epoch: int) -> Grant:
-    return Grant(task=TASK.id, generation=1, epoch=epoch, holder=WORKER, seconds=15, accepted=None)
-
-
-def refusal(why: Refused, epoch: int) -> Refusal:
-    return Refusal(task=TASK.id, reason=why, epoch=epoch, wait_seconds=0, accepted=None)
+from tests.core.core_play import entry, make_task, verify
+from tests.core.lease_play import OFFER, OWNER, TASK, WORKER, grant, refusal
+from tests.core.ledger_play import of
 
 
 def answered(asks: tuple[AskWitness, ...], answer: WitnessAnswer) -> list[WitnessAnswered]:
     return [WitnessAnswered(ask=ask.ask, witness=ask.witness, answer=answer) for ask in asks]
-
-
-def of(kind: type[Any], effects: tuple[Effect, ...]) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
 
 
 def closed(task: TaskId) -> Close:
