@@ -104,29 +104,18 @@ class Blocks:
 
         One token at least is left to read, because only reading gives logits.
         """
-        most = len(ids) - 1
-        made, parent = Sequence(), _ROOT
-        while len(made) + BLOCK <= most:
-            piece = tuple(ids[len(made) : len(made) + BLOCK])
-            number = self._after.get(parent, {}).get(piece)
-            if number is None:
-                break
-            self._join(made, number, piece)
-            parent = number
-        copies = self._begin_in_part(made, parent, ids[len(made) : most])
+        made, numbers = Sequence(), self._numbers_of(ids)
+        for number in numbers:
+            self._join(made, number)
+        parent = numbers[-1] if numbers else _ROOT
+        copies = self._begin_in_part(made, parent, ids[len(made) : len(ids) - 1])
         for number in reversed(made.chain):  # a beginning outlives what follows it
             self._known.move_to_end(number)
         return made, copies
 
     def known(self, ids: Ids[int]) -> int:
         """How many tokens of a prompt are known in full blocks."""
-        parent, count = _ROOT, 0
-        while count + BLOCK < len(ids):
-            number = self._after.get(parent, {}).get(tuple(ids[count : count + BLOCK]))
-            if number is None:
-                break
-            parent, count = number, count + BLOCK
-        return count
+        return len(self._numbers_of(ids)) * BLOCK
 
     def extend(self, sequence: Sequence, tokens: int) -> Copies:
         """Have room for so many tokens more, in blocks that nobody else reads."""
@@ -190,8 +179,20 @@ class Blocks:
         made.ids.extend(ids[:most])
         return [(source, target)]
 
-    def _join(self, sequence: Sequence, number: int, piece: tuple[int, ...]) -> None:
-        block = self._known[number].block
+    def _numbers_of(self, ids: Ids[int]) -> list[int]:
+        """The full blocks that are known of a prompt; its last token is in none of them."""
+        found: list[int] = []
+        parent = _ROOT
+        for end in range(BLOCK, len(ids), BLOCK):
+            number = self._after.get(parent, {}).get(tuple(ids[end - BLOCK : end]))
+            if number is None:
+                break
+            found.append(number)
+            parent = number
+        return found
+
+    def _join(self, sequence: Sequence, number: int) -> None:
+        block, piece = self._known[number].block, self._known[number].ids
         self._unused -= not self._readers[block]
         self._readers[block] += 1
         sequence.blocks.append(block)
