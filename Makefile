@@ -42,6 +42,7 @@ check: $(READY)
 	@$(BIN)/python -m pytest tests/test_layers.py
 
 eval: model
+	@$(BIN)/pockethive models eval --plot build/reliability.svg
 	@$(BIN)/python -m bench.research
 	@$(BIN)/python -m bench.planning
 	@$(BIN)/python -m bench.swarm

@@ -1,4 +1,4 @@
-"""`pockethive models`: list, get, quantize and remove local models."""
+"""`pockethive models`: list, get, quantize, measure and remove local models."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pockethive.cli import evaluation
 from pockethive.cli.options import add_home, end_in_order, home_of
 from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
 
@@ -18,8 +19,8 @@ _MEGABYTE = 1_000_000
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command with its four actions."""
-    models = commands.add_parser("models", help="list, get, quantize and remove local models")
+    """Add the command with its actions."""
+    models = commands.add_parser("models", help="list, get, measure and remove local models")
     actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     listing = actions.add_parser("list", help="models on this device, and known ones to get")
@@ -50,6 +51,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     removing.add_argument("--quantization", choices=QUANTIZATIONS, help="only this one")
     removing.set_defaults(run=run_remove)
     add_home(removing)
+
+    evaluation.register(actions)
 
 
 def run_list(args: argparse.Namespace) -> int:
