@@ -5,18 +5,19 @@ Rule guarded here: what a prompt says and how sure an answer may be are data; co
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
+import orjson
 import yaml
 
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import ChoiceForm
+from pockethive.inference.prompts import extract_form
 
 _FORMAT = 1
-_FILES = ("answers.yaml", "confidence.yaml", "prompts.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class AnswerForms:
     asked_by: TextForm
     fill: TextForm
     sure: Mapping[str, tuple[float, ...]]
+    revisions: Mapping[str, int]
 
 
 @cache
@@ -51,16 +53,36 @@ def answer_forms() -> AnswerForms:
         asked_by=TextForm(**asked["asked_by"]),
         fill=TextForm(**asked["fill"]),
         sure={name: tuple(map(float, weights)) for name, weights in sure["weights"].items()},
+        revisions=asked["revisions"],
     )
 
 
-@cache
-def forms_sha256() -> str:
-    """Of all files that say how is asked: what was measured was measured with these."""
-    whole = hashlib.sha256()
-    for name in _FILES:
-        whole.update(hashlib.sha256((files(__package__) / name).read_bytes()).digest())
-    return whole.hexdigest()
+_PARTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "choose": (("choose", "choose_in", "asked_by"), ("choose", "choose_in")),
+    "label": (("label",), ("label",)),
+    "extract": (("asked_by",), ("extract", "extract_none", "extract_least")),
+    "rank": (("asked_by",), ("rank",)),
+    "fill": (("fill",), ("fill",)),
+    "compress": ((), ("compress",)),
+}
+"""Of each primitive: the forms it asks by and the weights it is sure by."""
+
+
+def forms_sha256(primitive: str) -> str:
+    """Of everything that says how one primitive asks: what was measured was measured with this."""
+    told = answer_forms()
+    forms, weights = _PARTS[primitive]
+    said = {
+        "revision": told.revisions[primitive],
+        "forms": {name: _plain(getattr(told, name)) for name in forms},
+        "weights": {name: told.sure[name] for name in weights},
+        "phrases": asdict(extract_form()) if primitive == "extract" else {},
+    }
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _plain(form: TextForm | tuple[ChoiceForm, ...]) -> object:
+    return [asdict(each) for each in form] if isinstance(form, tuple) else asdict(form)
 
 
 def _choices(told: list[dict[str, str]]) -> tuple[ChoiceForm, ...]:

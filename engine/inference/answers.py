@@ -8,13 +8,13 @@ the passage, whole sentences), and says how sure it is by figures that were fitt
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from pockethive.core.errors import BadInput
-from pockethive.core.ports import ChoiceForm, Model, Sampling
+from pockethive.core.ports import ChoiceForm, Model, Sampling, Span
 from pockethive.inference.answer_forms import AnswerForms, answer_forms
 from pockethive.inference.forms import fill_template
 from pockethive.inference.phrases import phrases
@@ -80,11 +80,23 @@ def rank(model: Model, question: str, passages: Sequence[str]) -> Answer:
 
 
 def extract(model: Model, passage: str, question: str) -> Answer:
-    """The words of `passage` that answer `question`, a `Span`, or None. See primitives.extract."""
-    span = model.extract(passage, question)
-    if span is None:
+    """The words of `passage` that answer `question`, a `Span`, or None when nothing is about it.
+
+    The sentence that makes the question likeliest, then the phrase of it that `Model.extract`
+    finds. Raises BadInput, ContextOverflow.
+    """
+    spans = sentences(passage)
+    if len(spans) > MOST_SENTENCES:
+        raise BadInput(f"{len(spans)} sentences, at most {MOST_SENTENCES} are read")
+    gains = asked_by(model, question, [passage[slice(*span)] for span in spans]) if spans else []
+    best = max(range(len(spans)), key=lambda i: (gains[i], -i), default=None)
+    if best is None or gains[best] < answer_forms().sure["extract_least"][0]:
         return Answer(value=None, confidence=_sure("extract_none", ()), evidence=())
-    evidence = (span.gain, span.lead)
+    start, end = spans[best]
+    found = model.extract(passage[start:end], question)
+    found = found or Span(passage[start:end], 0, end - start)
+    evidence = (gains[best], found.lead)
+    span = replace(found, start=start + found.start, end=start + found.end, gain=gains[best])
     return Answer(value=span, confidence=_sure("extract", evidence), evidence=evidence)
 
 

@@ -148,7 +148,7 @@ def measured(tasks: TaskSet, found: Sequence[Marked]) -> Measured:
         bins=tuple(bins),
         kinds=kinds,
         task_set=tasks.sha256,
-        forms=forms_sha256(),
+        forms=forms_sha256(tasks.primitive),
     )
 
 
@@ -206,7 +206,8 @@ def parsed(raw: bytes, card: str) -> list[Measured]:
     return [
         each
         for each in found
-        if each.task_set == FROZEN.get(f"{each.primitive}.held") and each.forms == forms_sha256()
+        if each.task_set == FROZEN.get(f"{each.primitive}.held")
+        and each.forms == forms_sha256(each.primitive)
     ]
 
 
