@@ -86,19 +86,13 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece copied from a passage: `text == passage[start:end]`.
-
-    `gain`: nats by which its sentence makes the question likelier than no text does; `lead`: nats
-    between it and the next best piece. Both are 0 where nothing was compared.
-    """
+    """A piece copied from a passage: `text == passage[start:end]`."""
 
     text: str
     start: int
     end: int
     prompt_tokens: int = 0
     generated_tokens: int = 0
-    gain: float = 0.0
-    lead: float = 0.0
 
 
 class Model(Protocol):

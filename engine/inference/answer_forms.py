@@ -15,7 +15,6 @@ import yaml
 
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import ChoiceForm
-from pockethive.inference.prompts import extract_form
 
 _FORMAT = 1
 
@@ -37,7 +36,8 @@ class AnswerForms:
     choose_in: tuple[ChoiceForm, ...]
     label: tuple[ChoiceForm, ...]
     asked_by: TextForm
-    fill: TextForm
+    extract: Mapping[str, float]
+    fill: Mapping[str, str]
     sure: Mapping[str, tuple[float, ...]]
     revisions: Mapping[str, int]
 
@@ -51,7 +51,8 @@ def answer_forms() -> AnswerForms:
         choose_in=_choices(asked["choose_in"]),
         label=_choices(asked["label"]),
         asked_by=TextForm(**asked["asked_by"]),
-        fill=TextForm(**asked["fill"]),
+        extract=asked["extract"],
+        fill=asked["fill"],
         sure={name: tuple(map(float, weights)) for name, weights in sure["weights"].items()},
         revisions=asked["revisions"],
     )
@@ -60,9 +61,12 @@ def answer_forms() -> AnswerForms:
 _PARTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "choose": (("choose", "choose_in", "asked_by"), ("choose", "choose_in")),
     "label": (("label",), ("label",)),
-    "extract": (("asked_by",), ("extract", "extract_none", "extract_least")),
+    "extract": (("asked_by", "choose_in", "extract"), ("extract", "extract_none")),
     "rank": (("asked_by",), ("rank",)),
-    "fill": (("fill",), ("fill",)),
+    "fill": (
+        ("asked_by", "choose_in", "extract", "fill"),
+        ("extract", "extract_none", "fill"),
+    ),
     "compress": ((), ("compress",)),
 }
 """Of each primitive: the forms it asks by and the weights it is sure by."""
@@ -76,13 +80,14 @@ def forms_sha256(primitive: str) -> str:
         "revision": told.revisions[primitive],
         "forms": {name: _plain(getattr(told, name)) for name in forms},
         "weights": {name: told.sure[name] for name in weights},
-        "phrases": asdict(extract_form()) if primitive == "extract" else {},
     }
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _plain(form: TextForm | tuple[ChoiceForm, ...]) -> object:
-    return [asdict(each) for each in form] if isinstance(form, tuple) else asdict(form)
+def _plain(form: TextForm | tuple[ChoiceForm, ...] | Mapping[str, object]) -> object:
+    if isinstance(form, TextForm):
+        return asdict(form)
+    return [asdict(each) for each in form] if isinstance(form, tuple) else dict(form)
 
 
 def _choices(told: list[dict[str, str]]) -> tuple[ChoiceForm, ...]:

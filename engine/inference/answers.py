@@ -7,22 +7,22 @@ the passage, whole sentences), and says how sure it is by figures that were fitt
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from pockethive.core.errors import BadInput
-from pockethive.core.ports import ChoiceForm, Model, Sampling, Span
+from pockethive.core.ports import ChoiceForm, Model, Span
 from pockethive.inference.answer_forms import AnswerForms, answer_forms
-from pockethive.inference.forms import fill_template
+from pockethive.inference.forms import fill_places, fill_template
 from pockethive.inference.phrases import phrases
 from pockethive.inference.primitives import MOST_SENTENCES, flat
-from pockethive.inference.spans import sentences
+from pockethive.inference.spans import Offsets, sentences
 
-MOST_FILLED_TOKENS = 160
 _NAME = re.compile(r"(?<=\s)[A-Z]\w+|\b\d[\d.,]*\b")
+_NAMED_WORD = re.compile(r"\b(?:[A-Z]\w+|\d\w*)\b")
+_NAME_RUN = re.compile(r"(?!The )\b[A-Z]\w+(?: (?:of )?[A-Z]\w+)*")
 _NAMED = 20.0  # nats
 _LONG = 4  # words from which on an option can be read as a text
 
@@ -82,48 +82,45 @@ def rank(model: Model, question: str, passages: Sequence[str]) -> Answer:
 def extract(model: Model, passage: str, question: str) -> Answer:
     """The words of `passage` that answer `question`, a `Span`, or None when nothing is about it.
 
-    The sentence that makes the question likeliest, then the phrase of it that `Model.extract`
-    finds. Raises BadInput, ContextOverflow.
+    The sentence that makes the question likeliest, then the phrase of it that the question makes
+    likeliest, with some nats for each of its words: likelihood alone prefers short ones. Raises
+    BadInput, ContextOverflow.
     """
+    return _extracted(model, passage, question, answer_forms().extract["least_gain"])
+
+
+def _extracted(model: Model, passage: str, question: str, least: float) -> Answer:
     spans = sentences(passage)
     if len(spans) > MOST_SENTENCES:
         raise BadInput(f"{len(spans)} sentences, at most {MOST_SENTENCES} are read")
     gains = asked_by(model, question, [passage[slice(*span)] for span in spans]) if spans else []
     best = max(range(len(spans)), key=lambda i: (gains[i], -i), default=None)
-    if best is None or gains[best] < answer_forms().sure["extract_least"][0]:
+    if best is None or gains[best] < least:
         return Answer(value=None, confidence=_sure("extract_none", ()), evidence=())
-    start, end = spans[best]
-    found = model.extract(passage[start:end], question)
-    found = found or Span(passage[start:end], 0, end - start)
-    evidence = (gains[best], found.lead)
-    span = replace(found, start=start + found.start, end=start + found.end, gain=gains[best])
+    (start, end), lead = _phrase(model, passage, spans[best], question)
+    evidence = (gains[best], lead)
+    span = Span(passage[start:end], start, end)
     return Answer(value=span, confidence=_sure("extract", evidence), evidence=evidence)
 
 
-def fill(model: Model, text: str, fields: Sequence[str]) -> Answer:
-    """An object with a phrase of `text` for each field; valid is not right: read its confidence.
+def fill(model: Model, text: str, fields: Mapping[str, str]) -> Answer:
+    """An object with a phrase of `text` for each field; None only when `text` is empty.
 
-    Raises BadInput without fields, ModelError, ContextOverflow.
+    `fields` maps names to questions; an empty one is made of the name. A short question gains too
+    little to tell that a field is not in the text. Raises BadInput without
+    fields, ContextOverflow.
     """
     if not fields:
         raise BadInput("no field to fill", cure="name one at least")
-    form = answer_forms().fill
-    places = {"text": flat(text), "fields": ", ".join(fields)}
-    prompt = form.shots + fill_template(form.template, places, "fill")
-    found = [text[slice(*each)] for span in sentences(text) for each in phrases(text, span)]
-    if not found:
-        raise BadInput("the text has no words to fill fields with")
-    copied = {"type": "string", "enum": sorted(set(found))}
-    schema = {
-        "type": "object",
-        "properties": dict.fromkeys(fields, copied),
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-    made = model.constrain(prompt, schema, Sampling(max_tokens=MOST_FILLED_TOKENS))
-    value: dict[str, str] = orjson.loads(made.text)
-    score = model.score(prompt, [made.text])[0] / max(1, model.count(made.text))
-    evidence = (score, float(len(value) - len(set(value.values()))))
+    subject = _subject(text)
+    form = answer_forms().fill["question_of" if subject else "question"]
+    made: dict[str, Answer] = {}
+    for name, asked in fields.items():
+        named = fill_template(form, {"field": name, "subject": subject}, "fill")
+        made[name] = _extracted(model, text, asked or named, -math.inf)
+    value = {name: each.value.text if each.value else None for name, each in made.items()}
+    least = min(each.confidence for each in made.values())
+    evidence = (least, float(len(value) - len(set(value.values()))))
     return Answer(value=value, confidence=_sure("fill", evidence), evidence=evidence)
 
 
@@ -181,6 +178,37 @@ def _telling(model: Model, question: str, text: str) -> str:
         return flat(text)
     gains = asked_by(model, question, texts)
     return texts[max(range(len(texts)), key=lambda i: (gains[i], -i))]
+
+
+def _subject(text: str) -> str:
+    """The name that `text` says most often, twice at least, the first among equals; or nothing."""
+    counted = Counter(_NAME_RUN.findall(text)).most_common(1)
+    return counted[0][0] if counted and counted[0][1] > 1 else ""
+
+
+def _phrase(model: Model, passage: str, sentence: Offsets, question: str) -> tuple[Offsets, float]:
+    """The phrase of the sentence that answers, and its lead in nats."""
+    found = _unasked(passage, phrases(passage, sentence), question)
+    if not found:
+        return sentence, 0.0
+    told = answer_forms()
+    texts = [flat(passage[slice(*span)]) for span in found]
+    places = {"text": flat(passage[slice(*sentence)]), "question": flat(question)}
+    prompt = fill_places(told.choose_in[0], places)
+    likely = model.score(prompt, [f" {text}\n" for text in texts])
+    per_word = told.extract["per_word"]
+    scores = [s + per_word * len(t.split()) for s, t in zip(likely, texts, strict=True)]
+    return found[max(range(len(found)), key=lambda i: (scores[i], -i))], _lead(scores)
+
+
+def _unasked(passage: str, found: Sequence[Offsets], question: str) -> Sequence[Offsets]:
+    """The phrases without a name or number of the question, or all when none is left.
+
+    Who asks about the Mill Bridge is not answered by its name.
+    """
+    named = {word for word in _NAMED_WORD.findall(question) if question.find(word) > 0}
+    kept = [span for span in found if named.isdisjoint(_NAMED_WORD.findall(passage[slice(*span)]))]
+    return kept or found
 
 
 def _sentences_of(text: str) -> list[str]:

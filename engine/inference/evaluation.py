@@ -93,7 +93,7 @@ def answered(primitive: str, model: Model, item: Item) -> Answer:
     if primitive == "extract":
         return answers.extract(model, item["passage"], item["question"])
     if primitive == "fill":
-        return answers.fill(model, item["text"], sorted(item["right"]))
+        return answers.fill(model, item["text"], dict.fromkeys(sorted(item["right"]), ""))
     return answers.compress(model, item["text"], item["budget"])
 
 

@@ -5,7 +5,6 @@ every primitive ranks candidates. Rule guarded here: what comes out was put in: 
 or words of the passage.
 """
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -30,8 +29,6 @@ foreign one (15 below 5.8, two at 14.7).
 """
 
 _UNASKED_WEIGHT = 0.5  # share of a phrase's own likelihood that is taken off; 0 and 1 did worse
-
-_NAMED = re.compile(r"\b(?:[A-Z]\w+|\d\w*)\b")
 
 
 class Scorer(Protocol):
@@ -86,12 +83,11 @@ def extract(model: Scorer, passage: str, question: str) -> Generator[Ask, Any, S
     if not spans or not question.strip():
         return None
     meter = _Meter(model)
-    best = yield from _best_sentence(meter, passage, spans, question)
-    if best is None:
+    sentence = yield from _best_sentence(meter, passage, spans, question)
+    if sentence is None:
         return None
-    sentence, gain = best
-    (start, end), lead = yield from _best_phrase(meter, passage, sentence, question)
-    return Span(passage[start:end], start, end, meter.tokens, gain=gain, lead=lead)
+    start, end = yield from _best_phrase(meter, passage, sentence, question)
+    return Span(passage[start:end], start, end, meter.tokens)
 
 
 def fill(model: Model, prompt: str, schema: dict[str, object], sampling: Sampling) -> Any:
@@ -116,10 +112,10 @@ class _Meter:
 
 def _best_sentence(
     meter: _Meter, passage: str, spans: Sequence[Offsets], question: str
-) -> Generator[Ask, Any, tuple[Offsets, float] | None]:
-    """The sentence that makes the question most likely, if it does so by `LEAST_GAIN`; the gain."""
+) -> Generator[Ask, Any, Offsets | None]:
+    """The sentence that makes the question most likely, if it does so by `LEAST_GAIN`."""
     if len(spans) == 1:
-        return spans[0], 0.0
+        return spans[0]
     form, asked = extract_form(), [flat(question)]
 
     scores: list[float] = []
@@ -128,16 +124,16 @@ def _best_sentence(
         scores.extend((yield from meter.score(prompt, asked)))
     best = max(range(len(spans)), key=lambda i: (scores[i], -i))
     gain = scores[best] - scores[-1]
-    return (spans[best], gain) if gain >= LEAST_GAIN else None
+    return spans[best] if gain >= LEAST_GAIN else None
 
 
 def _best_phrase(
     meter: _Meter, passage: str, sentence: Offsets, question: str
-) -> Generator[Ask, Any, tuple[Offsets, float]]:
-    """The phrase of the sentence that the question makes most likely, and its lead in nats."""
-    found = _unasked(passage, phrases(passage, sentence), question)
+) -> Generator[Ask, Any, Offsets]:
+    """The phrase of the sentence that the question makes most likely."""
+    found = phrases(passage, sentence)
     if not found:
-        return sentence, 0.0
+        return sentence
     form, texts = extract_form(), [flat(passage[start:end]) for start, end in found]
 
     def scores(asked: str) -> Generator[Ask, Any, tuple[float, ...]]:
@@ -147,19 +143,7 @@ def _best_phrase(
     with_question = yield from scores(flat(question))
     without = yield from scores(form.null_question)
     gains = [a - _UNASKED_WEIGHT * b for a, b in zip(with_question, without, strict=True)]
-    order = sorted(range(len(found)), key=lambda i: (-gains[i], i))
-    lead = gains[order[0]] - gains[order[1]] if len(order) > 1 else 0.0
-    return found[order[0]], lead
-
-
-def _unasked(passage: str, found: Sequence[Offsets], question: str) -> Sequence[Offsets]:
-    """The phrases without a name or number of the question, or all when none is left.
-
-    Who asks about the Mill Bridge is not answered by its name.
-    """
-    named = {word for word in _NAMED.findall(question) if question.find(word) > 0}
-    kept = [span for span in found if named.isdisjoint(_NAMED.findall(passage[slice(*span)]))]
-    return kept or found
+    return found[max(range(len(found)), key=lambda i: (gains[i], -i))]
 
 
 def flat(text: str) -> str:

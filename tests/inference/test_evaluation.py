@@ -165,12 +165,12 @@ def test_answers_are_put_together_from_what_was_given() -> None:
     assert answers.compress(model, passage, 3).value == ""
     order = answers.rank(model, "Where does the tram stand?", ["A cat sleeps.", passage]).value
     assert order == (1, 0)
-    filled = answers.fill(model, passage, ["town", "colour"])
-    assert all(said in passage for said in filled.value.values())
+    filled = answers.fill(model, passage, {"town": "Where does the tram stand?", "colour": ""})
+    assert all(said is None or said in passage for said in filled.value.values())
     assert answers.extract(model, passage, "Who sings?").value is None
     assert 0 < made.confidence < 1
     with pytest.raises(BadInput, match="no field"):
-        answers.fill(model, passage, [])
+        answers.fill(model, passage, {})
 
 
 def test_confidence_is_the_logistic_function_of_the_evidence() -> None:
