@@ -4,6 +4,7 @@
     quantizer   source -> bundle, by Optimum         workshop   the environment Optimum lives in
     bundle      a model on disk, checked             session    a model at work (`open_model`)
     primitives  choose, extract, fill                testing    a stand-in without weights
+    answers     the same with a known confidence     evaluation what they are worth
 
 Rule guarded here: importing this package imports no run time for models, and running one imports
 neither PyTorch nor transformers. The network is used by `get_model` and `quantize` only.

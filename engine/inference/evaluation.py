@@ -218,6 +218,9 @@ def _result(told: dict[str, Any]) -> Measured:
         "kinds": {str(kind): (int(a), int(b)) for kind, (a, b) in told["kinds"].items()},
     }
     found = Measured(**fields)
+    counted = (found.items, found.right, found.low, found.score, found.score_low, found.ece)
+    if not all(type(each) in (int, float) for each in counted):
+        raise TypeError(f"a figure of {found.primitive} is no number")
     if found.low != lower_bound(found.right, found.items):
         raise ValueError(f"the bound of {found.primitive} is not that of its items")
     return found

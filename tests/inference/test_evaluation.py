@@ -1,6 +1,7 @@
 """Answers are marked as a reader would, kept for just this model, and told in words."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,11 +24,12 @@ from pockethive.inference.evaluation import (
     keep,
     kept_results,
     marked,
+    marks,
     measured,
     parsed,
 )
 from pockethive.inference.reliability_plot import draw
-from pockethive.inference.tasks import task_set
+from pockethive.inference.tasks import PRIMITIVES, task_set
 from pockethive.inference.testing import ScriptedModel
 
 
@@ -171,6 +173,18 @@ def test_answers_are_put_together_from_what_was_given() -> None:
     assert 0 < made.confidence < 1
     with pytest.raises(BadInput, match="no field"):
         answers.fill(model, passage, {})
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_any_model_can_be_measured_on_every_set(primitive: str) -> None:
+    tasks = task_set(primitive, "held")
+    told: list[int] = []
+    found = marks(replace(tasks, items=tasks.items[:5]), ScriptedModel(), told.append)
+    assert told == [1, 2, 3, 4, 5]
+    assert all(0 <= each.confidence <= 1 and 0 <= each.score <= 1 for each in found)
+    figures = measured(tasks, found)
+    assert figures.items == 5
+    assert figures.forms != result("label" if primitive != "label" else "rank").forms
 
 
 def test_confidence_is_the_logistic_function_of_the_evidence() -> None:
