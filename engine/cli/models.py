@@ -45,6 +45,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="write on the card how many held-out claims this model judged rightly by yes or no; "
         "teams may use `judge` from a lower bound of 80 %% on",
     )
+    quantize.add_argument(
+        "--force", action="store_true", help="keep it also when it lost too much of its source"
+    )
 
     removing = actions.add_parser("remove", help="delete a model from this device")
     removing.add_argument("model", help="a name from `models list`, or `tools` for the quantizer")
@@ -110,7 +113,15 @@ def run_quantize(args: argparse.Namespace) -> int:
     end_in_order()
     source, home = find_source(args.model), home_of(args)
     judge = None if args.judged is None else measured(args.judged)
-    job = Job(source, home, args.quantization, args.torch_index, plans=args.plans, judge=judge)
+    job = Job(
+        source,
+        home,
+        args.quantization,
+        args.torch_index,
+        plans=args.plans,
+        judge=judge,
+        force=args.force,
+    )
     with progress_printer(sys.stderr) as progress:
         bundle = quantize(job, progress)
     return _tell(bundle)
@@ -162,9 +173,13 @@ def _lines(out: TextIO) -> "Callable[[Progress], None]":
 
 
 def _tell(bundle: "Bundle") -> int:
+    from pockethive.inference.quality import read_quality
+
     card = bundle.card
     print(f"{card.name} {card.quantization} is ready in {bundle.folder}")
     print(f"{bundle.size / _MEGABYTE:.0f} MB, {card.licence}, sha256 {card.sha256}")
+    if quality := read_quality(bundle.folder, card.sha256):
+        print(f"it {quality}")
     return 0
 
 

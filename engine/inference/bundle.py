@@ -3,6 +3,7 @@
     openvino_model.xml, openvino_model.bin   graph and weights
     tokenizer.json                           repaired (see export_script.py)
     card.json                                source, licence, quantization, hashes
+    quality.json                             what it keeps of its source (see quality.py)
     .verified                                sizes and times at the last full check
 
 Rule guarded here: a bundle is used only if its files are those that its card names. The card holds
@@ -148,8 +149,7 @@ def write_bundle(made: Path, card: Card, target: Path) -> Bundle:
 
     `made` must be on the same file system as `target`; a bundle already there is replaced.
     """
-    files = {name: _entry(made / name) for name in MODEL_FILES}
-    sealed = replace(card, files=files).sealed()
+    sealed = sealed_card(made, card)
     body = orjson.dumps(asdict(sealed), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
@@ -163,6 +163,11 @@ def write_bundle(made: Path, card: Card, target: Path) -> Bundle:
             target.rename(Path(scratch) / "old")
         fresh.rename(target)
     return open_bundle(target, full=True)
+
+
+def sealed_card(made: Path, card: Card) -> Card:
+    """The card of the model files in `made`, with its hash."""
+    return replace(card, files={name: _entry(made / name) for name in MODEL_FILES}).sealed()
 
 
 def find_bundles(home: Path) -> list[Path]:

@@ -1,15 +1,19 @@
 """Exports and quantizes a model with Optimum, inside the quantizer's own environment.
 
 Run as `python export_script.py JOB`: JOB is a JSON file with `source` (folder or Hugging Face id),
-`revision`, `gguf` (file in the folder, or empty), `quantization` (`int8` or `int4`) and `target`.
+`revision`, `gguf` (file in the folder, or empty), `quantization` (`int8` or `int4`), `target` and
+`text`, which both variants read to be compared.
 It prints one JSON line per stage on stdout; everything else that libraries print goes to stderr.
-The result is `openvino_model.xml`, `openvino_model.bin`, `tokenizer.json` and `facts.json`.
+The result is `openvino_model.xml`, `openvino_model.bin`, `tokenizer.json`, `facts.json` and
+`quality.json`.
 
 Imports nothing of PocketHive: that environment has none of it.
 """
 
 import json
+import math
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no telem
 os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
 
 _SYSTEM, _USER = "SYSTEM-TEXT-PLACE", "USER-TEXT-PLACE"
+_WINDOW = 256  # tokens that are read together when variants are compared
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
 
 
@@ -35,6 +40,8 @@ def main(job_path: str) -> None:
     tell("importing Optimum", 0.0)
     weights = _unpack(job, target, tell)
     _export(job, weights, target, tell)
+    tell("comparing", 0.8)
+    _write(target / "quality.json", _compare(job, weights, target))
     tell("exported", 1.0)
 
 
@@ -71,7 +78,7 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
     tell("exporting and quantizing", 0.35)
     small: dict[str, Any] = {"bits": 4, "sym": True, "group_size": 64}
     config = small if job["quantization"] == "int4" else {"bits": 8, "sym": True}
-    where = {} if job["gguf"] or not job["revision"] else {"revision": job["revision"]}
+    where = _where(job)
     model = OVModelForCausalLM.from_pretrained(
         weights,
         export=True,
@@ -79,12 +86,84 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
         compile=False,
         **where,
     )
-    tell("writing", 0.9)
+    tell("writing", 0.7)
     model.save_pretrained(target)
     tokenizer = AutoTokenizer.from_pretrained(weights, **where)
     repaired = repair(json.loads(tokenizer.backend_tokenizer.to_str()), model.config.vocab_size)
     _write(target / "tokenizer.json", repaired)
     _write(target / "facts.json", _facts(model, tokenizer, bool(job["gguf"])))
+
+
+def _where(job: dict[str, Any]) -> dict[str, str]:
+    """Which revision of a hub's model is meant."""
+    return {} if job["gguf"] or not job["revision"] else {"revision": job["revision"]}
+
+
+def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
+    """What the export keeps of its source: see `quality.py`. One of the two in memory at a time."""
+    from tokenizers import Tokenizer  # type: ignore[import-untyped,unused-ignore]  # no types
+
+    ids = Tokenizer.from_file(str(target / "tokenizer.json")).encode(job["text"]).ids
+    windows = [ids[start : start + _WINDOW] for start in range(0, len(ids) - 1, _WINDOW)]
+    windows = [window for window in windows if len(window) > 1]
+    before = _read_source(weights, _where(job), windows)
+    after = _read_export(target, windows)
+    tokens = sum(len(window) - 1 for window in windows)
+    alike = sum(int((one[1] == other[1]).sum()) for one, other in zip(before, after, strict=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "tokens": tokens,
+        "perplexity": math.exp(-sum(float(read[0].sum()) for read in after) / tokens),
+        "perplexity_before": math.exp(-sum(float(read[0].sum()) for read in before) / tokens),
+        "agreement": alike / tokens,
+        "peak_bytes": peak if sys.platform == "darwin" else peak * 1024,
+    }
+
+
+def _read_source(weights: str, where: dict[str, str], windows: list[list[int]]) -> list[Any]:
+    """For each window: log-probabilities of its next tokens, and the most probable ones."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32, **where)
+    with torch.inference_mode():
+        return [
+            _told(model(torch.tensor([window])).logits[0].numpy(), window) for window in windows
+        ]
+
+
+def _read_export(target: Path, windows: list[list[int]]) -> list[Any]:
+    """The same of the export, computed in float32 but for its weights."""
+    import numpy as np
+    import openvino
+
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    graph = openvino.Core().compile_model(target / "openvino_model.xml", "CPU", exact)
+    names = {name for port in graph.inputs for name in port.names}
+    request = graph.create_infer_request()
+    read = []
+    for window in windows:
+        count = len(window)
+        given = {
+            "input_ids": np.array([window], np.int64),
+            "attention_mask": np.ones((1, count), np.int64),
+            "position_ids": np.arange(count, dtype=np.int64)[None],
+            "beam_idx": np.zeros(1, np.int32),
+        }
+        request.reset_state()
+        request.infer({name: value for name, value in given.items() if name in names})
+        read.append(_told(request.get_tensor("logits").data[0], window))
+    return read
+
+
+def _told(logits: Any, window: list[int]) -> tuple[Any, Any]:
+    """`logits` [tokens, vocabulary] -> log-probabilities of the next tokens; the greatest ones."""
+    import numpy as np
+
+    rows = np.asarray(logits[:-1], np.float64)
+    rows = rows - rows.max(axis=1, keepdims=True)
+    chosen = rows[np.arange(len(rows)), window[1:]]
+    return chosen - np.log(np.exp(rows).sum(axis=1)), rows.argmax(axis=1)
 
 
 def _facts(model: Any, tokenizer: Any, from_gguf: bool) -> dict[str, Any]:

@@ -24,10 +24,13 @@ from pockethive.inference.bundle import (
     Card,
     bundle_folder,
     file_sha256,
+    sealed_card,
     slug,
     write_bundle,
 )
 from pockethive.inference.catalogue import QUANTIZATIONS, ModelSource, Wheel
+from pockethive.inference.quality import FILE as QUALITY
+from pockethive.inference.quality import Quality, check_floor, shipped_text, write_quality
 from pockethive.inference.workshop import Progress, Tell, Workshop
 
 # Shares of the whole job, as they were measured: environment, weights, export.
@@ -39,7 +42,8 @@ class Job:
     """One bundle to make.
 
     `torch_index` is the package index that PyTorch is taken from; `plans` is written to the card:
-    somebody found this model's free plans good; `judge`: what was measured of it as a judge.
+    somebody found this model's free plans good; `judge`: what was measured of it as a judge;
+    `force`: a variant that lost too much is wanted all the same.
     """
 
     source: ModelSource
@@ -48,6 +52,7 @@ class Job:
     torch_index: str | None = None
     plans: bool = False
     judge: float | None = None
+    force: bool = False
 
     @property
     def target(self) -> Path:
@@ -61,7 +66,8 @@ class Job:
 
 
 def quantize(job: Job, tell: Tell) -> Bundle:
-    """Make the bundle of `job`; one process at a time per home. Raises ModelError.
+    """Make the bundle of `job`; one process at a time per home. Raises ModelError, also when the
+    variant lost too much of its source (`quality.py`).
 
     The default model took two minutes and 2 GB of memory on two cores, most of it pip's.
     """
@@ -77,7 +83,12 @@ def quantize(job: Job, tell: Tell) -> Bundle:
         folder, gguf = _fetch(job, workshop)
         _export(job, workshop, (folder, gguf), _within(tell, _FETCHED, 0.97))
         tell(Progress("sealing the bundle", 0.97))
-        bundle = write_bundle(job.work, _card(job), job.target)
+        card = _card(job)
+        quality = _quality(job, sealed_card(job.work, card).sha256)
+        if not job.force:
+            check_floor(quality, job.quantization)
+        bundle = write_bundle(job.work, card, job.target)
+        write_quality(bundle.folder, quality)
         shutil.rmtree(job.work)
     tell(Progress("ready", 1.0))
     return bundle
@@ -150,7 +161,8 @@ def _wrong_hash(what: str, found: str, wanted: str) -> ModelError:
 def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) -> None:
     """Run the export script in the workshop, unless it has finished before."""
     finished = job.work / "exported.done"
-    if finished.exists() and all((job.work / name).exists() for name in MODEL_FILES):
+    parts = (*MODEL_FILES, QUALITY)
+    if finished.exists() and all((job.work / name).exists() for name in parts):
         return
     job.work.mkdir(parents=True, exist_ok=True)
     order = job.work / "job.json"
@@ -163,6 +175,7 @@ def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) 
                 "gguf": gguf,
                 "quantization": job.quantization,
                 "target": str(job.work),
+                "text": shipped_text(),
             }
         )
     )
@@ -173,7 +186,7 @@ def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) 
             tell(Progress(str(heard["stage"]), float(heard["fraction"])))
 
     with as_file(files(__package__) / "export_script.py") as script:
-        command = [str(workshop.python), str(script), str(order)]
+        command = [str(workshop.python), "-P", str(script), str(order)]  # our files hide no others
         workshop.run(command, hear, "exporting")
     finished.touch()
 
@@ -196,6 +209,10 @@ def _card(job: Job) -> Card:
         plans=job.plans,
         judge_accuracy=job.judge,
     )
+
+
+def _quality(job: Job, card: str) -> Quality:
+    return Quality(card=card, **orjson.loads((job.work / QUALITY).read_bytes()))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pockethive.core.errors import ModelError
 from pockethive.inference.bundle import MODEL_FILES, open_bundle
 from pockethive.inference.catalogue import ModelSource, Wheel
 from pockethive.inference.export_script import repair
+from pockethive.inference.quality import read_quality
 from pockethive.inference.quantizer import Job, fetch_wheel, quantize
 from pockethive.inference.workshop import Progress, Workshop, split_requirements
 
@@ -28,6 +29,7 @@ FACTS = {
     "chat": "{system}{user}",
     "chat_bare": "{user}",
 }
+MEASURED = {"tokens": 100, "perplexity": 9.5, "perplexity_before": 9.0, "peak_bytes": 1 << 30}
 
 
 class Heard(list[Progress]):
@@ -48,13 +50,15 @@ def finished_workshop(home: Path, script: str) -> Workshop:
     return workshop
 
 
-def exporter(home: Path) -> str:
-    """Writes what the export script would write, and counts how often it ran."""
+def exporter(home: Path, agreement: float = 0.97) -> str:
+    """Writes what the export script would write, and counts how often it ran, and how."""
     work = home / "tools" / "work" / "tiny-int8"
     writes = "\n".join(f"echo {name} > {work / name}" for name in MODEL_FILES)
-    facts = json.dumps(FACTS)
+    facts, quality = json.dumps(FACTS), json.dumps(MEASURED | {"agreement": agreement})
     return (
-        f"echo run >> {home / 'runs'}\n{writes}\nprintf '%s' '{facts}' > {work / 'facts.json'}\n"
+        f"echo run $1 >> {home / 'runs'}\n{writes}\n"
+        f"printf '%s' '{facts}' > {work / 'facts.json'}\n"
+        f"printf '%s' '{quality}' > {work / 'quality.json'}\n"
         """echo '{"stage": "exported", "fraction": 1.0}'"""
     )
 
@@ -98,9 +102,41 @@ def test_a_finished_export_is_not_done_again(tmp_path: Path) -> None:
     for name in MODEL_FILES:
         (job.work / name).write_text(name, encoding="utf-8")
     (job.work / "facts.json").write_bytes(orjson.dumps(FACTS))
+    (job.work / "quality.json").write_bytes(orjson.dumps(MEASURED | {"agreement": 0.95}))
     (job.work / "exported.done").touch()
     quantize(job, Heard())
     assert (tmp_path / "runs").read_text().count("run") == 1
+
+
+def test_no_file_of_ours_hides_a_library_from_the_exporter(tmp_path: Path) -> None:
+    """The script lies among files such as `requests.py`, a name that libraries import."""
+    finished_workshop(tmp_path, exporter(tmp_path))
+    quantize(tiny(tmp_path), Heard())
+    assert (tmp_path / "runs").read_text() == "run -P\n"
+    hidden = (files("pockethive.inference") / "requests.py").is_file()
+    assert hidden, "the reason for -P is gone"
+
+
+def test_what_a_variant_keeps_is_told_beside_its_card(tmp_path: Path) -> None:
+    finished_workshop(tmp_path, exporter(tmp_path))
+    bundle = quantize(tiny(tmp_path), Heard())
+    quality = read_quality(bundle.folder, bundle.card.sha256)
+    assert quality is not None
+    assert (quality.agreement, quality.perplexity) == (0.97, 9.5)
+    assert read_quality(bundle.folder, "of another card") is None
+    (bundle.folder / "quality.json").write_bytes(b"{}")
+    assert read_quality(bundle.folder, bundle.card.sha256) is None
+
+
+def test_a_variant_that_lost_too_much_is_refused_unless_forced(tmp_path: Path) -> None:
+    finished_workshop(tmp_path, exporter(tmp_path, agreement=0.62))
+    job = tiny(tmp_path)
+    with pytest.raises(ModelError, match=r"agrees with its source on 62\.0% of 100 tokens"):
+        quantize(job, Heard())
+    assert not job.target.exists()
+    bundle = quantize(replace(job, force=True), Heard())
+    assert bundle.card == open_bundle(bundle.folder).card
+    assert (tmp_path / "runs").read_text().count("run") == 1  # what was exported is used
 
 
 def test_a_failed_export_names_the_log_and_its_last_lines_and_leaves_no_bundle(
