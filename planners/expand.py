@@ -95,7 +95,7 @@ def in_order(waits: Mapping[str, Sequence[Wait]]) -> list[str]:
     """
     missing = {name: {s for wait in after for s in wait.steps} for name, after in waits.items()}
     for name, wanted in missing.items():
-        if unknown := sorted(wanted - missing.keys()):
+        if unknown := sorted(source for source in wanted if source not in missing):
             raise GraphError(f"step {name!r} waits for {unknown[0]!r}, which does not exist")
     dependants: dict[str, list[str]] = {name: [] for name in missing}
     for name, wanted in missing.items():
