@@ -74,12 +74,16 @@ def run_card(args: argparse.Namespace) -> int:
 
 def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
     """A card as lines: what it is, what it is worth, what it must not be used for."""
+    from pockethive.inference.quality import read_quality
+
     card = bundle.card
     lines = [
         f"{card.name} {card.quantization}: {card.parameters / 1e6:.0f} million parameters, "
         f"reads {card.context} tokens, {card.licence}",
         f"from {card.source}; sha256 {card.sha256}",
     ]
+    if quality := read_quality(bundle.folder, card.sha256):
+        lines.append(f"It {quality}.")
     lines += table(results) if results else ["Not measured here yet: pockethive models eval"]
     if (card.judge_accuracy or 0.0) < _JUDGE_FROM:
         shown = "not measured" if card.judge_accuracy is None else f"{card.judge_accuracy:.1%}"

@@ -28,6 +28,7 @@ from pockethive.inference.evaluation import (
     measured,
     parsed,
 )
+from pockethive.inference.quality import Quality, write_quality
 from pockethive.inference.reliability_plot import draw
 from pockethive.inference.tasks import PRIMITIVES, task_set
 from pockethive.inference.testing import ScriptedModel
@@ -142,6 +143,16 @@ def test_a_card_in_words_says_what_the_model_must_not_be_used_for(small_bundle: 
     assert "Must not judge by yes or no (on the card: not measured)" in told
     told = "\n".join(words(small_bundle, [result("label"), result("rank", 400, 400)]))
     assert "Below 80 % and only to be used with a check: label." in told
+    kept = Quality(
+        card=small_bundle.card.sha256,
+        tokens=100,
+        perplexity=9.5,
+        perplexity_before=9.0,
+        agreement=0.97,
+        peak_bytes=1,
+    )
+    write_quality(small_bundle.folder, kept)
+    assert "It agrees with its source on 97.0% of 100 tokens" in "\n".join(words(small_bundle, []))
 
 
 def test_the_command_prints_the_card(
