@@ -20,6 +20,7 @@ from pockethive.actors.entry_reader import EntryReader
 from pockethive.actors.orders import Crew, failed
 from pockethive.actors.patience import Patience
 from pockethive.actors.publishing import Publishing
+from pockethive.actors.questions import Questions
 from pockethive.actors.roster import Roster
 from pockethive.actors.run_list import RunList
 from pockethive.actors.shelf import Shelf
@@ -27,8 +28,10 @@ from pockethive.actors.witnessing import Asks
 from pockethive.actors.workbench import Workbench
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.effects import (
+    AskOwner,
     AskWitness,
     CancelTimer,
+    CloseQuestion,
     Effect,
     FinishRun,
     KeepBlob,
@@ -104,6 +107,7 @@ class Surroundings:
     shelf: Shelf
     workbench: Workbench
     crew: Crew
+    questions: Questions
     runs: RunList
     post: Callable[[Event, str | None], None]  # to the interpreter; never blocks
     planned: Callable[[RunId, Plan], None]
@@ -136,6 +140,8 @@ class NodeHands:
             RunReplica: self._run_skill,
             RunChecks: self._run_checks,
             KeepOutput: self._keep_output,
+            AskOwner: around.questions.ask,
+            CloseQuestion: around.questions.close,
             PostNotice: self._post,
             RemoveNotice: self._unpost,
             SeekOffer: self._seek,
@@ -316,8 +322,9 @@ class NodeHands:
     async def _run_skill(self, effect: RunSkill | RunReplica) -> None:
         task = effect.task
         try:
+            remarks = effect.remarks if isinstance(effect, RunSkill) else ""
             work = await self._around.workbench.work(
-                task, self._around.entries.device, effect.inputs
+                task, self._around.entries.device, effect.inputs, remarks
             )
         except PocketHiveError as error:
             reason = f"its inputs could not be fetched: {error}"

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One task as its worker or verifier sees it. `device` is the worker's."""
+    """One task as its worker or verifier sees it. `device` is the worker's.
+
+    `remarks`: why the run's owner rejected earlier outputs of it, in his words, the latest last.
+    """
 
     task: str
     name: str
@@ -23,6 +26,7 @@ class Work:
     params: Mapping[str, Any]
     inputs: Mapping[str, Any]  # name of the source task -> its committed output value
     device: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

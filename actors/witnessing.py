@@ -62,6 +62,7 @@ _LIMITS = {
     Kind.OUTPUT: _limit(32, 8),
     Kind.VERDICT: _limit(64, 8),
     Kind.WAIVER: _limit(16, 8, body=480),
+    Kind.RULING: _limit(32, 16, body=MAX_BODIES[Kind.RULING]),
     Kind.PLEDGE: _limit(32, 8, body=MAX_BODIES[Kind.PLEDGE]),
     Kind.BALLOT: _limit(8, 1, body=MAX_BODIES[Kind.BALLOT]),
     Kind.COMMIT: _limit(8, 1),
@@ -75,7 +76,8 @@ _LIMITS = {
         max_own=MAX_OWN,
     ),
 }
-_OWNERS = (Kind.WAIVER.value, Kind.BALLOT.value)  # what nobody but a task's owner says
+_OWNERS = tuple(kind.value for kind in (Kind.WAIVER, Kind.RULING, Kind.BALLOT))
+"""What nobody but a task's owner says."""
 _LIST_LIMIT = _limit(member_list.MAX_SLOTS, member_list.MAX_SLOTS, member_list.LIFE + _DAY)
 
 
@@ -188,8 +190,8 @@ class HiveRules:
             raise ProtocolError("an advertisement by no member", where="stranger")
 
     def fits(self, record: Record, held: Held) -> None:
-        """Of a task that is here: a commit needs a quorum of its witnesses, a waiver or ballot its
-        owner."""
+        """Of a task that is here: a commit needs a quorum of its witnesses, a waiver, ruling or
+        ballot its owner."""
         if record.kind not in (Kind.COMMIT.value, *_OWNERS):
             return
         entry, tasks = self._entries.opened(record), self._tasks(held)

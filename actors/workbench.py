@@ -17,6 +17,7 @@ from pockethive.core.effects import WorkHere
 from pockethive.core.entry import Entry, Output
 from pockethive.core.errors import BadEncoding, NetworkError, PocketHiveError, StorageError
 from pockethive.core.labels import Label
+from pockethive.core.question import read_remarks
 from pockethive.core.task import DeviceId, Task
 from pockethive.dht.contact import Contact
 
@@ -50,11 +51,13 @@ class Workbench:
     ) -> None:
         self._device, self._shelf, self._roster, self._fetch = device, shelf, roster, fetch
 
-    async def work(self, task: Task, worker: DeviceId, inputs: Sequence[Source]) -> Work:
-        """What a skill or a checker is told of `task`.
+    async def work(
+        self, task: Task, worker: DeviceId, inputs: Sequence[Source], remarks: str = ""
+    ) -> Work:
+        """What a skill or a checker is told of `task`; `remarks`: hash of what its owner said.
 
         Raises:
-            NetworkError: nobody who should hold the spec or an input answered.
+            NetworkError: nobody who should hold the spec, the remarks or an input answered.
             BadEncoding: a blob that is not what its hash stands for in this protocol.
         """
         spec = decode_object(await self.blob(task.spec, (task.owner,), task.label), MAX_SPEC)
@@ -71,7 +74,11 @@ class Workbench:
             params=spec["params"],
             inputs=values,
             device=worker,
+            remarks=await self._remarks(task, remarks) if remarks else (),
         )
+
+    async def _remarks(self, task: Task, sha: str) -> tuple[str, ...]:
+        return read_remarks(await self.blob(sha, (task.owner,), task.label))
 
     def here(self, order: WorkHere) -> Work:
         """The same of a task that concerns this device alone. Any thread.

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pockethive.configs.policies import read_checks
 from pockethive.configs.reader import Reader
 from pockethive.configs.steps import Scope, read_label, read_work
 from pockethive.configs.yaml_tree import Tree
-from pockethive.core.ballot import RECOMPUTE
 from pockethive.core.labels import Label
+from pockethive.core.ruling import by_person
 from pockethive.core.spec import (
     Example,
     Limits,
@@ -25,12 +26,8 @@ from pockethive.core.spec import (
     Slot,
     Team,
 )
-from pockethive.core.task import Check, Deadline, Policy, Verification
+from pockethive.core.task import Deadline, Verification
 
-_RECOMPUTE_CURE = (
-    "write `verify: recompute`, where answers must be the same; or `rescore: …`, where a model may"
-    " differ a little"
-)
 QUANTIZATIONS = ("int8", "int4")
 LEAST_JUDGE = 0.8  # of held-out items, as the lower bound of what was measured
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
@@ -115,7 +112,7 @@ class TeamCompiler:
             skill=skill,
             description=read.text(entries.get("description"), "description"),
             verification=Verification(
-                checks=self._checks(entries.get("verify")),
+                checks=read_checks(read, entries.get("verify"), self.vocabulary.checkers),
                 verdicts=read.whole(entries.get("verdicts"), "verdicts", (1, 7), 1),
                 adaptive=self._adaptive(entries, what),
             ),
@@ -151,38 +148,19 @@ class TeamCompiler:
             )
         return adaptive
 
-    def _checks(self, tree: Tree | None) -> tuple[Check, ...]:
-        read = self.reader
-        if tree is None or tree.kind == "nothing":
-            return ()
-        found: list[Check] = []
-        for item in read.items(tree):
-            if item.kind == "text" and item.text == RECOMPUTE:
-                found.append(Check(Policy.RECOMPUTE, RECOMPUTE))
-            elif RECOMPUTE in item.entries:
-                read.fault(item.keys[RECOMPUTE], "`recompute` names no checker", _RECOMPUTE_CURE)
-            else:
-                found.extend(self._named_checks(item))
-        checks = tuple(dict.fromkeys(found))
-        if len(checks) > 1 and any(check.policy is Policy.RECOMPUTE for check in checks):
-            read.fault(tree.where, "`recompute` goes with no other check", "leave the others out")
-        return checks
-
-    def _named_checks(self, item: Tree) -> list[Check]:
-        read = self.reader
-        policies = [policy.value for policy in Policy if policy is not Policy.RECOMPUTE]
-        return [
-            Check(Policy(policy), read.one_of(named, "checker", self.vocabulary.checkers))
-            for policy, value in read.mapping(item, policies, "verify").items()
-            for named in read.items(value)
-        ]
-
     def _check_verified(self, team: Team, trees: Mapping[str, Tree]) -> None:
         methods = (step for method in team.planner.methods for step in method.steps)
         steps = (*team.planner.steps, *methods)
         wide = {step.role for step in steps if step.label is not Label.DEVICE}
         named = {step.role for step in steps}
         for role in team.roles:
+            how = role.verification
+            if by_person(how) and (how.adaptive or how.verdicts > 1):
+                self.reader.fault(
+                    trees[role.name].entries["adaptive" if how.adaptive else "verdicts"].where,
+                    f"role {role.name!r} asks its owner, who gives one verdict and no credit",
+                    "leave `adaptive` and `verdicts` out",
+                )
             if role.verification.adaptive and role.name in named - wide:
                 self.reader.fault(
                     trees[role.name].entries["adaptive"].where,

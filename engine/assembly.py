@@ -15,6 +15,7 @@ from pockethive.actors.label_file import LabelFile
 from pockethive.actors.model_actor import Asked, Describe, ModelActor
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Restart, Supervisor
+from pockethive.asking import Asking, may_ask
 from pockethive.clocks import lease_clock, wall_clock
 from pockethive.core.canonical import to_text
 from pockethive.core.errors import ActorFailure, NetworkError, StorageError
@@ -68,6 +69,7 @@ class Assembly(Parts):
         )
         self._announcer: Announcer | None = None
         self._remembering: asyncio.Task[None] | None = None
+        self._asking: Asking | None = None
         self._store = hive_of(settings.home) if settings.private else None
         self._credits = None if team is None else Credits(settings.home / CREDITS)
         self.journal = None if team is None else journal_of(settings)
@@ -127,6 +129,9 @@ class Assembly(Parts):
     async def start(self) -> None:
         """Open the node, start the machines and the agents, meet the hive. See `Parts.start`."""
         await super().start()
+        if may_ask(self.team):
+            self._asking = Asking(self.questions, self.settings.folder)
+            await self._asking.start(self.entries.device, str(self.node.contact))
         if self.settings.remembers:
             contact = self.node.contact
             self._running_file().remember([contact])
@@ -134,6 +139,8 @@ class Assembly(Parts):
 
     async def leave(self) -> None:
         """Stop asking and telling others; what the machines still want is not done."""
+        if self._asking is not None:
+            await self._asking.stop()
         if self._remembering is not None:
             self._remembering.cancel()
             await asyncio.gather(self._remembering, return_exceptions=True)

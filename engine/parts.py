@@ -21,6 +21,7 @@ from pockethive.actors.entries import Entries
 from pockethive.actors.hands import MESSAGE_METHOD, NodeHands, Surroundings
 from pockethive.actors.interpreter import Interpreter, Journal, Machine
 from pockethive.actors.outbox import Outbox
+from pockethive.actors.questions import Questions
 from pockethive.actors.roster import Roster
 from pockethive.actors.run_list import RunList
 from pockethive.actors.shelf import Shelf
@@ -130,6 +131,7 @@ class Parts(ABC):
         self.workbench = Workbench(
             self.entries.device, self.shelf, self.roster, self.node.fetch_from
         )
+        self.questions = Questions(self.workbench, self.post)
         self.documents = self._index()
         self._happened, self._finished = listener.happened, listener.finished
         self._broken = listener.broken
@@ -296,6 +298,7 @@ class Parts(ABC):
             shelf=self.shelf,
             workbench=self.workbench,
             crew=self.crew,
+            questions=self.questions,
             runs=self.runs,
             post=self.post,
             planned=self._planned,

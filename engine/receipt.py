@@ -197,8 +197,10 @@ class Verified:
             "witnesses": {"K": k, "q": q, "f": f, "acks": len(proof.acks)},
             "verifiers": list(proof.verifiers),
             "checks": list(proof.checks),
-            "attested": proof.committed and not proof.verifiers and not proof.on_credit,
+            "attested": proof.committed
+            and not (proof.verifiers or proof.on_credit or proof.ruled_by),
             "on_credit": proof.on_credit,
+            "by_owner": proof.ruled_by is not None,
             "proven": list(shown(proof)),
             "not_proven": list(not_shown(proof, self.owners)),
         }

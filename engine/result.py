@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-from pockethive.core.entry import Entry, Kind, Pledge, Verdict
+from pockethive.core.entry import Entry, Kind, Pledge, Ruling, Verdict
 from pockethive.core.report import Outcome, RunStatus, TaskReport
+from pockethive.core.ruling import asks
 from pockethive.core.verification import needed
 from pockethive.receipt import Receipt
 
 ON_CREDIT = "on credit"
+BY_OWNER = "accepted by its owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,9 @@ class TaskSeen:
     attempts: int
     verdicts: tuple[VerdictSeen, ...]
     witnesses: tuple[int, int, int]  # K, q, f
-    taken: str  # why its output counts: verified, on credit, or attested by its device alone
+    taken: str
+    """Why its output counts: verified, on credit, accepted by its owner, or attested by its device
+    alone."""
     reason: str
     story: tuple[str, ...]
 
@@ -235,11 +239,14 @@ def _taken(report: TaskReport) -> str:
         return ""
     if report.on_credit:
         return ON_CREDIT
+    if asks(report.task):
+        return BY_OWNER
     return "verified" if needed(report.task) else "attested"
 
 
 def _verdicts(report: TaskReport) -> tuple[VerdictSeen, ...]:
-    """Verdicts; where it was voted on, those who made the same as was committed."""
+    """Verdicts; where it was voted on, those who made the same as was committed; where its owner
+    was asked, his word."""
     said = [_verdict(entry) for entry in report.receipts if entry.kind is Kind.VERDICT]
     alike = "made the same, unseen"
     voters = [
@@ -247,7 +254,17 @@ def _verdicts(report: TaskReport) -> tuple[VerdictSeen, ...]:
         for entry in report.receipts
         if isinstance(entry.body, Pledge) and entry.author != report.worker
     ]
-    return (*said, *voters)
+    owners = [
+        VerdictSeen(
+            device=entry.author,
+            verdict="accept" if entry.body.accept else "reject",
+            reason="the owner himself",
+            epoch=entry.body.epoch,
+        )
+        for entry in report.receipts
+        if isinstance(entry.body, Ruling)
+    ]
+    return (*said, *voters, *owners)
 
 
 def _verdict(entry: Entry) -> VerdictSeen:

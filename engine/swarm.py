@@ -16,11 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pockethive.actors.questions import Questions
 from pockethive.children import Child, ChildSpec, start_all, stop_all
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import load_team
 from pockethive.core.errors import BadEncoding, BadInput, DocumentError, Failure, Problem
 from pockethive.core.report import Happening
+from pockethive.core.ruling import by_person
 from pockethive.core.spec import Fan, Team
 from pockethive.core.task import RunId
 from pockethive.dealing import deal
@@ -175,6 +177,12 @@ class Swarm:
         return self._device
 
     @property
+    def questions(self) -> Questions:
+        """Outputs of roles with `verify: human` that wait for the owner's word. `stream` and the
+        device's watchers see an `asked` whenever one is added. Raises as `device`."""
+        return self.device.parts.questions
+
+    @property
     def processes(self) -> tuple[int, ...]:
         """Process ids of the devices this swarm started."""
         return tuple(child.pid for child in self._children)
@@ -191,7 +199,8 @@ class Swarm:
         PlanContext(goal=goal)
         self._dealt = self._deal()
         options = self.options
-        verified = any(role.verification.checks for role in self.team.roles)
+        judged = [role.verification for role in self.team.roles]
+        verified = any(how.checks and not by_person(how) for how in judged)
         if verified and not (options.devices or options.meets_others):
             raise BadInput(
                 "one device alone has nobody to verify its outputs",

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pockethive.cli.console import PipedConsole
-from pockethive.result import ON_CREDIT, Result, TaskSeen
+from pockethive.result import BY_OWNER, ON_CREDIT, Result, TaskSeen
 
 
 def print_answer(result: Result, out: TextIO) -> None:
@@ -48,7 +48,9 @@ def _table(tasks: tuple[TaskSeen, ...]) -> Table:
             Text(task.name),
             task.status,
             (task.device or "")[:8],
-            ON_CREDIT if task.taken == ON_CREDIT else ", ".join(dict.fromkeys(accepted)),
+            task.taken
+            if task.taken in (ON_CREDIT, BY_OWNER)
+            else ", ".join(dict.fromkeys(accepted)),
             str(task.epoch),
             str(task.attempts),
         )

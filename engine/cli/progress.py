@@ -19,6 +19,8 @@ _STYLE = {
     "offered": "yellow",
     "claimed": "cyan",
     "made": "blue",
+    "asked": "bold yellow",
+    "ruled": "green",
     "verified": "green",
     "rejected": "red",
     "credited": "green",
@@ -27,6 +29,16 @@ _STYLE = {
     "closed": "red",
     "lost": "red",
 }
+
+
+_TOLD = frozenset(("asked", "ruled", "rejected", "closed", "lost", "reopened"))
+
+
+def _detail(happening: Happening) -> str:
+    """What is said of it; of a question, how it is answered."""
+    if happening.what != "asked":
+        return happening.detail
+    return f"pockethive questions --accept {happening.detail}, or --reject it"
 
 
 @dataclass(slots=True)
@@ -81,7 +93,7 @@ class Progress:
         if not happening.task:
             return
         line = self._lines.setdefault(happening.task, _Line())
-        line.state, line.detail = happening.what, plain(happening.detail)
+        line.state, line.detail = happening.what, plain(_detail(happening))
         if happening.what in {"credited", "reopened"}:
             line.on_credit = happening.what == "credited"
         if happening.what == "verified" and happening.device:
@@ -92,7 +104,7 @@ class Progress:
     def _print(self, happening: Happening) -> None:
         seconds = time.monotonic() - self._began
         by = f" by {happening.device[:8]}" if happening.device else ""
-        about = f": {happening.detail}" if happening.detail else ""
+        about = f": {_detail(happening)}" if happening.detail else ""
         task = f" {happening.task}" if happening.task else ""
         self._console.print(
             f"{seconds:6.2f}s {happening.what}{task}{by}{about}", soft_wrap=True, markup=False
@@ -111,7 +123,7 @@ class Progress:
                 text.append(", on credit")
             elif line.verifiers:
                 text.append(f", verified by {', '.join(dict.fromkeys(line.verifiers))}")
-            if line.state in {"rejected", "closed", "lost", "reopened"} and line.detail:
+            if line.state in _TOLD and line.detail:
                 text.append(f" ({line.detail})", style="dim")
             tree.add(text)
         return tree

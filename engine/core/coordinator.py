@@ -224,6 +224,9 @@ def _outcome(run: _Run, now: float) -> Outcome:
             missing.append((task.name, report.reason or report.status))
     spent = (RunStatus.PARTIAL, run.spent) if run.spent and missing else None
     status, reason = run.ending or spent or _status(missing, {task.name for task in sinks})
+    asked = [task.name for task in tasks if task.name in _asked(run)]
+    if asked and status is RunStatus.TIMED_OUT:
+        reason += f" while its owner was asked whether he accepts {', '.join(asked)}"
     planned = now if run.planned is None else run.planned
     return Outcome(
         run=run.id,
@@ -235,6 +238,11 @@ def _outcome(run: _Run, now: float) -> Outcome:
         plan_seconds=planned - run.began,
         seconds=now - run.began,
     )
+
+
+def _asked(run: _Run) -> set[str]:
+    """Tasks that were closed while their owner was asked about their outputs."""
+    return {report.name for report in run.reports.values() if report.asked}
 
 
 def _status(missing: list[tuple[str, str]], sinks: set[str]) -> tuple[RunStatus, str]:

@@ -152,13 +152,14 @@ class CancelTimer:
 class RunSkill:
     """Fetch the spec and the inputs, let the role's agent work, keep the output.
 
-    `inputs` are (source name, output hash, devices that hold the blob).
-    Answered by SkillDone or SkillFailed.
+    `inputs` are (source name, output hash, devices that hold the blob); `remarks`: the blob that
+    says why earlier outputs were rejected, hex, or empty. Answered by SkillDone or SkillFailed.
     """
 
     task: Task
     epoch: int
     inputs: tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
+    remarks: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +216,29 @@ class RunChecks:
     task: Task
     output: Entry
     inputs: tuple[tuple[str, str, tuple[DeviceId, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOwner:
+    """Fetch an output, keep it, and let the owner see it until CloseQuestion.
+
+    Answered by QuestionShown; by OwnerAnswered when he says what he thinks.
+    """
+
+    task: Task
+    planned: PlannedTask
+    output: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseQuestion:
+    """The owner is asked no more about an output. `how`: accepted or rejected, as he has said, or
+    over, because nobody needs his word any more."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +333,8 @@ Effect = (
     | OpenBlob
     | StopSkill
     | RunChecks
+    | AskOwner
+    | CloseQuestion
     | KeepOutput
     | KeepStanding
     | PostNotice

@@ -19,6 +19,7 @@ class Kind(Enum):
     OUTPUT = "output"
     VERDICT = "verdict"
     WAIVER = "waiver"
+    RULING = "ruling"
     INVITE = "invite"
     PLEDGE = "pledge"
     BALLOT = "ballot"
@@ -76,6 +77,17 @@ class Waiver:
     epoch: int
     output: str
     worker: DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What the owner of a run himself says of one output of a task that asks him."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    worker: DeviceId
+    accept: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +210,7 @@ Body = (
     | Output
     | Verdict
     | Waiver
+    | Ruling
     | Invite
     | Pledge
     | Ballot

@@ -22,6 +22,7 @@ from pockethive.core.entry import (
     Notice,
     Output,
     Pledge,
+    Ruling,
     Sealing,
     SealVote,
     Verdict,
@@ -30,6 +31,7 @@ from pockethive.core.entry import (
 from pockethive.core.errors import BadEncoding
 from pockethive.core.fields import MAX_TIME, REASON, VERSION, Fields, distinct, key, sha
 from pockethive.core.notice_codec import decode_notice, encode_notice
+from pockethive.core.ruling_codec import decode_ruling, encode_ruling
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.task_codec import (
     CERTIFIED,
@@ -46,6 +48,7 @@ MAX_BODY: Mapping[Kind, int] = {
     Kind.OUTPUT: 1_600,
     Kind.VERDICT: 800,
     Kind.WAIVER: 480,
+    Kind.RULING: 480,
     Kind.INVITE: 400,
     Kind.PLEDGE: 320,
     Kind.BALLOT: 720,
@@ -106,7 +109,7 @@ def slot(body: Body) -> bytes:
             return b"claim %d" % body.epoch
         case Pledge():
             return b"%d pledge" % body.epoch
-        case Output() | Verdict() | Waiver():
+        case Output() | Verdict() | Waiver() | Ruling():
             return b"%d " % body.epoch + body.output[:32].encode()
         case Invite():
             return b"%d " % body.epoch + body.verifier.encode()
@@ -364,6 +367,7 @@ _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.OUTPUT: _encode_output,
     Kind.VERDICT: _encode_verdict,
     Kind.WAIVER: _encode_waiver,
+    Kind.RULING: encode_ruling,
     Kind.INVITE: _encode_invite,
     Kind.PLEDGE: _encode_pledge,
     Kind.BALLOT: _encode_ballot,
@@ -379,6 +383,7 @@ _DECODERS: Mapping[Kind, Callable[[Fields], Body]] = {
     Kind.OUTPUT: _decode_output,
     Kind.VERDICT: _decode_verdict,
     Kind.WAIVER: _decode_waiver,
+    Kind.RULING: decode_ruling,
     Kind.INVITE: _decode_invite,
     Kind.PLEDGE: _decode_pledge,
     Kind.BALLOT: _decode_ballot,

@@ -257,6 +257,27 @@ class ChecksFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionShown:
+    """An output that its owner is asked about is here for him to see, or is not to be had."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerAnswered:
+    """The owner says what he thinks of an output; `reason`: why not, at most `MAX_REMARK` bytes."""
+
+    task: TaskId
+    epoch: int
+    output: str
+    accept: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputKept:
     """A copy of an output is on this device, or could not be had."""
 
@@ -309,6 +330,8 @@ Event = (
     | ReplicaFailed
     | ChecksDone
     | ChecksFailed
+    | QuestionShown
+    | OwnerAnswered
     | OutputKept
     | Leaving
     | LendingChanged

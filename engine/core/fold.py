@@ -14,12 +14,16 @@ from pockethive.core.lease import ack_bytes
 from pockethive.core.lifecycle import CLOSES, Move, Status, step
 from pockethive.core.people import may_succeed
 from pockethive.core.ports import VerifySignature
+from pockethive.core.ruling import asks, ruled
 from pockethive.core.sealing import sealed_by_quorum, successor
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, judgements, waived
 
-_ONCE = (Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.PLEDGE, Kind.BALLOT, Kind.TASK)
+_ONCE = (
+    *(Kind.OUTPUT, Kind.VERDICT, Kind.WAIVER, Kind.RULING, Kind.PLEDGE),
+    *(Kind.BALLOT, Kind.TASK),
+)
 """Of these an author says one thing in one slot."""
 
 
@@ -29,10 +33,11 @@ class TaskView:
 
     `task` is of the latest generation, `judged` of the one that committed it, if one did: whose
     waiver or ballot counts, and whose witnesses acked. `outputs`, `verdicts` (ballots and pledges
-    where it is voted on): those that count, by digest. `worker`, `epoch`, `output`: of the
-    committed output; of the latest proposal before. `holders`: devices that hold the committed
-    blob, the worker first. `waiver`: of the committed output, where it was taken on credit without
-    verdicts. `evidence`: entries that share a slot with another one of their author.
+    where it is voted on, rulings where its owner is asked): those that count, by digest. `worker`,
+    `epoch`, `output`: of the committed output; of the latest proposal before. `holders`: devices
+    that hold the committed blob, the worker first. `waiver`: of the committed output, where it was
+    taken on credit without verdicts. `evidence`: entries that share a slot with another one of
+    their author.
     """
 
     task: Task
@@ -67,7 +72,7 @@ def fold(
     task, tasks = _task(signed), [_task(entry) for entry in chain]
     about = [e for e in everything if getattr(e.body, "task", None) == task.id]
     outputs = tuple(e for e in about if _is_output(e, task))
-    verdicts = tuple(e for e in about if _counts(e, task, outputs))
+    verdicts = tuple(e for e in about if _counts(e, tasks, outputs))
     ends = ((e, each) for e in about for each in tasks if proven(e, each, verify))
     commit, judged = next(ends, (None, task))
     close = next((e for e in about if e.kind is Kind.CLOSE and e.author == task.owner), None)
@@ -191,9 +196,13 @@ def _fits(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
     return any(entry in judgements(task, output, (entry,)) for output in outputs)
 
 
-def _counts(entry: Entry, task: Task, outputs: tuple[Entry, ...]) -> bool:
+def _counts(entry: Entry, tasks: list[Task], outputs: tuple[Entry, ...]) -> bool:
+    """`tasks`: the generations; each had its own owner."""
+    task = tasks[-1]
     if votes(task):
         return entry.kind in (Kind.BALLOT, Kind.PLEDGE)
+    if asks(task):
+        return any(ruled(each, output, (entry,)) for each in tasks for output in outputs)
     return isinstance(entry.body, Verdict) and _fits(entry, task, outputs)
 
 

@@ -30,8 +30,10 @@ from pockethive.core.events import (
     GraphPlanned,
     MembersChanged,
     MessageArrived,
+    OwnerAnswered,
     PingAnswered,
     PlanningFailed,
+    QuestionShown,
     Restarted,
     RunAdopted,
     RunMoved,
@@ -55,6 +57,7 @@ from pockethive.core.lease_codec import (
     take_entry,
 )
 from pockethive.core.message_codec import decode_message, message_object
+from pockethive.core.question import MAX_REMARK
 from pockethive.core.task_codec import MAX_SOURCES
 
 JOURNAL_VERSION: Final = 2
@@ -219,6 +222,8 @@ _WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], tuple[object, ...]]]]] 
     Restarted: ("restarted", lambda e: (float(e.wall).hex(),)),
     SkillDone: ("done", lambda e: (e.task, e.epoch, e.output, e.size, e.model, e.inputs, e.tokens)),
     SkillFailed: ("undone", lambda e: (e.task, e.epoch, e.reason)),
+    QuestionShown: ("shown", lambda e: (e.task, e.epoch, e.output, e.shown)),
+    OwnerAnswered: ("answer", lambda e: (e.task, e.epoch, e.output, e.accept, e.reason)),
     **dict.fromkeys(_DERIVED, ("next", _derived)),
 }
 
@@ -282,6 +287,21 @@ def _undone(fields: Fields, _open: OpenEntry) -> SkillFailed:
     return SkillFailed(task=task, epoch=epoch, reason=fields.text("reason", REASON))
 
 
+def _shown(fields: Fields, _open: OpenEntry) -> QuestionShown:
+    task, epoch, output = fields.task("task"), fields.whole("epoch"), fields.sha("output")
+    return QuestionShown(task=task, epoch=epoch, output=output, shown=fields.flag("shown"))
+
+
+def _answer(fields: Fields, _open: OpenEntry) -> OwnerAnswered:
+    return OwnerAnswered(
+        task=fields.task("task"),
+        epoch=fields.whole("epoch"),
+        output=fields.sha("output"),
+        accept=fields.flag("accept"),
+        reason=fields.text("reason", MAX_REMARK),
+    )
+
+
 def _take_credits(fields: Fields, _open: OpenEntry) -> CreditsRead:
     items = fields.items("credits", _MAX_LISTED)
     return CreditsRead(credits=tuple(_take_credit(item) for item in items))
@@ -338,6 +358,8 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
     "timer": (("name",), lambda f, _: TimerFired(name=f.text("name", REASON))),
     "done": (("task", "epoch", "output", "size", "model", "inputs", "tokens"), _done),
     "undone": (("task", "epoch", "reason"), _undone),
+    "shown": (("task", "epoch", "output", "shown"), _shown),
+    "answer": (("task", "epoch", "output", "accept", "reason"), _answer),
     "restarted": (("wall",), lambda f, _: Restarted(wall=_seconds(f))),
     "next": (("name", "run"), _next),
 }

@@ -20,7 +20,9 @@ from pockethive.core.events import (
     GraphOpened,
     MembersChanged,
     MessageArrived,
+    OwnerAnswered,
     PingAnswered,
+    QuestionShown,
     Restarted,
     RunAdopted,
     SendFailed,
@@ -38,6 +40,7 @@ from pockethive.core.ledger_local import LocalDesk
 from pockethive.core.ledger_lots import LotsDesk
 from pockethive.core.ledger_notices import NoticeDesk
 from pockethive.core.ledger_opening import LedgerSettings, Opening, OpeningDesk
+from pockethive.core.ledger_questions import stopped
 from pockethive.core.ledger_restart import RestartDesk, ground
 from pockethive.core.ledger_seals import SealDesk
 from pockethive.core.ledger_state import RunState, TaskState
@@ -108,6 +111,8 @@ class Ledger:
                 yield from self._start_ticking(now)
             case SkillDone() | SkillFailed():
                 yield from self._worked(event, now)
+            case QuestionShown() | OwnerAnswered():
+                yield from self._asked(event, now)
             case GoalSubmitted(run=run, wall=wall):
                 self._walls[run] = wall - now
             case CreditsRead(credits=credits_):
@@ -210,7 +215,7 @@ class Ledger:
     def _stop(self, run: RunState, state: TaskState, detail: str, now: float) -> Effects:
         """Nobody wants a task any more."""
         yield from self._local.stop(run, state)
-        yield from self._work.desk.close(run, state, Move.CANCEL, detail, now)
+        yield from self._work.desk.close(run, state, Move.CANCEL, stopped(state, detail), now)
 
     # what comes in
 
@@ -234,8 +239,9 @@ class Ledger:
             yield from self._seals.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
-        if entry.kind in (Kind.WAIVER, Kind.BALLOT):
-            yield from self._votes.stored(run, state, entry, now)
+        if entry.kind in (Kind.WAIVER, Kind.BALLOT, Kind.RULING):
+            judge = self._verdicts.questions if entry.kind is Kind.RULING else self._votes
+            yield from judge.stored(run, state, entry, now)
             yield from self._tend(run, state, now)
             return
         state.end = entry
@@ -268,6 +274,13 @@ class Ledger:
         if known is not None and self._local.awaits(known[1], event.epoch):
             yield from self._local.worked(*known, event, now)
             yield from self._tend_run(known[0], now)
+
+    def _asked(self, event: QuestionShown | OwnerAnswered, now: float) -> Effects:
+        """The owner sees an output that he is asked about, or answers."""
+        known = self._by_task.get(event.task)
+        yield from self._verdicts.questions.heard(known, event, now)
+        if known is not None:
+            yield from self._tend(*known, now)
 
     def _answered(self, event: WitnessAnswered, now: float) -> Effects:
         known = self._by_task.get(TaskId(poll_key(event.ask)))
@@ -309,6 +322,7 @@ class Ledger:
             mark_all(self._runs.values())
         yield from self._tend_all(now)
         yield from self._notices.sweep()
+        yield from self._verdicts.questions.sweep()
         yield from self._watch.pings(debtors(self._runs.values()), now)
         for run in list(self._runs.values()):
             for state in run.retired:

@@ -44,5 +44,7 @@ def stops(run: RunState, state: TaskState, now: float) -> bool:
     """Whether a task is to be closed: it has not begun, or has had its time to end."""
     if not run.spent or not state.open:
         return False
+    if state.question.shown:  # what its owner is asked about costs nothing more
+        return False
     begun = state.status in (Status.CLAIMED, Status.PROPOSED)
     return not begun or now >= run.spent_at + FINISH_SECONDS

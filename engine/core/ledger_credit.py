@@ -16,6 +16,7 @@ from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_doubts import DoubtDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.lifecycle import Status
+from pockethive.core.ruling import asks
 from pockethive.core.task import DeviceId, RunId
 from pockethive.core.verification import needed, satisfied
 
@@ -84,7 +85,8 @@ class CreditDesk:
 
     def committed(self, state: TaskState) -> Effects:
         """An output was committed: if others have verified it, that is to its maker's credit."""
-        if needed(state.task) and state.waiver is None and not votes(state.task):
+        otherwise = votes(state.task) or asks(state.task)  # a person's word is to nobody's credit
+        if needed(state.task) and state.waiver is None and not otherwise:
             self._doubts.saw(state, state.made_by, valid=True)
             self._doubts.judged(state, accepted=True)
             yield from self._saw(state, Seen.VALID, "")

@@ -14,6 +14,7 @@ from pockethive.core.ledger_state import TaskState
 from pockethive.core.ledger_work import WorkDesk
 from pockethive.core.message import Keep, Progress
 from pockethive.core.rendezvous import rank
+from pockethive.core.ruling import asks
 from pockethive.core.task import DeviceId
 from pockethive.core.verification import accepting, needed
 
@@ -71,9 +72,9 @@ class HoldersDesk:
             state.tell(now, f"held by {held} besides its maker: no other device here could")
 
     def _lacking(self, state: TaskState) -> int:
-        by_verifiers = needed(state.task)
-        if not by_verifiers:
+        if not needed(state.task):
             return 0
+        by_verifiers = 0 if asks(state.task) else needed(state.task)
         wanted = max(HOLDERS - by_verifiers, ON_CREDIT if state.waiver is not None else 0)
         return wanted - len(state.kept.difference(state.asked))
 
@@ -89,7 +90,8 @@ class HoldersDesk:
         task, output = state.task, state.output
         assert output is not None
         judges = (entry.author for entry in accepting(task, output, state.verdicts.values()))
-        busy = {state.made_by, *state.asked, *judges, *state.keepers, *self._work.lost}
+        asked = {*state.asked, *state.keepers, *state.kept}
+        busy = {state.made_by, *asked, *judges, *self._work.lost}
         fit = (
             member.device
             for member in members

@@ -168,7 +168,7 @@ class OpeningDesk:
         made = TaskState(planned=planned, task=task, place=state.place, began=state.began)
         made.story, made.claims, made.failures = list(state.story), state.claims, state.failures
         made.failed, made.returns = list(state.failed), state.returns
-        made.blamed = list(state.blamed)
+        made.blamed, made.question.remarks = list(state.blamed), state.question.remarks
         made.tell(now, f"planned anew, for the {planned.turn}. time")
         kept = KeepBlob(data=planned.spec(), label=planned.label.value)
         run.tasks[planned.name] = made

@@ -13,6 +13,7 @@ from pockethive.core.entry import Entry, Member, Output
 from pockethive.core.events import CreditsRead, Event, MembersChanged, PingAnswered
 from pockethive.core.fold import fold
 from pockethive.core.ledger_local import order
+from pockethive.core.ledger_questions import kept_remarks
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_votes import VoteDesk
 from pockethive.core.ledger_work import WorkDesk
@@ -85,6 +86,8 @@ class RestartDesk:
                 yield order(state, state.local)
             return
         yield KeepBlob(data=state.planned.spec(), label=state.planned.label.value)
+        if state.question.remarks:
+            yield kept_remarks(state)
         if state.offered:
             yield ReadTask(task=state.id)
         state.nobody_since = state.patience = None

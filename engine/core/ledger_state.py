@@ -7,12 +7,13 @@ from math import inf
 from pockethive.core.ballot import votes
 from pockethive.core.credibility import Standing
 from pockethive.core.effects import Publish
-from pockethive.core.entry import Body, Entry, Output, Verdict
+from pockethive.core.entry import Body, Entry, Output, Ruling, Verdict
 from pockethive.core.graph import Outcome, TaskGraph
 from pockethive.core.lease import Sealed
 from pockethive.core.ledger_agenda import Agenda
 from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
+from pockethive.core.question import Question
 from pockethive.core.report import TaskReport
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, satisfied, waived
@@ -72,9 +73,7 @@ class TaskState:
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0
-    given_back: int = (
-        0  # the epoch that a holder said it had given back; its older words may follow
-    )
+    given_back: int = 0  # the epoch that its holder gave back; older words of it may follow
     soft_at: float = inf  # when its holder is asked to yield, and
     hard_at: float = inf  # when the attempt has failed, while it is claimed
     yields: int = 0  # how many holders were asked, each
@@ -100,6 +99,7 @@ class TaskState:
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
     vote: Vote = field(default_factory=Vote)  # where its answer is voted on
+    question: Question = field(default_factory=Question)  # where its owner is asked
     keepers: dict[DeviceId, float] = field(default_factory=dict)  # asked to hold it, and when
     kept: frozenset[DeviceId] = frozenset()  # those that do
     keep_until: float | None = None  # until when a commit waits for them
@@ -206,6 +206,7 @@ class TaskState:
         self.asked, self.checking, self.declined = {}, frozenset(), frozenset()
         self.commit_poll, self.commit_attempts, self.patience = None, 0, None
         self.keepers, self.kept, self.keep_until = {}, frozenset(), None
+        self.question.begin_round()
 
     def proven(self, output: str = "") -> list[Entry]:
         """Outputs that were verified or taken on credit, and that witnesses may still take."""
@@ -226,7 +227,7 @@ class TaskState:
         for entry in self.found.values():
             if isinstance(entry.body, Output) and entry.body.output == output:
                 self.outputs.setdefault(entry.digest, entry)
-            elif isinstance(entry.body, Verdict) and entry.body.output == output:
+            elif isinstance(entry.body, Verdict | Ruling) and entry.body.output == output:
                 self.verdicts.setdefault(entry.digest, entry)
 
     def report(self) -> TaskReport:
@@ -254,6 +255,7 @@ class TaskState:
                 )
             ),
             on_credit=committed and self.waiver is not None,
+            asked=self.question.unanswered,
             reason=self.reason,
             receipts=tuple(entry for entry in receipts if entry is not None),
             story=tuple(self.story),
@@ -301,9 +303,7 @@ class RunState:
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
     arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     doubts: dict[str, Standing] = field(default_factory=dict)  # of owners that were ever caught
-    slow: set[DeviceId] = field(
-        default_factory=set
-    )  # were asked to yield; made nothing in time since
+    slow: set[DeviceId] = field(default_factory=set)  # asked to yield; made nothing in time since
     cost: Cost = field(default_factory=Cost)
     spent: str = ""  # the budget that is used up: nothing more is begun
     spent_at: float = 0.0

@@ -17,12 +17,14 @@ from pockethive.core.lease import Ack, AskCommit, Refused, Yes, ack_bytes
 from pockethive.core.ledger_credit import CreditDesk
 from pockethive.core.ledger_holders import HoldersDesk
 from pockethive.core.ledger_lots import LotsDesk
+from pockethive.core.ledger_questions import QuestionDesk
 from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Made, Progress
 from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
+from pockethive.core.ruling import asks
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId
 from pockethive.core.verification import accepting, evidence, needed, rejected, satisfied
@@ -43,6 +45,7 @@ class VerdictDesk:
     ) -> None:
         self._work, self._desk, self._verify = work, work.desk, verify
         self._credit, self._lots, self._holders = credit, lots, HoldersDesk(work)
+        self.questions = QuestionDesk(work)
 
     def told(
         self, run: RunState, state: TaskState, sender: DeviceId, progress: Progress, now: float
@@ -52,6 +55,8 @@ class VerdictDesk:
             case "claimed":
                 yield from self._work.claimed(run, state, sender, progress, now)
                 yield from self.at_hand(run, state, now)
+            case "failed" | "returned" if self.questions.left(state, sender, progress.epoch, now):
+                pass
             case "failed" | "returned":
                 if (state.holder, state.epoch) == (sender, progress.epoch):
                     yield from self._credit.withdrawn(state, "its maker took it back")
@@ -204,22 +209,29 @@ class VerdictDesk:
     ) -> Effects:
         assert state.output is not None
         if satisfied(state.task, state.output, state.verdicts.values()):
-            if state.commit_poll is None and not self._holders.enough(state, members, now):
-                return
-            if state.commit_poll is None:
-                yield from self._ask_commit(state, state.epoch, now)
-            elif now >= state.commit_at and state.commit_attempts < COMMIT_ATTEMPTS:
-                yield from self._ask_commit(state, state.commit_epoch, now)
-            elif now >= state.commit_at:
-                yield from self._work.retry(run, state, "no quorum of witnesses acked it", now)
+            if not self.questions.reclaims(state, now):
+                yield from self._commit_on(run, state, members, now)
             return
         if state.holder not in self._work.lost:
             state.patience = None
-        if state.patience is not None and now >= state.patience:
+        if state.patience is not None and now >= state.patience and not state.question.shown:
             yield from self._out_of_patience(run, state, now)
-            return
-        if not self._credit.awaits(state):
+        elif asks(state.task):
+            yield from self.questions.tend(run, state, now)
+        elif not self._credit.awaits(state):
             yield from self._ask_verifiers(run, state, members, now)
+
+    def _commit_on(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
+        if state.commit_poll is None and not self._holders.enough(state, members, now):
+            return
+        if state.commit_poll is None:
+            yield from self._ask_commit(state, state.epoch, now)
+        elif now >= state.commit_at and state.commit_attempts < COMMIT_ATTEMPTS:
+            yield from self._ask_commit(state, state.commit_epoch, now)
+        elif now >= state.commit_at:
+            yield from self._work.retry(run, state, "no quorum of witnesses acked it", now)
 
     def answered(self, state: TaskState, event: WitnessAnswered, now: float) -> Effects:
         """An answer to a request for acks."""

@@ -117,6 +117,7 @@ class WorkDesk:
             rank=0,
             entry=state.entry,
             inputs=inputs,
+            remarks=state.question.remarks_sha,
         )
 
     def claimed(
@@ -248,7 +249,8 @@ class WorkDesk:
             for state in [state for state in run.tasks.values() if state.open]:
                 if device in state.asked:
                     state.declined |= {device}
-                judged = state.checking - state.declined or state.verdicts_on(state.output)
+                judges = state.checking - state.declined or state.verdicts_on(state.output)
+                judged = state.question.shown or judges
                 if device == state.holder and (
                     state.status is Status.CLAIMED
                     or (state.status is Status.PROPOSED and not judged)

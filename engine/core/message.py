@@ -20,6 +20,7 @@ class Offer:
     rank: int  # this device's place in the rendezvous order; 0 asks at once
     entry: Entry  # the signed task
     inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
+    remarks: str = ""  # the blob that says why its owner rejected earlier outputs, hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

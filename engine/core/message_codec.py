@@ -58,7 +58,9 @@ def decode_message(data: bytes, open_entry: OpenEntry) -> Message:
 def _message(message: Message, spell: Spell) -> dict[str, Any]:  # noqa: C901 - one case per message
     match message:
         case Offer():
+            told = {"remarks": message.remarks} if message.remarks else {}
             return {
+                **told,
                 "say": "offer",
                 "task": message.task,
                 "skill": message.skill,
@@ -119,6 +121,7 @@ def _decode(  # noqa: C901 - one case per message
                 rank=fields.whole("rank", 0, MAX_RANK),
                 entry=take_entry(fields, "entry", open_entry),
                 inputs=_take_inputs(fields, task),
+                remarks=fields.sha("remarks") if "remarks" in fields else "",
             )
         case "verify":
             task = fields.task("task")

@@ -15,6 +15,7 @@ from pockethive.core.errors import ProtocolError
 from pockethive.core.fold import TaskView, ackers, fold, generations
 from pockethive.core.lease import Accepted, Sealed, seal_bytes
 from pockethive.core.ports import VerifySignature
+from pockethive.core.ruling import accepted
 from pockethive.core.sealing import candidates
 from pockethive.core.signed import signed_by
 from pockethive.core.task import Committee, DeviceId, Edge, EdgeKind, Task, TaskId
@@ -42,6 +43,7 @@ class Proof:
     checks: tuple[str, ...] = ()
     voted: bool = False  # the verifiers did it again and pledged the same, unseen
     on_credit: bool = False  # the owner did without verdicts
+    ruled_by: DeviceId | None = None  # the owner's device that signed his own word for it
     closed: str = ""  # why its owner ended it, where nothing was committed
     evidence: tuple[DeviceId, ...] = ()  # devices that signed two things in one place
 
@@ -153,6 +155,10 @@ def shown(proof: Proof) -> tuple[str, ...]:
         count, checks = len(proof.verifiers), ", ".join(proof.checks)
         devices = "1 device" if count == 1 else f"{count} devices"
         lines.append(f"verified by {devices} other than its maker, with these checks: {checks}")
+    if proof.ruled_by is not None:
+        lines.append(
+            f"accepted by the run's owner himself: signed by his device {proof.ruled_by[:8]}"
+        )
     if proof.inputs:
         names = ", ".join(name for name, _ in proof.inputs)
         lines.append(f"made of the committed outputs of {names}")
@@ -168,6 +174,8 @@ def not_shown(proof: Proof, owners: Owners) -> tuple[str, ...]:
         lines.append("an output: none was committed")
     elif proof.on_credit:
         lines.append("that anybody checked it: the owner took it on credit, by a signed waiver")
+    elif proof.ruled_by is not None:
+        lines.append("that any device checked it, or how well he looked: it is a person's word")
     elif not proof.verifiers:
         lines.append("that anybody checked it: attested only, by the device that made it")
     if proof.voted:
@@ -280,6 +288,7 @@ def _committed(
     if task.committee.bound not in {"", commit.output}:
         raise _fault(task.name, "its witnesses were bound to another output")
     on_credit = view.waiver is not None
+    ruling = accepted(task, made, view.verdicts)
     unjudged = on_credit or not needed(task)
     judges = () if unjudged else accepting(task, made, view.verdicts)
     voted = bool(judges) and votes(task)
@@ -298,6 +307,7 @@ def _committed(
         checks=(RECOMPUTE,) if voted else tuple(sorted(set.intersection(*ran))) if ran else (),
         voted=voted,
         on_credit=on_credit,
+        ruled_by=None if ruling is None else ruling.author,
         evidence=evidence,
     )
 

@@ -25,8 +25,10 @@ from pockethive.core.events import (
     GraphPlanned,
     MembersChanged,
     MessageArrived,
+    OwnerAnswered,
     PingAnswered,
     PlanningFailed,
+    QuestionShown,
     Restarted,
     RunAdopted,
     RunMoved,
@@ -56,17 +58,17 @@ _TOLD: Final[Mapping[str, tuple[type, ...]]] = {
     "ledger": (
         *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),
         *(PingAnswered, SendFailed, TaskRead, TimerFired, Restarted, SkillDone, SkillFailed),
-        RunAdopted,
+        *(RunAdopted, QuestionShown, OwnerAnswered),
     ),
 }
 _LETTERS: Final = (Made, Progress, Opened, AskOffer)
 _OWN: Final = frozenset(
     (
-        *(Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.BALLOT),
+        *(Kind.TASK, Kind.SEAL, Kind.WAIVER, Kind.RULING, Kind.BALLOT),
         *(Kind.COMMIT, Kind.CLOSE, Kind.INVITE),
     )
 )
-_BINDING: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.BALLOT))
+_BINDING: Final = frozenset((Kind.TASK, Kind.SEAL, Kind.RULING, Kind.BALLOT))
 
 Handle = Callable[[Event, float], tuple[Effect, ...]]
 
@@ -145,9 +147,9 @@ def _of_claim(entry: Entry) -> bool:
 def binds(effects: Iterable[Effect]) -> bool:
     """Whether what is to be done binds the owner for good, so that it must never be forgotten.
 
-    Who the witnesses of a task are, in the first generation or a later one, is said once, and how
-    a vote ended: two answers under one name would be as those of a cheat, and no witness would
-    serve the second.
+    Who the witnesses of a task are, in the first generation or a later one, is said once, how a
+    vote ended, and what the owner himself answered: two answers under one name would be as those of
+    a cheat, and no witness would serve the second.
     """
     return any(
         isinstance(each, PublishAll)

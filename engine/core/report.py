@@ -24,9 +24,9 @@ class RunStatus(Enum):
 class Happening:
     """Something users may watch, in the past tense.
 
-    `what`: planned, opened, offered, claimed, made, verified, rejected, credited, committed,
-    closed, lost, reopened, resumed, finished; missed: how many a slow reader lost. `device` is who
-    did it.
+    `what`: planned, opened, offered, claimed, made, asked (its owner; `detail` names the question),
+    ruled, verified, rejected, credited, committed, closed, lost, reopened, resumed, finished;
+    missed: how many a slow reader lost. `device` is who did it.
     """
 
     what: str
@@ -55,6 +55,7 @@ class TaskReport:
     receipts: tuple[Entry, ...]
     story: tuple[str, ...]
     unsigned: tuple[Body, ...] = ()  # entries of this device that nobody else has seen yet
+    asked: bool = False  # it was closed while its owner was asked what he thinks of its output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from pockethive.core.ballot import votes
 from pockethive.core.effects import (
     CancelTimer,
     Effect,
-    RunSkill,
     Send,
     SetTimer,
     StopSkill,
@@ -52,7 +51,6 @@ MAX_LATER = 1_024
 GRACE_SECONDS = 60.0  # for others' work in hand when this device stops lending itself
 UNLEND = "unlend scout"
 AGAIN_SECONDS = 1.0  # after a message or a renewal that reached too few
-MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
 
 Effects = Iterator[Effect]
 
@@ -132,11 +130,9 @@ class Scout:
     @property
     def _free(self) -> int:
         """Hands for work of others that nobody has offered yet."""
-        return (
-            0
-            if self._leaving or not self._lending
-            else max(0, self._settings.concurrency - len(self._jobs))
-        )
+        if self._leaving or not self._lending:
+            return 0
+        return max(0, self._settings.concurrency - len(self._jobs))
 
     def _begin_seeking(self, now: float) -> Effects:
         if self._seeker is not None and not self._seeking:
@@ -289,11 +285,14 @@ class Scout:
         if job.stage is Stage.GETTING and job.claimed and job.sources.ready:
             job.stage = Stage.WORKING
             yield from job.cancel("read")
-            yield RunSkill(task=job.task, epoch=job.lease.epoch, inputs=job.sources.resolved)
+            yield job.order
 
     def _renew(self, job: Job, now: float) -> Effects:
+        if job.left_to_owner(now):
+            yield from self._drop(job, now)
+            return
         questions = job.lease.renew(now)
-        if job.lease.phase is Phase.GIVEN_UP or now - job.held_since > MAX_HOLD_SECONDS:
+        if job.lease.phase is Phase.GIVEN_UP or job.held_too_long(now):
             yield from self._give_up(job, "the lease could not be kept", now)
             return
         yield from questions

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pockethive.core.acquisition import Acquisition
-from pockethive.core.effects import CancelTimer, Effect, Publish, Send, SetTimer
+from pockethive.core.effects import CancelTimer, Effect, Publish, RunSkill, Send, SetTimer
 from pockethive.core.entry import Close, Entry
 from pockethive.core.events import SkillDone
 from pockethive.core.fields import clip
 from pockethive.core.fold import proven
 from pockethive.core.message import Made, Offer, Progress
 from pockethive.core.ports import VerifySignature
+from pockethive.core.ruling import asks
 from pockethive.core.sources import Sources
 from pockethive.core.task import DeviceId, Task
 
 CLAIM_SECONDS = 0.1  # work that ends sooner is told with its output, which shows the same grants
+ASKED_SECONDS = 60.0  # how long an output that its owner is asked about is held
+MAX_HOLD_SECONDS = 900.0  # an owner who never ends a task does not keep its output held for ever
 HOLD_SECONDS = 0.3  # an output that is committed sooner needs no hold: the lease runs
 
 
@@ -42,6 +45,7 @@ class Job:
         self.stage = Stage.WAITING
         self.lease = Acquisition(offer.entry, device)
         self.sources = Sources(offer.inputs, self.task, verify)
+        self._remarks = offer.remarks
         self._verify = verify
         self.claimed = False
         self.told = False  # the output was announced to the owner
@@ -52,6 +56,31 @@ class Job:
         self.counted: Entry | None = None  # how the vote on it ended
         self.held_since = 0.0
         self._timers: set[str] = set()
+
+    @property
+    def order(self) -> RunSkill:
+        """What the agent is told to do, once lease and inputs are there."""
+        return RunSkill(
+            task=self.task,
+            epoch=self.lease.epoch,
+            inputs=self.sources.resolved,
+            remarks=self._remarks,
+        )
+
+    def held_too_long(self, now: float) -> bool:
+        """Whether its owner seems never to end it."""
+        return now - self.held_since > MAX_HOLD_SECONDS
+
+    def left_to_owner(self, now: float) -> bool:
+        """Whether its output has been held long enough for a person, who may take days to answer.
+
+        The owner's device has it by then. The lease runs out without a word: witnesses go on to
+        know whose epoch it was, so that it can still be committed at it.
+        """
+        if self.stage is not Stage.HOLDING or self.lease.accepted is not None:
+            return False
+        heard = not self.waits("tell") and now - self.held_since > ASKED_SECONDS
+        return heard and asks(self.task)
 
     @property
     def announcement(self) -> Made:

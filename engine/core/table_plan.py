@@ -7,9 +7,17 @@ from hashlib import sha256
 from pockethive.core.ballot import votes
 from pockethive.core.canonical import to_text
 from pockethive.core.credibility import Credit
-from pockethive.core.effects import Effect, RunChecks, RunReplica, RunSkill, Send
+from pockethive.core.effects import AskOwner, Effect, RunChecks, RunReplica, RunSkill, Send
 from pockethive.core.entry import Member, Output
-from pockethive.core.events import ChecksDone, Event, MessageArrived, ReplicaDone, SkillDone
+from pockethive.core.events import (
+    ChecksDone,
+    Event,
+    MessageArrived,
+    OwnerAnswered,
+    QuestionShown,
+    ReplicaDone,
+    SkillDone,
+)
 from pockethive.core.lease import EpochRead, Refusal, WitnessAnswer, signed_part
 from pockethive.core.message import Offer, Progress
 from pockethive.core.spec import Limits
@@ -38,6 +46,7 @@ class TablePlan:
     `strangers`: devices that the owner does not know; they look for work on the bulletin.
     `tokens`: what each output says it cost.
     `skilled`: who has any skill; empty: all.
+    `thinking`: how long the owner thinks about an output that he is asked about; he rejects lies.
     """
 
     seed: str
@@ -67,6 +76,7 @@ class TablePlan:
     check_seconds: float = 0.5
     certificates: Mapping[DeviceId, str] = field(default_factory=dict)
     tokens: int = 0
+    thinking: float = 2.0
     secret: bytes = b""
     credits: tuple[Credit, ...] = ()
 
@@ -193,3 +203,15 @@ def check_done(plan: TablePlan, device: DeviceId, effect: RunChecks) -> ChecksDo
         checks=tuple(check.checker for check in effect.task.verification.checks),
         reason="" if right else "it is wrong",
     )
+
+
+def owner_says(plan: TablePlan, effect: AskOwner) -> Iterator[tuple[float, Event]]:
+    """What comes of it that the owner is asked: after how many seconds, and what he thinks."""
+    made = effect.output.body
+    assert isinstance(made, Output)
+    task, epoch, output = made.task, made.epoch, made.output
+    yield 2 * plan.latency, QuestionShown(task=task, epoch=epoch, output=output, shown=True)
+    right = made.output == right_output(effect.task.name)
+    reason = "" if right else "it is wrong"
+    said = OwnerAnswered(task=task, epoch=epoch, output=output, accept=right, reason=reason)
+    yield 2 * plan.latency + plan.thinking, said

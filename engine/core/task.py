@@ -53,10 +53,12 @@ class Policy(Enum):
     `check`: a checker looks at it. `choose`, `rescore`: one that asks a model. `judge`: one that
     asks it freely for yes or no, where its card shows that it can. `recompute`: other
     devices do the work again without seeing it, and the answer of most counts (`ballot.py`).
+    `human`: the owner of the run is asked (`ruling.py`).
     """
 
     CHECK = "check"
     CHOOSE = "choose"
+    HUMAN = "human"
     JUDGE = "judge"
     RECOMPUTE = "recompute"
     RESCORE = "rescore"

@@ -12,6 +12,7 @@ from hashlib import sha256
 from math import inf
 
 from pockethive.core.effects import (
+    AskOwner,
     AskWitness,
     CancelTimer,
     Effect,
@@ -69,6 +70,7 @@ from pockethive.core.table_plan import (
     agent_done,
     boasts,
     check_done,
+    owner_says,
     plan_members,
     sign_answer,
 )
@@ -251,6 +253,9 @@ class Table:
                 self._agent(device, effect)
             case KeepOutput():
                 self._keep(device, effect)
+            case AskOwner():
+                for pause, event in owner_says(self.plan, effect):
+                    self._later(pause, device, event, machine)
 
     def _set_timer(self, device: DeviceId, machine: str, name: str, at: float) -> None:
         self._count += 1

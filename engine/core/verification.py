@@ -4,7 +4,8 @@ Rules guarded here: a verdict never comes from the worker's own device; a device
 and no has said nothing; an accepting verdict must have run every check of the task's policy. An
 output labelled `device` stays on its device: it is attested by its worker, never verified. Only
 the owner of an adaptive task may do without verdicts, and only for one output of one worker. What
-is recomputed is judged by a ballot with its pledges, and by no verdict (`ballot.py`).
+is recomputed is judged by a ballot with its pledges, and by no verdict (`ballot.py`); what asks a
+person by its owner's ruling alone (`ruling.py`).
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from pockethive.core.entry_codec import MAX_VERDICTS, inputs_fit
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
+from pockethive.core.ruling import HUMAN, accepted, asks, by_person
 from pockethive.core.task import DeviceId, PlannedTask, Policy, Task
 from pockethive.core.task_codec import MAX_CHECKS
 
@@ -45,19 +47,22 @@ def satisfied(task: Task, output: Entry, said: Iterable[Entry]) -> bool:
 
 def evidence(task: Task, output: Entry, said: Iterable[Entry]) -> tuple[Entry, ...]:
     """What shows that `output` may be committed: as many verdicts as needed, or a ballot with its
-    pledges, else a waiver.
+    pledges, or its owner's ruling, else a waiver.
 
     Nothing while there is neither, or where none is needed.
     """
     known = tuple(said)
+    if asks(task):
+        ruling = accepted(task, output, known)
+        return () if ruling is None else (ruling,)
     if ballot.votes(task):
         counted = ballot.proof(task, _made(output), known)
         if counted:
             return counted
     else:
-        accepted = accepting(task, output, known)
-        if len(accepted) >= needed(task):
-            return accepted[: needed(task)]
+        verdicts = accepting(task, output, known)
+        if len(verdicts) >= needed(task):
+            return verdicts[: needed(task)]
     waiver = waived(task, output, known)
     return () if waiver is None else (waiver,)
 
@@ -93,7 +98,12 @@ def accepting(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Ent
 
 
 def judgements(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The verdicts on `output` that count: about it, by others, one each and not contradictory."""
+    """The verdicts on `output` that count: about it, by others, one each and not contradictory.
+
+    None where its owner is asked: no device stands in for a person.
+    """
+    if asks(task):
+        return ()
     by_device: dict[DeviceId, dict[bool, Entry]] = {}
     for entry in sorted(verdicts, key=lambda entry: entry.digest):
         if _about(task, output, entry):
@@ -107,8 +117,10 @@ def able(task: Task, checkers: Iterable[str], *, has_model: bool) -> bool:
     """Whether a device with these checkers can run every check of `task`.
 
     Choosing, judging and rescoring ask a model. What is recomputed is nobody's to check: see
-    `replicates`.
+    `replicates`; nor is what its owner is asked about.
     """
+    if asks(task):
+        return False
     checks = task.verification.checks
     wanted = {check.checker for check in checks}
     models = any(check.policy in _ASK_MODELS for check in checks)
@@ -122,7 +134,7 @@ def replicates(task: Task, member: Member) -> bool:
 
 def is_count(entry: Entry) -> bool:
     """Whether an entry belongs to the evidence for a commit, beside the output."""
-    return entry.kind in (Kind.VERDICT, Kind.WAIVER, Kind.BALLOT, Kind.PLEDGE)
+    return entry.kind in (Kind.VERDICT, Kind.WAIVER, Kind.RULING, Kind.BALLOT, Kind.PLEDGE)
 
 
 def independent(owner_key: str, worker: Member | None, verifier: Member) -> bool:
@@ -154,6 +166,8 @@ def _fault(task: PlannedTask) -> str:
     checks, verdicts = task.verification.checks, task.verification.verdicts
     if any(check.policy is Policy.RECOMPUTE for check in checks) and (fault := _vote_fault(task)):
         return fault
+    if by_person(task.verification) and (fault := _ask_fault(task)):
+        return fault
     if task.label is Label.DEVICE:
         if task.verification.adaptive:
             return "is adaptive, but its label keeps it on its device, where nobody verifies it"
@@ -179,6 +193,18 @@ def _vote_fault(task: PlannedTask) -> str:
         return "is to be recomputed elsewhere, but one device alone may do it"
     if [check.checker for check in task.verification.checks] != [ballot.RECOMPUTE]:
         return "is to be recomputed and checked otherwise, too; `recompute` stands alone"
+    return ""
+
+
+def _ask_fault(task: PlannedTask) -> str:
+    """What is wrong with a task that asks its owner."""
+    how = task.verification
+    if task.label is Label.DEVICE:
+        return "is to be judged by its owner, but its label keeps it on its device, unseen"
+    if [check.checker for check in how.checks] != [HUMAN] or how.verdicts > 1:
+        return "is to be judged by its owner and otherwise, too; `human` stands alone"
+    if how.adaptive:
+        return "is to be judged by its owner, and adaptive; a person's word is to nobody's credit"
     return ""
 
 

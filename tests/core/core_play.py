@@ -7,7 +7,7 @@ from typing import Any
 
 from pockethive.core.canonical import digest, encode, from_text, to_text
 from pockethive.core.certificate import Certificate, certificate
-from pockethive.core.entry import Body, Entry, Invite, Member, Output, Verdict
+from pockethive.core.entry import Body, Entry, Invite, Member, Output, Ruling, Verdict
 from pockethive.core.entry_codec import encode_body, kind_of
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
@@ -145,6 +145,21 @@ def verdict(made: Entry, author: DeviceId, *, accept: bool = True) -> Entry:
         reason="" if accept else "not in the source",
     )
     return entry(author, body)
+
+
+def ruling(
+    made: Entry, author: DeviceId = DEVICES[0], *, accept: bool = True, **changes: Any
+) -> Entry:
+    """What the owner himself says of an output."""
+    assert isinstance(made.body, Output)
+    body = Ruling(
+        task=made.body.task,
+        epoch=made.body.epoch,
+        output=made.body.output,
+        worker=made.author,
+        accept=accept,
+    )
+    return entry(author, replace(body, **changes))
 
 
 def invite(made: Entry, verifier: DeviceId, owner: DeviceId = DEVICES[0]) -> Entry:

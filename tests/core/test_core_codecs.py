@@ -20,6 +20,7 @@ from pockethive.core.entry import (
     Kind,
     Member,
     Output,
+    Ruling,
     Sealing,
     SealVote,
     Verdict,
@@ -139,6 +140,7 @@ BODIES: tuple[Body, ...] = (
         documents=12,
         works=True,
     ),
+    Ruling(task=TASK.id, epoch=1, output=sha("o"), worker=DEVICES[1], accept=False),
 )
 SIGNED = entry(DEVICES[0], TASK)
 MADE = output(TASK.id, DEVICES[1])

@@ -14,12 +14,14 @@ from pockethive.core.events import Event
 from pockethive.core.graph import TaskGraph
 from pockethive.core.replay import MACHINES, concerns
 from pockethive.core.report import Outcome, RunStatus
+from pockethive.core.ruling import HUMAN
 from pockethive.core.spec import Limits
 from pockethive.core.task import Check, EdgeKind, Policy, Verification
 from tests.core.core_play import DEVICES, edge, planned, research
 from tests.core.journal_play import FIRST_ROWS, JournalTable, commits, plan
 
 ADAPTIVE = Verification(checks=(Check(Policy.CHECK, "quotation"),), adaptive=True)
+ASKED = Verification(checks=(Check(Policy.HUMAN, HUMAN),))
 VOTED = Verification(checks=(Check(Policy.RECOMPUTE, RECOMPUTE),))
 WIDE = TaskGraph(
     (
@@ -41,6 +43,15 @@ PLAYS: dict[str, tuple[dict[str, Any], TaskGraph]] = {
     ),
     "alone with two": ({"count": 3}, WIDE),
     "a budget": ({"tokens": 100, "limits": Limits(timeout_seconds=400, tokens=300)}, WIDE),
+    "a person": (
+        {"liars": frozenset(DEVICES[1:2]), "thinking": 1.5},
+        TaskGraph(
+            (
+                *(planned(f"a-{n}", verification=ASKED) for n in range(2)),
+                planned("b", (edge("a-0", "a-1"),), verification=ASKED),
+            )
+        ),
+    ),
     "votes": (
         {"count": 5, "liars": frozenset(DEVICES[1:2])},
         TaskGraph(

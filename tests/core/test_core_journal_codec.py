@@ -22,8 +22,10 @@ from pockethive.core.events import (
     GraphPlanned,
     MembersChanged,
     MessageArrived,
+    OwnerAnswered,
     PingAnswered,
     PlanningFailed,
+    QuestionShown,
     Restarted,
     RunAdopted,
     RunMoved,
@@ -151,6 +153,8 @@ EVENTS: tuple[Event, ...] = (
         tokens=7,
     ),
     SkillFailed(task=TASK.id, epoch=2, reason="é"),
+    QuestionShown(task=TASK.id, epoch=2, output=sha("o"), shown=False),
+    OwnerAnswered(task=TASK.id, epoch=2, output=sha("o"), accept=False, reason="é" * 250),
     PingAnswered(device=DEVICES[4], alive=False),
 )
 

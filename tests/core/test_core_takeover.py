@@ -21,6 +21,7 @@ from pockethive.core.graph import TaskGraph
 from pockethive.core.journal_codec import JOURNAL_VERSION, RowReader, RowWriter
 from pockethive.core.replay import MACHINES, Step, concerns, replay
 from pockethive.core.report import Outcome, RunStatus
+from pockethive.core.ruling import HUMAN
 from pockethive.core.spec import Limits
 from pockethive.core.table_seat import seat
 from pockethive.core.task import Check, EdgeKind, Policy, TaskId, Verification
@@ -29,6 +30,7 @@ from tests.core.takeover_play import TakeoverTable, own_plan, told
 
 ENTRY = b'[%d,"entry"' % JOURNAL_VERSION
 ADAPTIVE = Verification(checks=(Check(Policy.CHECK, "quotation"),), adaptive=True)
+ASKED = Verification(checks=(Check(Policy.HUMAN, HUMAN),))
 VOTED = Verification(checks=(Check(Policy.RECOMPUTE, RECOMPUTE),))
 WIDE = TaskGraph(
     (
@@ -47,6 +49,10 @@ PLAYS: dict[str, tuple[dict[str, Any], TaskGraph]] = {
     "on credit": (
         {"secret": b"of the owner", "credits": CREDITS},
         TaskGraph(tuple(planned(f"a-{n}", verification=ADAPTIVE) for n in range(6))),
+    ),
+    "a person": (
+        {"count": 6, "liars": frozenset(DEVICES[2:3])},
+        TaskGraph((*(planned(f"a-{n}", verification=ASKED) for n in range(3)), planned("b"))),
     ),
     "votes": (
         {"count": 6, "liars": frozenset(DEVICES[2:3])},
