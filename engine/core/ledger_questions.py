@@ -90,6 +90,11 @@ class QuestionDesk:
             state.tell(now, f"{device[:8]} let go of it; its owner has the output")
         return True
 
+    def unheld(self, state: TaskState) -> None:
+        """Witnesses know no holder of the epoch: it was given back while the owner was away."""
+        if asks(state.task):
+            state.question.freed, state.commit_poll = state.epoch, None
+
     def reclaims(self, state: TaskState, now: float) -> bool:
         """Whether an accepted output needs another lease: its maker has let go. Then it is offered.
 

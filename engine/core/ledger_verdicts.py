@@ -346,6 +346,8 @@ class VerdictDesk:
         ]
         others = Counter(sha for _, sha in values)
         spare = len(state.task.committee.witnesses) - state.task.committee.quorum
+        if sum(refusal.reason is Refused.UNPROVEN for refusal in poll.refusals) > spare:
+            self.questions.unheld(state)
         if poll.yes > spare and max(others.values(), default=0) > spare:
             state.split = True
             return

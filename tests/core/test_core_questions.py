@@ -168,6 +168,19 @@ class TestRuns:
         made = [e for e in report(outcome).receipts if isinstance(e.body, Output)]
         assert [each.author for each in made] == [maker]
 
+    def test_a_lease_that_was_given_back_unheard_costs_a_new_one_and_no_attempt(self) -> None:
+        maker = report(table("unheard").run(ALONE)).worker
+        cuts = ((3.0, 9.0, frozenset((OWNER,))),)
+        limits = Limits(timeout_seconds=300, attempts=1)
+        played = table("unheard", thinking=60.0, cuts=cuts, limits=limits)
+        played._at(4.0, partial(played.feed, maker, Leaving(patient=False)))
+        outcome = played.run(ALONE)
+        assert outcome.status is RunStatus.COMPLETED, outcome.reason
+        assert len(done(played, AskOwner)) == 1
+        (ruled_at,) = [at for at, e in done(played, Publish) if e.kind is Kind.RULING]
+        assert played.now < ruled_at + 6
+        assert report(outcome).epoch == 2
+
     @pytest.mark.parametrize("seed", range(4))
     def test_loss_and_dying_witnesses_cost_no_run_its_end(self, seed: int) -> None:
         crashes = {DEVICES[5]: 4.0, DEVICES[6]: 6.0} if seed % 2 else {}
