@@ -262,7 +262,7 @@ class AgentCrew:
 
     def _model_of(self, needed: bool) -> str:
         model = self._plan.tools("").model
-        return model.model_class.sha256 if needed and model is not None else ""
+        return model.model_class.id if needed and model is not None else ""
 
 
 def _task_of(effect: RunSkill | WorkHere) -> TaskId:

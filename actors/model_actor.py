@@ -134,6 +134,15 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Rescore:
+    """Answered by a Rescored."""
+
+    prompt: str
+    ids: tuple[int, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """Answered by how many tokens that took."""
 
@@ -167,7 +176,17 @@ class Extract:
 
 
 Request = (
-    Describe | Count | Generate | Stream | Chat | Score | Remember | Constrain | Choose | Extract
+    Describe
+    | Count
+    | Generate
+    | Stream
+    | Chat
+    | Score
+    | Rescore
+    | Remember
+    | Constrain
+    | Choose
+    | Extract
 )
 
 
@@ -316,6 +335,8 @@ def _call(model: Any, request: Request) -> Any:
             return model.generate(prompt, sampling)
         case Score(prompt, options):
             return model.score(prompt, options)
+        case Rescore(prompt, ids, sampling):
+            return model.rescore(prompt, ids, sampling)
         case Remember(beginning):
             return model.remember(beginning)
         case Constrain(prompt, schema, sampling):

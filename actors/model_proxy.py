@@ -20,10 +20,19 @@ from pockethive.actors.model_actor import (
     Pieces,
     Remember,
     Request,
+    Rescore,
     Score,
     Stream,
 )
-from pockethive.core.ports import ChoiceForm, Generation, ModelClass, Ranking, Sampling, Span
+from pockethive.core.ports import (
+    ChoiceForm,
+    Generation,
+    ModelClass,
+    Ranking,
+    Rescored,
+    Sampling,
+    Span,
+)
 
 T = TypeVar("T")
 
@@ -66,6 +75,10 @@ class ModelProxy:
     def generate(self, prompt: str, sampling: Sampling) -> Generation:
         """Continue `prompt`."""
         return self._ask(Generate(prompt, sampling), Generation)
+
+    def rescore(self, prompt: str, ids: Sequence[int], sampling: Sampling) -> Rescored:
+        """Read `ids` as if `generate` had drawn them."""
+        return self._ask(Rescore(prompt, tuple(ids), sampling), Rescored)
 
     def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         """Pieces of text as they are made. The request is sent when the first one is taken."""

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pockethive.configs.reader import Reader
 from pockethive.configs.yaml_tree import Tree
 from pockethive.core.ballot import RECOMPUTE
+from pockethive.core.rescore import RESCORE, checker_of
 from pockethive.core.ruling import HUMAN
 from pockethive.core.task import Check, Policy
 
@@ -16,8 +17,10 @@ _NAMELESS = {
 """Policies that name no checker, and what to write instead."""
 
 
-def read_checks(read: Reader, tree: Tree | None, checkers: Collection[str]) -> tuple[Check, ...]:
-    """The checks of a role, without repetition."""
+def read_checks(
+    read: Reader, tree: Tree | None, checkers: Collection[str], skill: str
+) -> tuple[Check, ...]:
+    """The checks of a role, without repetition. `rescore` alone reads again what `skill` wrote."""
     if tree is None or tree.kind == "nothing":
         return ()
     found: list[Check] = []
@@ -25,10 +28,13 @@ def read_checks(read: Reader, tree: Tree | None, checkers: Collection[str]) -> t
         named = [name for name in _NAMELESS if name in item.entries]
         for name in named:
             read.fault(item.keys[name], f"`{name}` names no checker", _NAMELESS[name])
-        if item.kind == "text" and item.text in _NAMELESS:
+        if item.kind == "text" and item.text == RESCORE:
+            found.append(Check(Policy.RESCORE, checker_of(skill)))
+        elif item.kind == "text" and item.text in _NAMELESS:
             found.append(Check(Policy(item.text), item.text))
         elif not named:
-            found.extend(_named_checks(read, item, checkers))
+            named_by = [name for name in checkers if not name.startswith(checker_of(""))]
+            found.extend(_named_checks(read, item, named_by))
     checks = tuple(dict.fromkeys(found))
     alone = [check.checker for check in checks if check.policy.value in _NAMELESS]
     if alone and len(checks) > 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pockethive.configs.policies import read_checks
 from pockethive.configs.reader import Reader
+from pockethive.configs.rescored import check_rescored
 from pockethive.configs.steps import Scope, read_label, read_work
 from pockethive.configs.yaml_tree import Tree
 from pockethive.core.labels import Label
@@ -43,6 +44,7 @@ class SkillInfo:
     """What the loader must know of a skill."""
 
     needs_model: bool
+    asks: bool = False  # it says what it asks the model, so that its text can be read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,12 @@ class TeamCompiler:
         self._check_verified(team, role_trees)
         self._check_model(team, tree)
         self._check_judges(team, role_trees)
+        check_rescored(read, team, role_trees, self._writers)
         return team
+
+    @property
+    def _writers(self) -> frozenset[str]:
+        return frozenset(name for name, info in self.vocabulary.skills.items() if info.asks)
 
     def _model(self, tree: Tree | None) -> ModelNeed | None:
         if tree is None or tree.kind == "nothing":
@@ -112,7 +119,7 @@ class TeamCompiler:
             skill=skill,
             description=read.text(entries.get("description"), "description"),
             verification=Verification(
-                checks=read_checks(read, entries.get("verify"), self.vocabulary.checkers),
+                checks=read_checks(read, entries.get("verify"), self.vocabulary.checkers, skill),
                 verdicts=read.whole(entries.get("verdicts"), "verdicts", (1, 7), 1),
                 adaptive=self._adaptive(entries, what),
             ),

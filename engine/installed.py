@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pockethive.actors.skill import Checker, Skill
-from pockethive.actors.skills import CHECKERS, SKILLS
+from pockethive.actors.skills import CHECKERS, SKILLS, rereaders
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,19 @@ def skills() -> Mapping[str, Skill]:
 
 @cache
 def checkers() -> Mapping[str, Checker]:
-    """Every checker by name. Loads the packages that bring some, once."""
-    return _with_installed(CHECKERS, CHECKER_GROUP, "check")
+    """Every checker by name, one for each skill that writes included. Loads packages, once.
+
+    Those of packages' skills come last, and one that finds no room is left out with a line.
+    """
+    found = dict(_with_installed(CHECKERS, CHECKER_GROUP, "check"))
+    for name, checker in rereaders(skills().values()).items():
+        if name in CHECKERS:
+            continue
+        if name in found or len(found) >= MAX_NAMES:
+            _log.warning("%s is left out: a name taken, or too many", name)
+            continue
+        found[name] = checker
+    return MappingProxyType(found)
 
 
 def _with_installed(shipped: Mapping[str, Any], group: str, method: str) -> Mapping[str, Any]:

@@ -22,13 +22,14 @@ WORK_AT_ONCE = 2
 class Duties:
     """What a device is there for. `limits`: of the runs it owns; None: it pursues no goals.
 
-    `secret`, `certificate`: of the owner, see `LedgerSettings`.
+    `model`: the class of its model, hex; empty without one. `secret`, `certificate`: of the owner,
+    see `LedgerSettings`.
     """
 
     device: DeviceId
     owner_key: str
     settings: "DeviceSettings"
-    has_model: bool
+    model: str
     limits: Limits | None
     secret: bytes
     certificate: str = ""
@@ -60,7 +61,7 @@ def machines(duties: Duties) -> dict[str, Machine]:
             device=device,
             owner_key=None if settings.lends else duties.owner_key,
             skills=frozenset(settings.skills),
-            has_model=duties.has_model,
+            has_model=bool(duties.model),
             concurrency=WORK_AT_ONCE,
             seeks=settings.lends,
             own_key=duties.owner_key,
@@ -76,7 +77,7 @@ def machines(duties: Duties) -> dict[str, Machine]:
                 lends=settings.lends,
                 gated=settings.gate is not None,
                 checkers=frozenset(settings.checkers),
-                has_model=duties.has_model,
+                model=duties.model,
             ),
             verify,
         )

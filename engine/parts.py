@@ -314,12 +314,16 @@ class Parts(ABC):
                 device=self.entries.device,
                 owner_key=self.ownership.owner_key,
                 settings=self.settings,
-                has_model=self._model_in_use("") is not None,
+                model=self._class_id,
                 limits=None if self.team is None else self.team.limits,
                 secret=self._ground.secret,
                 certificate=self.ownership.certificate if self.settings.shares_runs else "",
             )
         )
+
+    @property
+    def _class_id(self) -> str:
+        return self.model_class.id if self.model_class else ""
 
     def own_member(self) -> Member:
         """What this device tells others that it is."""
@@ -332,7 +336,7 @@ class Parts(ABC):
             port=contact.port,
             skills=tuple(sorted(settings.skills)) if settings.works else (),
             checkers=tuple(sorted(settings.checkers)) if settings.verifies else (),
-            model=self.model_class.sha256 if self.model_class else "",
+            model=self._class_id,
             documents=self.documents.documents if self.documents else 0,
             works=settings.works,
         )

@@ -201,6 +201,7 @@ class Verified:
             and not (proof.verifiers or proof.on_credit or proof.ruled_by),
             "on_credit": proof.on_credit,
             "by_owner": proof.ruled_by is not None,
+            "rescored": proof.rescored,
             "proven": list(shown(proof)),
             "not_proven": list(not_shown(proof, self.owners)),
         }

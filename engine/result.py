@@ -11,6 +11,7 @@ from typing import Any
 
 from pockethive.core.entry import Entry, Kind, Pledge, Ruling, Verdict
 from pockethive.core.report import Outcome, RunStatus, TaskReport
+from pockethive.core.rescore import is_written, shown
 from pockethive.core.ruling import asks
 from pockethive.core.verification import needed
 from pockethive.receipt import Receipt
@@ -161,9 +162,11 @@ class Gathered:
 def make_result(outcome: Outcome, gathered: Gathered) -> Result:
     """Join an outcome with the outputs of its sinks.
 
-    A sink's value is an answer when it holds `answer` (text), and may hold `citations` and `found`.
+    A sink's value is an answer when it holds `answer` (text), and may hold `citations` and `found`;
+    so is a text that a model wrote.
     """
-    answers = [sink for sink in gathered.sinks if isinstance(sink.get("answer"), str)]
+    sinks = (shown(sink) if is_written(sink) else sink for sink in gathered.sinks)
+    answers = [sink for sink in sinks if isinstance(sink.get("answer"), str)]
     answer, citations = _joined(answers)
     named = (RunStatus.COMPLETED, RunStatus.PARTIAL, RunStatus.MOVED)
     return Result(

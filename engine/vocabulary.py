@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from pockethive.actors.skills.writing import is_writer
 from pockethive.configs.home import default_home
 from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.errors import ModelError, UnknownModel
@@ -13,7 +14,10 @@ from pockethive.installed import checkers, skills
 def vocabulary(home: Path | None = None) -> Vocabulary:
     """Skills and checkers by name; what the cards of the models of `home` show."""
     return Vocabulary(
-        skills={name: SkillInfo(needs_model=skill.needs_model) for name, skill in skills().items()},
+        skills={
+            name: SkillInfo(needs_model=skill.needs_model, asks=is_writer(skill))
+            for name, skill in skills().items()
+        },
         checkers=frozenset(checkers()),
         judging=partial(_judging, home or default_home()),
     )

@@ -51,7 +51,7 @@ class Output:
     epoch: int
     output: str  # SHA-256 of the output blob, hex
     size: int  # bytes of the blob
-    model: str  # SHA-256 of the model bundle that made it, hex; empty without a model
+    model: str  # class of the model that made it (`ModelClass.id`), hex; empty without a model
     inputs: tuple[tuple[str, str], ...]  # (source task's name, hash of its committed output)
     tokens: int = 0  # read and written by a model, on its worker's word
 
@@ -187,7 +187,7 @@ class Member:
     port: int
     skills: tuple[str, ...]
     checkers: tuple[str, ...]
-    model: str  # SHA-256 of the model bundle it can run, hex; empty without one
+    model: str  # class of the model it can run (`ModelClass.id`), hex; empty without one
     documents: int  # how many it holds; never their names
     works: bool  # False: stores and witnesses only
 

@@ -22,8 +22,10 @@ from pockethive.core.ledger_state import RunState, TaskState
 from pockethive.core.ledger_work import NOBODY_SECONDS, WorkDesk
 from pockethive.core.lifecycle import Move, Status
 from pockethive.core.message import LetGo, Made, Progress
+from pockethive.core.people import judged, workers
 from pockethive.core.polling import Poll
 from pockethive.core.ports import VerifySignature
+from pockethive.core.rescore import lacking
 from pockethive.core.ruling import asks
 from pockethive.core.signed import signed_by
 from pockethive.core.task import DeviceId
@@ -266,14 +268,16 @@ class VerdictDesk:
         fit = self._lots.line(run, state, members)
         fresh = [d for d in fit if d not in state.asked and d not in said]
         if not busy and not fresh:
-            yield from self._nobody(run, state, now)
+            yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
         for device in fresh[:wanted]:
             run.cost.begun += 1
             yield from self._lots.invite(state, device, now)
 
-    def _nobody(self, run: RunState, state: TaskState, now: float) -> Effects:
+    def _nobody(
+        self, run: RunState, state: TaskState, members: Sequence[Member], now: float
+    ) -> Effects:
         said = [e.body for e in state.verdicts_on(state.output) if isinstance(e.body, Verdict)]
         against = [verdict.reason for verdict in said if not verdict.accept]
         if against:  # and there is nobody else to ask
@@ -288,7 +292,13 @@ class VerdictDesk:
             yield from self._work.retry(run, state, reason, now)
             return
         names = ", ".join(check.checker for check in state.task.verification.checks)
-        reason = f"no other device here can verify it ({names})"
+        reason, lost = f"no other device here can verify it ({names})", self._work.lost
+        assert state.output is not None
+        if why := lacking(state.task, state.output, members, lost):
+            reason += f": {why}"
+            if judged(state.task, members, lost).intersection(workers(state.task, members, lost)):
+                yield from self._work.retry(run, state, reason, now)  # another class can do it
+                return
         yield from self._desk.close(run, state, Move.FAIL, reason, now)
 
     def _out_of_patience(self, run: RunState, state: TaskState, now: float) -> Effects:

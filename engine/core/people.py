@@ -10,6 +10,7 @@ from pockethive.core.errors import BadEncoding
 from pockethive.core.labels import Label
 from pockethive.core.ports import VerifySignature
 from pockethive.core.rendezvous import rank
+from pockethive.core.rescore import by_class, comparable
 from pockethive.core.task import DeviceId, Task
 from pockethive.core.verification import able, independent, replicates
 
@@ -66,7 +67,12 @@ NO_PAST = Past()
 def workers(
     task: Task, members: Iterable[Member], lost: set[DeviceId], past: Past = NO_PAST
 ) -> tuple[DeviceId, ...]:
-    """Devices that can do `task`, in rendezvous order as far as their past makes no difference."""
+    """Devices that can do `task`, in rendezvous order as far as their past makes no difference.
+
+    Where only the same model class may judge it, those whose class nobody else has are left out,
+    unless there are no others.
+    """
+    members = tuple(members)
     fit = {
         member.device: member.owner_key
         for member in members
@@ -76,6 +82,8 @@ def workers(
         and task.place in (None, member.device)
         and (member.model or not task.needs_model)
     }
+    if by_class(task):
+        fit = {one: fit[one] for one in judged(task, members, lost) if one in fit} or fit
     ordered = sorted(
         rank(task.id, fit),
         key=lambda device: (
@@ -85,6 +93,20 @@ def workers(
         ),
     )
     return tuple(ordered[:MAX_OFFERED])
+
+
+def judged(task: Task, members: Iterable[Member], lost: Collection[DeviceId]) -> set[DeviceId]:
+    """Devices whose output of `task` another one of their model class could judge."""
+    here = [member for member in members if member.device not in lost]
+    judges: dict[str, list[Member]] = {}
+    for member in here:
+        if able(task, member.checkers, has_model=bool(member.model)):
+            judges.setdefault(member.model, []).append(member)
+    return {
+        member.device
+        for member in here
+        if any(independent(task.owner_key, member, one) for one in judges.get(member.model, ()))
+    }
 
 
 def spread(
@@ -109,17 +131,18 @@ def verifiers(
         return ()
     known = {member.device: member for member in members}
     worker = known.get(output.author)
-    kinds: dict[tuple[tuple[str, ...], bool], bool] = {}  # devices are many, kinds of them few
+    kinds: dict[tuple[tuple[str, ...], str], bool] = {}  # devices are many, kinds of them few
     for member in known.values():
-        kind = member.checkers, bool(member.model)
+        kind = member.checkers, member.model
         if kind not in kinds:
-            kinds[kind] = able(task, member.checkers, has_model=kind[1])
+            can = able(task, member.checkers, has_model=bool(member.model))
+            kinds[kind] = can and comparable(task, output, member.model)
     return tuple(
         member.device
         for member in known.values()
         if member.device != output.author
         and member.device not in lost
-        and kinds[member.checkers, bool(member.model)]
+        and kinds[member.checkers, member.model]
         and independent(task.owner_key, worker, member)
     )
 

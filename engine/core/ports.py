@@ -3,6 +3,7 @@
 Real ones: `pockethive.inference` (Model), `pockethive.dht` (VerifySignature, blobs).
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +19,12 @@ class ModelClass:
     name: str
     quantization: str
     sha256: str  # of the whole bundle, hex
-    runtime: str  # such as "openvino-genai 2026.4.1"
+    runtime: str  # its name, version and arithmetic, such as "openvino 2026.4.1 f32"
+
+    @property
+    def id(self) -> str:
+        """The class as devices advertise it and outputs name it, hex: equal ids, equal numbers."""
+        return hashlib.sha256(f"model class {self.sha256} {self.runtime}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +40,35 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A finished text. `finish` is `stop`, `length` or `cancelled`."""
+    """A finished text. `finish` is `stop`, `length` or `cancelled`.
+
+    `ids`: every token drawn, the one that ended it included; none where a schema held the pen.
+    `logprob`: their summed log-probability, natural.
+    """
 
     text: str
     prompt_tokens: int
     generated_tokens: int
     finish: str
+    ids: tuple[int, ...] = ()
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """What a model makes of tokens that it did not write, read after their prompt in one go.
+
+    `text`, `finish`: what they spell and why they end; no `finish` where they end too early or go
+    on too long. `logprob`: summed, natural. `lag`: how far the worst of them, at place `worst`,
+    lies behind the one that would have been drawn: in nats, or in probability where it is drawn.
+    """
+
+    text: str
+    finish: str
+    logprob: float
+    lag: float
+    worst: int
+    prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +143,9 @@ class Model(Protocol):
 
     def generate(self, prompt: str, sampling: Sampling) -> Generation:
         """Continue `prompt`. Raises ContextOverflow."""
+
+    def rescore(self, prompt: str, ids: Sequence[int], sampling: Sampling) -> Rescored:
+        """Read `ids` as if `generate` had drawn them. Raises ContextOverflow."""
 
     def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         """Pieces of text as they are made; closing the iterator stops the model."""

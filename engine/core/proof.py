@@ -15,6 +15,7 @@ from pockethive.core.errors import ProtocolError
 from pockethive.core.fold import TaskView, ackers, fold, generations
 from pockethive.core.lease import Accepted, Sealed, seal_bytes
 from pockethive.core.ports import VerifySignature
+from pockethive.core.rescore import read_again
 from pockethive.core.ruling import accepted
 from pockethive.core.sealing import candidates
 from pockethive.core.signed import signed_by
@@ -41,6 +42,7 @@ class Proof:
     inputs: tuple[tuple[str, str], ...] = ()
     verifiers: tuple[DeviceId, ...] = ()
     checks: tuple[str, ...] = ()
+    rescored: str = ""  # the class of the model that wrote it and read it again, hex
     voted: bool = False  # the verifiers did it again and pledged the same, unseen
     on_credit: bool = False  # the owner did without verdicts
     ruled_by: DeviceId | None = None  # the owner's device that signed his own word for it
@@ -155,6 +157,11 @@ def shown(proof: Proof) -> tuple[str, ...]:
         count, checks = len(proof.verifiers), ", ".join(proof.checks)
         devices = "1 device" if count == 1 else f"{count} devices"
         lines.append(f"verified by {devices} other than its maker, with these checks: {checks}")
+    if proof.rescored:
+        lines.append(
+            f"their models, of class {proof.rescored[:12]} as the one that wrote it, read it again: "
+            "token by token what that model writes of this task and these inputs"
+        )
     if proof.ruled_by is not None:
         lines.append(
             f"accepted by the run's owner himself: signed by his device {proof.ruled_by[:8]}"
@@ -178,6 +185,8 @@ def not_shown(proof: Proof, owners: Owners) -> tuple[str, ...]:
         lines.append("that any device checked it, or how well he looked: it is a person's word")
     elif not proof.verifiers:
         lines.append("that anybody checked it: attested only, by the device that made it")
+    if proof.rescored:
+        lines.append("that what it says is true, or good: a model wrote it, and others saw that")
     if proof.voted:
         lines.append("that the pledges are older than the first answer shown: its owner says so")
     witnesses = () if proof.committee is None else proof.committee.witnesses
@@ -305,6 +314,7 @@ def _committed(
         inputs=output.inputs,
         verifiers=tuple(entry.author for entry in judges),
         checks=(RECOMPUTE,) if voted else tuple(sorted(set.intersection(*ran))) if ran else (),
+        rescored=output.model if judges and read_again(task.verification) else "",
         voted=voted,
         on_credit=on_credit,
         ruled_by=None if ruling is None else ruling.author,

@@ -46,6 +46,7 @@ class TablePlan:
     `strangers`: devices that the owner does not know; they look for work on the bulletin.
     `tokens`: what each output says it cost.
     `skilled`: who has any skill; empty: all.
+    `models`: the class of a device's model; others have all the same one.
     `thinking`: how long the owner thinks about an output that he is asked about; he rejects lies.
     """
 
@@ -76,9 +77,14 @@ class TablePlan:
     check_seconds: float = 0.5
     certificates: Mapping[DeviceId, str] = field(default_factory=dict)
     tokens: int = 0
+    models: Mapping[DeviceId, str] = field(default_factory=dict)
     thinking: float = 2.0
     secret: bytes = b""
     credits: tuple[Credit, ...] = ()
+
+    def model_of(self, device: DeviceId) -> str:
+        """The class of a device's model."""
+        return self.models.get(device, "0" * 64)
 
     def wakes(self, device: DeviceId, at: float) -> float:
         """When a device notices what happens at `at`."""
@@ -116,7 +122,7 @@ def plan_members(plan: TablePlan) -> tuple[Member, ...]:
             port=1,
             skills=skills_of(plan, device),
             checkers=plan.checkers,
-            model="0" * 64,
+            model=plan.model_of(device),
             documents=0,
             works=True,
         )
@@ -145,7 +151,7 @@ def work_done(plan: TablePlan, device: DeviceId, effect: RunSkill) -> SkillDone:
         epoch=effect.epoch,
         output=_answer(plan, device, task.name),
         size=100,
-        model="",
+        model=plan.model_of(device) if task.needs_model else "",
         inputs=tuple((name, sha) for name, sha, _ in effect.inputs),
         nonce=_nonce(plan, device, task.id, effect.epoch) if votes(task) else "",
         tokens=plan.tokens,

@@ -49,6 +49,6 @@ def seat(plan: TablePlan, device: DeviceId, verify: VerifySignature) -> Iterator
         device=device,
         owner_key=plan.owner_key,
         checkers=frozenset(plan.checkers),
-        has_model=True,
+        model=plan.model_of(device),
     )
     yield Machine("verifier", Verifier(checker, verify).handle)

@@ -16,6 +16,7 @@ from pockethive.core.entry_codec import MAX_VERDICTS, inputs_fit
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
 from pockethive.core.labels import Label
+from pockethive.core.rescore import fault_of
 from pockethive.core.ruling import HUMAN, accepted, asks, by_person
 from pockethive.core.task import DeviceId, PlannedTask, Policy, Task
 from pockethive.core.task_codec import MAX_CHECKS
@@ -116,8 +117,8 @@ def judgements(task: Task, output: Entry, verdicts: Iterable[Entry]) -> tuple[En
 def able(task: Task, checkers: Iterable[str], *, has_model: bool) -> bool:
     """Whether a device with these checkers can run every check of `task`.
 
-    Choosing, judging and rescoring ask a model. What is recomputed is nobody's to check: see
-    `replicates`; nor is what its owner is asked about.
+    Choosing, judging and rescoring ask a model; of which class is for `rescore.comparable`. What is
+    recomputed is nobody's to check: see `replicates`; nor is what its owner is asked about.
     """
     if asks(task):
         return False
@@ -157,7 +158,7 @@ def check_plan(graph: TaskGraph) -> None:
         GraphError: naming the task and what is wrong with it.
     """
     for task in graph.tasks:
-        fault = _fault(task)
+        fault = _fault(task) or fault_of(task)
         if fault:
             raise GraphError(f"task {task.name!r} {fault}")
 

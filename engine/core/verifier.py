@@ -45,6 +45,7 @@ from pockethive.core.message import Ended, Made, Progress, VerifyOffer
 from pockethive.core.people import is_own
 from pockethive.core.polling import Poll, poll_key
 from pockethive.core.ports import VerifySignature
+from pockethive.core.rescore import comparable
 from pockethive.core.sources import READ_AGAIN_SECONDS, Sources
 from pockethive.core.task import DeviceId, Task, TaskId
 from pockethive.core.verification import able, independent
@@ -67,13 +68,14 @@ Effects = Iterator[Effect]
 class VerifierSettings:
     """What this device can check, and who owns it.
 
-    `lends`: also for other owners' runs; `gated`: once LendingChanged says so.
+    `model`: the class of its model, hex; empty without one. `lends`: also for other owners' runs;
+    `gated`: once LendingChanged says so.
     """
 
     device: DeviceId
     owner_key: str
     checkers: frozenset[str]
-    has_model: bool
+    model: str = ""
     lends: bool = True
     gated: bool = False
 
@@ -229,7 +231,8 @@ class Verifier:
             task.owner_key, self._members.get(output.author), own
         ):
             return False
-        return able(task, settings.checkers, has_model=settings.has_model)
+        can = able(task, settings.checkers, has_model=bool(settings.model))
+        return can and comparable(task, output, settings.model)
 
     def _fired(self, name: str, now: float) -> Effects:
         purpose, _, task = name.partition(":")

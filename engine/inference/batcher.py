@@ -58,12 +58,14 @@ class Read:
 
     Answered by the logits [vocabulary] after the last one; or, where there are `targets`, by their
     log-probabilities, after each of the last `len(targets)` tokens. Logits are a view, valid until
-    the request asks for the next thing.
+    the request asks for the next thing. `see`: shown the logits [some, vocabulary] of targets as
+    they come, in their order, valid until it returns; it must not raise.
     """
 
     sequence: Tokens
     ids: Sequence[int]
     targets: Sequence[int] = ()
+    see: Callable[[Floats], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,8 @@ class Batcher:
             end = row + len(piece.rows)
             if reading.asked.targets:
                 reading.logprobs.append(np.array(made.logprobs[row:end]))
+                if reading.asked.see is not None:
+                    reading.asked.see(made.logits[row:end])
             elif piece.rows:
                 alone = len(job.readings) == 1
                 reading.logits = made.logits[row] if alone else np.array(made.logits[row])

@@ -15,13 +15,18 @@ from pockethive.inference.paged import Floats
 Draw = Callable[[Floats], int]
 
 
-def drawer(sampling: Sampling) -> Draw:
-    """A function from logits [vocabulary] to a token id. Raises BadInput on a bad `Sampling`."""
+def checked(sampling: Sampling) -> None:
+    """Raises BadInput on a `Sampling` that means nothing."""
     if sampling.temperature < 0 or not 0 < sampling.top_p <= 1 or sampling.max_tokens < 1:
         raise BadInput(
             f"sampling is out of range: {sampling}",
             cure="temperature >= 0, 0 < top_p <= 1, max_tokens >= 1",
         )
+
+
+def drawer(sampling: Sampling) -> Draw:
+    """A function from logits [vocabulary] to a token id. Raises BadInput on a bad `Sampling`."""
+    checked(sampling)
     if sampling.temperature == 0:
         return lambda logits: int(logits.argmax())
     random = np.random.default_rng(sampling.seed)

@@ -11,7 +11,15 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pockethive.core.ports import ChoiceForm, Generation, ModelClass, Ranking, Sampling, Span
+from pockethive.core.ports import (
+    ChoiceForm,
+    Generation,
+    ModelClass,
+    Ranking,
+    Rescored,
+    Sampling,
+    Span,
+)
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
@@ -113,6 +121,10 @@ class Session:
     def generate(self, prompt: str, sampling: Sampling) -> Generation:
         """Continue `prompt`. Raises ContextOverflow."""
         return self._run(self.works.generate(prompt, sampling))
+
+    def rescore(self, prompt: str, ids: Sequence[int], sampling: Sampling) -> Rescored:
+        """Read `ids` as if `generate` had drawn them. Raises ContextOverflow."""
+        return self._run(self.works.rescore(prompt, ids, sampling))
 
     def stream(self, prompt: str, sampling: Sampling) -> Generator[str, None, Generation]:
         """Pieces of text as they are made; closing the iterator stops the model.

@@ -9,11 +9,20 @@ It says nothing about what a real model can do.
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
 from pockethive.core.errors import ContextOverflow, ModelError
-from pockethive.core.ports import ChoiceForm, Generation, ModelClass, Ranking, Sampling, Span
+from pockethive.core.ports import (
+    ChoiceForm,
+    Generation,
+    ModelClass,
+    Ranking,
+    Rescored,
+    Sampling,
+    Span,
+)
 from pockethive.inference.forms import fill_places
 from pockethive.inference.spans import sentences
 
@@ -26,6 +35,8 @@ _SMALL_WORDS = frozenset(
     )
 )
 _CALLS_KEPT = 1000
+_NATS = -0.5  # a letter's log-probability
+_LAST_LETTER = 0x10FFFF
 
 
 class ScriptedModel:
@@ -37,6 +48,7 @@ class ScriptedModel:
       when it shares fewer than `least_shared`.
     - `generate`, `stream`, `constrain`: the text in `script` under the first key that the prompt
       contains, else `default`; `constrain` falls back to the smallest instance of the schema.
+    - `rescore`: a letter is a token and costs half a nat; what is not written so lags by one.
 
     `calls` keeps the last thousand method names with their first argument.
     """
@@ -78,6 +90,21 @@ class ScriptedModel:
         self._enter("generate", prompt)
         return self._cut(prompt, self._scripted(prompt) or self._default, sampling)
 
+    def rescore(self, prompt: str, ids: Sequence[int], sampling: Sampling) -> Rescored:
+        """Hold `ids` against what the double writes itself."""
+        own = self.generate(prompt, sampling)
+        pairs = zip(ids, own.ids, strict=False)
+        same = next((place for place, (one, other) in enumerate(pairs) if one != other), None)
+        whole = same is None and len(ids) == len(own.ids)
+        return Rescored(
+            text="".join(chr(letter) for letter in ids if letter <= _LAST_LETTER),
+            finish=own.finish if len(ids) == len(own.ids) else "",
+            logprob=_NATS * len(ids),
+            lag=0.0 if whole else 1.0,
+            worst=same or 0,
+            prompt_tokens=own.prompt_tokens,
+        )
+
     def stream(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         """The text of `generate`, word by word."""
         text = self.generate(prompt, sampling).text
@@ -100,7 +127,7 @@ class ScriptedModel:
         made = self._cut(prompt, text, sampling)
         if made.finish == "length":
             raise ModelError(f"the JSON text did not end within {sampling.max_tokens} tokens")
-        return made
+        return replace(made, ids=(), logprob=0.0)
 
     def remember(self, beginning: str) -> int:
         """Nothing is gained by remembering what costs nothing."""
@@ -146,7 +173,12 @@ class ScriptedModel:
             finish, text = "length", "".join(pieces[: sampling.max_tokens])
         made = min(len(pieces), sampling.max_tokens)
         return Generation(
-            text=text, prompt_tokens=self.count(prompt), generated_tokens=made, finish=finish
+            text=text,
+            prompt_tokens=self.count(prompt),
+            generated_tokens=made,
+            finish=finish,
+            ids=tuple(map(ord, text)),
+            logprob=_NATS * len(text),
         )
 
 

@@ -36,6 +36,11 @@ class Tokens:
         added = json.loads(path.read_text(encoding="utf-8")).get("added_tokens", [])
         self._control = tuple(token["content"] for token in added if token.get("special"))
 
+    @property
+    def size(self) -> int:
+        """How many tokens there are, control tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
     def encode(self, text: str) -> list[int]:
         """Token ids, nothing put before or after."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -56,7 +61,7 @@ class Tokens:
         """The same vocabulary for llguidance; takes most of a second, so only when needed."""
         return llguidance.LLTokenizer(
             self._path.read_text(encoding="utf-8"),
-            n_vocab=self._tokenizer.get_vocab_size(with_added_tokens=True),
+            n_vocab=self.size,
             eos_token=min(self.stop_ids),
         )
 

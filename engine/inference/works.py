@@ -7,15 +7,17 @@ beside others. Guards: a prompt is never cut in silence; text from outside stays
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
 from pockethive.core.errors import BadInput, ContextOverflow, ModelError
-from pockethive.core.ports import ChoiceForm, Generation, Ranking, Sampling, Span
+from pockethive.core.ports import ChoiceForm, Generation, Ranking, Rescored, Sampling, Span
 from pockethive.inference import primitives, requests
 from pockethive.inference.batcher import Ask
 from pockethive.inference.bundle import Card
 from pockethive.inference.guide import Guide, json_grammar
 from pockethive.inference.requests import Scores, Writing
+from pockethive.inference.rescoring import Drawn, Held, lag_of, reread, spelled
 from pockethive.inference.sampling import drawer
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Spelling, StopScanner, Tokens
@@ -42,6 +44,27 @@ class Works:
     ) -> Generator[Ask, Any, Generation]:
         """Continue `prompt`; `show` is told pieces of text as they are made."""
         return self._write(prompt, sampling, None, show)
+
+    def rescore(
+        self, prompt: str, ids: Sequence[int], sampling: Sampling
+    ) -> Generator[Ask, Any, Rescored]:
+        """Read `ids` as if they had been drawn after `prompt`."""
+        held, known = Held(ids, lag_of(sampling)), self._encode(prompt, 1)
+        most = min(sampling.max_tokens, self._card.context - len(known))
+        if not 0 < len(ids) <= most or not all(0 <= token < self._tokens.size for token in ids):
+            return Rescored(  # nobody could have drawn that
+                text="", finish="", logprob=-inf, lag=inf, worst=0, prompt_tokens=len(known)
+            )
+        text, finish = spelled(self._tokens, ids, most, sampling.stop)
+        logprob = yield from reread(known, held)
+        return Rescored(
+            text=text,
+            finish=finish,
+            logprob=logprob,
+            lag=held.lag,
+            worst=held.worst,
+            prompt_tokens=len(known),
+        )
 
     def constrain(
         self, prompt: str, schema: dict[str, object], sampling: Sampling
@@ -115,7 +138,7 @@ class Works:
     def _write(
         self, prompt: str, sampling: Sampling, guide: Guide | None, show: Show
     ) -> Generator[Ask, Any, Generation]:
-        draw, ids = drawer(sampling), self._encode(prompt, 1)
+        draw, ids = Drawn(drawer(sampling)), self._encode(prompt, 1)
         spelling, scanner = Spelling(self._tokens), StopScanner(sampling.stop)
         shown: list[str] = []
 
@@ -144,4 +167,6 @@ class Works:
             prompt_tokens=len(ids),
             generated_tokens=made.tokens,
             finish=made.finish,
+            ids=() if guide else tuple(draw.ids),
+            logprob=0.0 if guide else draw.logprob,
         )

@@ -63,7 +63,6 @@ class TestVerifier:
                 device=WORKER,
                 owner_key=owner_key,
                 checkers=frozenset(checkers),
-                has_model=False,
                 lends=False,
             )
             made = output(TASK.id, author)
@@ -80,7 +79,6 @@ class TestVerifier:
             device=WORKER,
             owner_key=OWNER_KEY,
             checkers=frozenset({"quotation"}),
-            has_model=False,
             lends=False,
         )
         made = output(TASK.id, OTHER)

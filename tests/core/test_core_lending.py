@@ -157,7 +157,6 @@ def checker(own_key: str) -> Verifier:
         device=DEVICE,
         owner_key=own_key,
         checkers=frozenset(("quotation",)),
-        has_model=True,
         gated=True,
     )
     made = Verifier(settings, verify)

@@ -145,7 +145,7 @@ def test_an_invitation_is_for_one_device_and_one_output_and_of_the_owner(word: E
         task=make_task().id, entry=entry(OWNER, make_task()), output=made, invite=word
     )
     settings = VerifierSettings(
-        device=OTHER, owner_key=OWNER_KEY, checkers=frozenset({"quotation"}), has_model=False
+        device=OTHER, owner_key=OWNER_KEY, checkers=frozenset({"quotation"})
     )
     verifier = Verifier(settings, verify)
     assert verifier.handle(MessageArrived(sender=OWNER, message=offer), 0.0) == ()

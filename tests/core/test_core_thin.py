@@ -39,7 +39,7 @@ TASK = make_task()
 
 def offered() -> tuple[Verifier, tuple[Effect, ...]]:
     settings = VerifierSettings(
-        device=OTHER, owner_key=OWNER_KEY, checkers=frozenset({"quotation"}), has_model=False
+        device=OTHER, owner_key=OWNER_KEY, checkers=frozenset({"quotation"})
     )
     verifier, made = Verifier(settings, verify), output(TASK.id, WORKER)
     offer = VerifyOffer(
