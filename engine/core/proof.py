@@ -159,8 +159,8 @@ def shown(proof: Proof) -> tuple[str, ...]:
         lines.append(f"verified by {devices} other than its maker, with these checks: {checks}")
     if proof.rescored:
         lines.append(
-            f"their models, of class {proof.rescored[:12]} as the one that wrote it, read it again: "
-            "token by token what that model writes of this task and these inputs"
+            f"read again by models of class {proof.rescored[:12]}, which wrote it: token by token"
+            " what that model writes of this task and these inputs"
         )
     if proof.ruled_by is not None:
         lines.append(

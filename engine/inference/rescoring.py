@@ -7,6 +7,7 @@ the same random numbers; what is no token never reaches the graph.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from math import inf, isnan
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +57,8 @@ class Held:
         """Logits [places, vocabulary] of the next places."""
         for row in logits:
             lag = self.behind(row, self.ids[self.seen])
-            if not lag <= self.lag:  # so that what is no number is the worst
+            lag = inf if isnan(lag) else lag  # what is no number is the worst
+            if lag > self.lag:
                 self.lag, self.worst = lag, self.seen
             self.seen += 1
 

@@ -226,7 +226,7 @@ class TestClasses:
         assert fold(everything, verify) is not None
         proof = prove_task(TASK.id, everything, verify)
         assert (proof.rescored, proof.verifiers) == (ONE, (OTHER,))
-        assert f"of class {ONE[:12]} as the one that wrote it, read it again" in str(shown(proof))
+        assert f"read again by models of class {ONE[:12]}, which wrote it" in str(shown(proof))
         worth = " ".join(not_shown(proof, dict.fromkeys(DEVICES, OWNER_KEY)))
         assert "that what it says is true, or good" in worth
 

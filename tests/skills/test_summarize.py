@@ -136,7 +136,7 @@ class TestReadingAgain:
         assert not wrote.accept
         same_way = {"Summarize": WROTE["Summarize"].replace("seven", "eight")}
         wrote = checker.check(asked, made, tools(ScriptedModel(same_way)))
-        assert "token 22 of 46 is not what this model writes there" in wrote.reason
+        assert "token 21 of 46 is not what this model writes there" in wrote.reason
         finding = checker.check(asked, made, tools(Other(WROTE)))
         assert "this one is" in finding.reason
         with pytest.raises(SkillFailure, match="cannot read what rank made"):
