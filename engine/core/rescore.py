@@ -104,7 +104,9 @@ class WrittenText:
 
     @classmethod
     def of(cls, made: Generation, model: str) -> "WrittenText":
-        """What a model has just written. Raises BadEncoding: nothing, or too much to be read."""
+        """What a model has just written. Raises BadEncoding: nothing, too much, or no numbers."""
+        if not isfinite(made.logprob):
+            raise BadEncoding("a text whose log-probability is no number cannot be read again")
         if not 0 < len(made.ids) <= MAX_IDS or len(made.text.encode()) > MAX_TEXT:
             raise BadEncoding(
                 f"a text of {len(made.ids)} tokens and {len(made.text.encode())} bytes; at least 1,"
