@@ -40,6 +40,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         claims.killed_devices,
         claims.credit,
         claims.cheats,
+        claims.rescored,
         claims.tasks,
         claims.resumed,
         claims.crowd,

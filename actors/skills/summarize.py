@@ -47,6 +47,8 @@ class Summarize:
         about = plain(str(work.params.get("question") or work.params.get("about") or ""))
         aim = f", as an answer to: {about}" if about else ""
         asked = f"Summarize these texts in at most {words} words{aim}"
+        if work.remarks:
+            asked += f"\nMind this: {' '.join(plain(remark) for remark in work.remarks)}"
         return Asking(
             system=SYSTEM,
             user="\n\n".join((*texts, asked)),

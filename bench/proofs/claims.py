@@ -16,6 +16,11 @@ def cheats() -> None:
     print(run(sys.executable, "-m", "bench.cheats"))
 
 
+def rescored() -> None:
+    """Texts are read again for less than writing costs: honest ones accepted, no cheat's."""
+    print(run(sys.executable, "-m", "bench.rescore", seconds=3_600))
+
+
 def killed_devices() -> None:
     """Five devices, one killed every two seconds in a run of 200 tasks: complete, right, proven."""
     print(run(sys.executable, "-m", "bench.killed_devices"))

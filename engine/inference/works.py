@@ -138,7 +138,7 @@ class Works:
     def _write(
         self, prompt: str, sampling: Sampling, guide: Guide | None, show: Show
     ) -> Generator[Ask, Any, Generation]:
-        draw, ids = Drawn(drawer(sampling)), self._encode(prompt, 1)
+        drawn, ids = Drawn(drawer(sampling)), self._encode(prompt, 1)
         spelling, scanner = Spelling(self._tokens), StopScanner(sampling.stop)
         shown: list[str] = []
 
@@ -154,7 +154,7 @@ class Works:
         made = yield from requests.write(
             ids,
             Writing(
-                draw=draw,
+                draw=drawn.draw if guide else drawn,
                 stop_ids=self._tokens.stop_ids,
                 most=min(sampling.max_tokens, self._card.context - len(ids)),
                 show=spell,
@@ -167,6 +167,6 @@ class Works:
             prompt_tokens=len(ids),
             generated_tokens=made.tokens,
             finish=made.finish,
-            ids=() if guide else tuple(draw.ids),
-            logprob=0.0 if guide else draw.logprob,
+            ids=tuple(drawn.ids),
+            logprob=drawn.logprob,
         )

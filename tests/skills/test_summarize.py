@@ -63,6 +63,10 @@ class TestAsking:
         assert given.endswith("word")
         assert "ferry" not in asked
 
+    def test_what_its_owner_minded_is_asked_for_so_that_another_text_comes(self) -> None:
+        again = replace(work(), remarks=("shorter", "name\nthe street"))
+        assert Summarize().asks(again).user.endswith("words\nMind this: shorter name the street")
+
     @pytest.mark.parametrize("inputs", [{}, {"search-1": {"findings": []}}, {"a": {"x": 1}}])
     def test_nothing_to_read_is_said_and_not_invented(self, inputs: dict[str, Any]) -> None:
         with pytest.raises(SkillFailure, match="nothing to summarize"):
