@@ -6,7 +6,8 @@ The default model writes summaries of this repository's own pages, greedily and 
 session of the same class (in this process, and in processes with one thread and with narrower
 processor instructions) reads them again: how far its numbers are from the writer's, in nats. Then
 everybody cheats: one token exchanged for the next in line, random tokens, the text of another
-prompt, the text of faster arithmetic; each hands in the very numbers that the model has for it.
+prompt, a text that goes on too long; each hands in the very numbers that the model has for it. And
+a device of faster arithmetic hands in its text as if it were of this class, with its own numbers.
 
 Prints one JSON object. `cost`: processor seconds, medians, of a text of so many tokens behind a
 prompt that nobody had read; `known`: behind one that the reader had read before. Exits with 1 when
@@ -31,7 +32,7 @@ import numpy as np
 
 from bench.machine import machine
 from pockethive.configs.home import default_home
-from pockethive.core.ports import Generation, Sampling
+from pockethive.core.ports import Generation, Rescored, Sampling
 from pockethive.core.rescore import MARGIN, WrittenText, judge
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference import session as sessions
@@ -43,6 +44,7 @@ T = TypeVar("T")
 DOCS = Path(__file__).parent.parent / "docs"
 PIECE = 900  # characters of a page that are summarized
 TOKENS = 48
+QUICK = "faster arithmetic"
 LENGTHS = (32, 128)
 NARROW = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"}
 
@@ -108,7 +110,7 @@ def _cost(session: Session, prompts: Sequence[str], length: int) -> dict[str, An
         session.blocks.forget()
         _, reading = _timed(lambda p=prompt, m=made: session.rescore(p, m.ids, how))
         session.blocks.forget()
-        session.score(prompt, [" a", " b"])
+        session.score(prompt, [f" {length}", f" {length + 1}"])  # what was scored is not read again
         _, known = _timed(lambda p=prompt, m=made: session.rescore(p, m.ids, how))
         if len(made.ids) == length:
             rows.append((writing, reading, known, reading / writing, made.prompt_tokens))
@@ -166,19 +168,12 @@ def _cheats(session: Session, bundle: Bundle, prompts: Sequence[str]) -> dict[st
     """Of each kind: how many were tried and accepted, and the smallest lag that gave one away."""
     sessions.EXACT = FAST  # type: ignore[misc]  # what a device would do that wants to be quick
     fast, how, found = Session(bundle, threads=2), _greedy(TOKENS), {}
-    for kind, prompt, ids in _attempts(session, fast, prompts, how):
-        mine = session.rescore(prompt, ids, how)
-        made = Generation(
-            text=mine.text or session.tokens.decode(ids),
-            prompt_tokens=mine.prompt_tokens,
-            generated_tokens=len(ids),
-            finish=mine.finish or "length",
-            ids=tuple(ids),
-            logprob=mine.logprob if isfinite(mine.logprob) else 0.0,
-        )
+    for kind, prompt, made in _attempts(session, fast, prompts, how):
+        mine = session.rescore(prompt, made.ids, how)
+        told = made if kind == QUICK else _as_read(session, made, mine)
         seen = found.setdefault(kind, {"tried": 0, "accepted": 0, "least_lag": inf})
         seen["tried"] += 1
-        seen["accepted"] += not judge(WrittenText.of(made, ""), mine)
+        seen["accepted"] += not judge(WrittenText.of(told, ""), mine)
         if isfinite(mine.lag):
             seen["least_lag"] = min(seen["least_lag"], round(mine.lag, 4))
     for seen in found.values():  # JSON has no infinity
@@ -186,25 +181,35 @@ def _cheats(session: Session, bundle: Bundle, prompts: Sequence[str]) -> dict[st
     return found
 
 
+def _as_read(session: Session, made: Generation, mine: Rescored) -> Generation:
+    """A text with the numbers that its reader has for it."""
+    return replace(
+        made,
+        text=mine.text or session.tokens.decode(made.ids),
+        finish=mine.finish or "length",
+        logprob=mine.logprob if isfinite(mine.logprob) else 0.0,
+    )
+
+
 def _attempts(
     session: Session, fast: Session, prompts: Sequence[str], how: Sampling
-) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+) -> Iterator[tuple[str, str, Generation]]:
+    """Kind, prompt, text."""
     random = np.random.default_rng(1)
     for number, prompt in enumerate(prompts):
-        honest = session.generate(prompt, how).ids
-        place = int(random.integers(0, len(honest) - 1))
+        made = session.generate(prompt, how)
+        honest, place = made.ids, int(random.integers(0, len(made.ids) - 1))
         altered = (*honest[:place], honest[place] + 1, *honest[place + 1 :])
-        yield "one token altered", prompt, altered
-        yield "random", prompt, tuple(random.integers(100, 40_000, len(honest)).tolist())
-        other = session.generate(prompts[number - 1], how).ids
-        if other != honest:
+        yield "one token altered", prompt, replace(made, ids=altered)
+        drawn = tuple(random.integers(100, 40_000, len(honest)).tolist())
+        yield "random", prompt, replace(made, ids=drawn)
+        other = session.generate(prompts[number - 1], how)
+        if other.ids != honest:
             yield "another prompt's", prompt, other
-        quick = fast.generate(prompt, how).ids
-        if quick != honest:  # where it is the same text nobody need care how it was made
-            yield "faster arithmetic", prompt, quick
-        longer = session.generate(prompt, replace(how, max_tokens=how.max_tokens + 8)).ids
-        if len(longer) > how.max_tokens:
+        longer = session.generate(prompt, replace(how, max_tokens=how.max_tokens + 8))
+        if len(longer.ids) > how.max_tokens:
             yield "too long", prompt, longer
+        yield QUICK, prompt, fast.generate(prompt, how)
 
 
 def _options() -> argparse.Namespace:
