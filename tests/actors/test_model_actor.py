@@ -68,6 +68,8 @@ def test_the_proxy_answers_as_the_model_does(launch: Launch) -> None:
     assert proxy.count("one two") == direct.count("one two")
     assert proxy.chat("be kind", "hello") == direct.chat("be kind", "hello")
     assert proxy.generate("sky?", sampling) == direct.generate("sky?", sampling)
+    ids = direct.generate("sky?", sampling).ids
+    assert proxy.rescore("sky?", ids, sampling) == direct.rescore("sky?", ids, sampling)
     assert list(proxy.stream("sky?", sampling)) == list(direct.stream("sky?", sampling))
     assert proxy.score("sky", ["sky", "sea"]) == direct.score("sky", ["sky", "sea"])
     assert proxy.constrain("x", schema, sampling) == direct.constrain("x", schema, sampling)
