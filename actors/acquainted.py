@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from threading import Lock
 
-from pockethive.actors.memory import Memory
 from pockethive.core.entry import Entry
 from pockethive.core.errors import ProtocolError
 from pockethive.core.lease_codec import OpenEntry, Spell, by_name, whole
 from pockethive.core.task import DeviceId
+from pockethive.dht.memory import Memory
 
 UNSEEN = "names an entry that was not seen here"
 """What a device says of a name that it does not know; travels as the reason of a refusal."""

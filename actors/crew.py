@@ -25,7 +25,6 @@ from pockethive.actors.agent import (
 )
 from pockethive.actors.base import BaseActor, Ref
 from pockethive.actors.bridge import ask_async
-from pockethive.actors.memory import Memory
 from pockethive.actors.orders import failed
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
 from pockethive.actors.skill import Checker, Product, Skill, Tools, Work, canonical
@@ -40,6 +39,7 @@ from pockethive.core.errors import PocketHiveError, SkillFailure
 from pockethive.core.events import Event, ReplicaDone, SkillDone
 from pockethive.core.spec import Team
 from pockethive.core.task import TaskId
+from pockethive.dht.memory import Memory
 from pockethive.planners.context import Plan, PlanContext
 
 _log = logging.getLogger(__name__)

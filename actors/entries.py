@@ -7,7 +7,6 @@ a private hive bodies are encrypted on the way out and only encrypted ones are o
 from collections.abc import Callable, Sequence
 
 from pockethive.actors.acquainted import UNSEEN
-from pockethive.actors.memory import Memory
 from pockethive.core.canonical import digest, from_text, to_text
 from pockethive.core.entry import Body, Entry, Kind, Member, Notice
 from pockethive.core.entry_codec import decode_body, encode_body, kind_of, slot
@@ -18,6 +17,7 @@ from pockethive.core.people import is_certified
 from pockethive.core.task import DeviceId, Task, task_key
 from pockethive.dht.hive_key import HiveKeys
 from pockethive.dht.identity import Identity, certified, verify
+from pockethive.dht.memory import Memory
 from pockethive.dht.record import Draft, Record, sign_batch, sign_record
 
 Opening = Callable[[bytes], bytes]
@@ -61,7 +61,7 @@ class Entries:
         """A record of this device and the entry that it is."""
         draft = self._draft(body, expires)
         record = sign_record(self._identity, kind.value, draft.key, draft.slot, expires, draft.body)
-        entry = _entry(record, body)
+        entry = _entry(record, body, self.device)
         self._remember(entry)
         return record, entry
 
@@ -73,7 +73,7 @@ class Entries:
         records = sign_batch(self._identity, [self._draft(*each) for each in said])
         signed = []
         for record, (body, _) in zip(records, said, strict=True):
-            entry = _entry(record, body)
+            entry = _entry(record, body, self.device)
             self._remember(entry)
             signed.append((record, entry))
         return signed
@@ -188,7 +188,7 @@ def entry_of(record: Record, plain: bytes, key_of: Callable[[Body], bytes] = _ke
     body = decode_body(kind, plain)
     if record.key != key_of(body) or record.slot != slot(body):
         raise BadEncoding(f"a {kind.value} entry under a key or slot that is not its own")
-    entry = _entry(record, body)
+    entry = _entry(record, body, DeviceId(to_text(record.author)))
     _check_author(entry)
     return entry
 
@@ -203,10 +203,10 @@ def _context(kind: str, key: bytes, author: bytes, place: bytes) -> bytes:
     return digest("body context", kind.encode(), key, author, place)
 
 
-def _entry(record: Record, body: Body) -> Entry:
+def _entry(record: Record, body: Body, author: DeviceId) -> Entry:
     return Entry(
-        kind=Kind(record.kind),
-        author=DeviceId(to_text(record.author)),
+        kind=kind_of(body),
+        author=author,
         expires=record.expires,
         body=body,
         digest=record.digest.hex(),

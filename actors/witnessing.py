@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pockethive.actors.entries import Entries
-from pockethive.actors.memory import Memory
 from pockethive.core.canonical import from_text, to_text
 from pockethive.core.entry import Commit, Kind, Member
 from pockethive.core.entry_codec import MAX_BODY as MAX_BODIES
@@ -38,6 +37,7 @@ from pockethive.dht import member_list
 from pockethive.dht.hive_key import BODY_OVERHEAD
 from pockethive.dht.identity import Identity, verify
 from pockethive.dht.membership import Membership
+from pockethive.dht.memory import Memory
 from pockethive.dht.notes import NOTE_LIMIT, open_note
 from pockethive.dht.providers import PROVIDER, check_provider
 from pockethive.dht.record import MAX_BODY, Record
@@ -145,6 +145,9 @@ class HiveRules:
     ) -> None:
         self._identity, self._entries, self._booted = identity, entries, booted
         self._membership = membership
+        self._limits = {kind.value: limit for kind, limit in _LIMITS.items()}
+        if membership is not None:  # bodies are encrypted
+            self._limits = {kind: _wider(limit) for kind, limit in self._limits.items()}
         self._witness = Witness(entries.device, verify)
         self.asks = Asks(entries)
         self.answers: Counter[str] = Counter()
@@ -158,13 +161,10 @@ class HiveRules:
             return NOTE_LIMIT
         if self._membership is not None and kind == member_list.KIND:
             return _LIST_LIMIT
-        try:
-            limit = _LIMITS[Kind(kind)]
-        except (ValueError, KeyError) as error:
-            raise BadEncoding(f"no such kind of entry is stored: {kind!r}") from error
-        if self._membership is None:
-            return limit
-        return replace(limit, max_body=min(MAX_BODY, limit.max_body + BODY_OVERHEAD))
+        limit = self._limits.get(kind)
+        if limit is None:
+            raise BadEncoding(f"no such kind of entry is stored: {kind!r}")
+        return limit
 
     def check(self, record: Record, now: float) -> None:  # noqa: ARG002 - the store judges expiry
         """Raises ProtocolError for an entry that is not what it says."""
@@ -234,6 +234,11 @@ class HiveRules:
         if message is None or isinstance(answer, EpochRead | Refusal):
             return answer
         return replace(answer, signature=to_text(self._identity.sign(message)))
+
+
+def _wider(limit: KindLimit) -> KindLimit:
+    """With room for what encryption adds to a body."""
+    return replace(limit, max_body=min(MAX_BODY, limit.max_body + BODY_OVERHEAD))
 
 
 def _acks_hold(commit: Commit) -> bool:

@@ -40,6 +40,11 @@ _TEXTS = ("author", "body", "key", "kind", "signature", "slot")
 # The canonical form around the signature. Its texts are base64url or a kind: none needs an escape.
 _BEFORE = '{"author":"%s","body":"%s","expires":%d,"key":"%s","kind":"%s",'
 _BEHIND = '"slot":"%s","v":%d}'
+# The attributes of a record, in the order in which a batch makes them.
+_MADE = (
+    *("kind", "key", "author", "slot", "expires", "body"),
+    *("signature", "path", "digest", "_wire", "_verified"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,9 @@ class Record:
 
     def __post_init__(self) -> None:
         _check(self)
-        before, behind = _spelled(self)
-        signature = f'"signature":"{to_text(self.signature)}",'
-        if self.path:
-            signature = f'"path":"{to_text(self.path)}",{signature}'
-        object.__setattr__(self, "digest", digest("record", f"{before}{behind}".encode()))
-        object.__setattr__(self, "_wire", f"{before}{signature}{behind}".encode())
+        spelled = _spelled(self, to_text(self.author), BATCHED if self.path else SINGLE)
+        object.__setattr__(self, "digest", _digest(spelled))
+        object.__setattr__(self, "_wire", _wire(spelled, self.path, to_text(self.signature)))
         object.__setattr__(self, "_verified", False)
 
     @property
@@ -153,27 +155,30 @@ def sign_batch(identity: Identity, drafts: Sequence[Draft]) -> list[Record]:
 
 
 def _sign_some(identity: Identity, drafts: Sequence[Draft]) -> list[Record]:
-    author, unsigned = identity.public, bytes(SIGNATURE_SIZE)
-    unproven = [
-        Record(d.kind, d.key, author, d.slot, d.expires, d.body, unsigned, bytes(HEAD_SIZE))
-        for d in drafts
-    ]
-    root, found = paths([leaf(record.digest) for record in unproven])
+    author = to_text(identity.public)
+    spelled = [_spelled(draft, author, BATCHED) for draft in drafts]
+    digests = [_digest(each) for each in spelled]
+    root, found = paths([leaf(each) for each in digests])
     signature = identity.sign(signed_bytes(root, len(drafts)))
-    return [_proven(record, signature, path) for record, path in zip(unproven, found, strict=True)]
+    signed = to_text(signature)
+    records = []
+    for place, draft in enumerate(drafts):
+        wire = _wire(spelled[place], found[place], signed)
+        proof = (signature, found[place], digests[place], wire)
+        records.append(_proven(draft, identity.public, proof))
+    return records
 
 
-def _proven(record: Record, signature: bytes, path: bytes) -> Record:
-    """The record with its proof; nothing of what is signed is spelled or hashed again."""
-    before, _, rest = record.encode().partition(b'"path":')
-    proof = f'"path":"{to_text(path)}","signature":"{to_text(signature)}",'.encode()
+def _proven(draft: Draft, author: bytes, proof: tuple[bytes, bytes, bytes, bytes]) -> Record:
+    """A record of a batch: what is signed was spelled and hashed once, for the tree.
+
+    `proof`: its signature, path, digest and wire.
+    """
+    said = (draft.kind, draft.key, author, draft.slot, draft.expires, draft.body)
     made: Record = object.__new__(Record)
-    for name in ("kind", "key", "author", "slot", "expires", "body", "digest"):
-        object.__setattr__(made, name, getattr(record, name))
-    object.__setattr__(made, "signature", signature)
-    object.__setattr__(made, "path", path)
-    object.__setattr__(made, "_wire", before + proof + rest[rest.index(b'"slot":') :])
-    object.__setattr__(made, "_verified", True)
+    for name, value in zip(_MADE, (*said, *proof, True), strict=True):
+        object.__setattr__(made, name, value)
+    _check(made)
     if len(made.encode()) > MAX_RECORD:
         raise BadEncoding(f"a record of over {MAX_RECORD} bytes, with its path")
     return made
@@ -201,13 +206,24 @@ def sign_tombstone(identity: Identity, buried: Record, expires: int | None = Non
     return sign_record(identity, buried.kind, buried.key, buried.slot, until, b"")
 
 
-def _spelled(record: Record) -> tuple[str, str]:
-    """The canonical form of a checked record, before and behind its signature."""
-    author, body = to_text(record.author), to_text(record.body)
-    key, slot = to_text(record.key), to_text(record.slot)
-    version = BATCHED if record.path else SINGLE
-    before = _BEFORE % (author, body, record.expires, key, record.kind)
-    return before, _BEHIND % (slot, version)
+def _spelled(said: Record | Draft, author: str, version: int) -> tuple[str, str]:
+    """The canonical form of a record, before and behind its signature."""
+    key, body = to_text(said.key), to_text(said.body)
+    before = _BEFORE % (author, body, said.expires, key, said.kind)
+    return before, _BEHIND % (to_text(said.slot), version)
+
+
+def _digest(spelled: tuple[str, str]) -> bytes:
+    """What the author signs, 32 bytes."""
+    before, behind = spelled
+    return digest("record", f"{before}{behind}".encode())
+
+
+def _wire(spelled: tuple[str, str], path: bytes, signature: str) -> bytes:
+    """The canonical bytes of a record with its proof."""
+    before, behind = spelled
+    proof = f'"path":"{to_text(path)}",' if path else ""
+    return f'{before}{proof}"signature":"{signature}",{behind}'.encode()
 
 
 def _read(data: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from pockethive.dht.eviction import (
     victims,
 )
 from pockethive.dht.identity import NODE_ID_SIZE, node_id
+from pockethive.dht.memory import Memory
 from pockethive.dht.merge import best, outranks
 from pockethive.dht.record import Record
 from pockethive.dht.rules import Rules
@@ -76,6 +77,7 @@ _SORTS: list[_Query] = [
     ("WHERE mine = 0 ORDER BY expires, digest", ()),
     ("WHERE mine = 1 ORDER BY expires, digest", ()),
 ]
+_read: Memory[Record] = Memory(512)
 _HEADS = 64  # candidates of each sort that one round of trimming looks at
 
 
@@ -266,7 +268,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         elif any(expires < until >= record.expires for _, expires, until, _ in rows):
             return False
         else:
-            kept = best([*bodies, record])
+            kept = best([*bodies, record]) if bodies else [record]
             losers = [rival for rival in (*bodies, record) if rival not in kept]
         if record in losers:
             return False
@@ -288,6 +290,7 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         )
         self._counted(record.author, 1, len(data))
         self._fresh.append(record)
+        _read.put(data, record)
 
     def _bound_places(self, record: Record, now: float) -> bool:
         """Keep `max_slots` places of a kind under a key; is this record's place one of them?"""
@@ -373,10 +376,13 @@ class RecordStore(IStorage):  # type: ignore[misc]  # kademlia ships no types
         return f"{self.join(found)} records were saved from it"
 
 
-@lru_cache(maxsize=512)
 def _as_record(data: bytes) -> Record:
     """Who reads a task's records mostly reads them again: its dependants, its verifiers."""
-    return Record.decode(data)
+    record = _read.get(data)
+    if record is None:
+        record = Record.decode(data)
+        _read.put(data, record)
+    return record
 
 
 def _unheard(record: Record) -> None:

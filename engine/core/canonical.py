@@ -8,6 +8,7 @@ from `dict`, `list`/`tuple`, `str`, `int`, `bool` and `None`.
 import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
@@ -112,10 +113,15 @@ def digest_after(domain: str, *parts: bytes) -> Callable[[bytes], bytes]:
 
 
 def _message(domain: str, parts: Iterable[bytes]) -> bytes:
-    message = [b"pockethive/1 %s\n" % domain.encode("ascii")]
+    message = [_tag(domain)]
     for part in parts:
         message += len(part).to_bytes(8, "big"), part
     return b"".join(message)
+
+
+@lru_cache(maxsize=128)  # this program's own words, a few dozen
+def _tag(domain: str) -> bytes:
+    return b"pockethive/1 %s\n" % domain.encode("ascii")
 
 
 def _check(items: Iterable[object], depth: int) -> None:
@@ -130,7 +136,10 @@ def _check(items: Iterable[object], depth: int) -> None:
         kind = type(item)
         if kind in _PLAIN:
             continue
-        if kind is dict:
+        if kind is int:
+            if not -_INTEGER_BOUND <= item <= _INTEGER_BOUND:  # type: ignore[operator]  # see before
+                raise BadEncoding(f"integer over 2^53: {item}")
+        elif kind is dict:
             _check_keys(item)  # type: ignore[arg-type]  # see the line before
             _check(item.values(), depth + 1)  # type: ignore[attr-defined]
         elif kind is list or kind is tuple:

@@ -6,7 +6,7 @@ message of 8 kB.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pockethive.core.canonical import encode, from_text, to_text
 from pockethive.core.entry import (
@@ -119,7 +119,7 @@ def slot(body: Body) -> bytes:
 
 def kind_of(body: Body) -> Kind:
     """The kind of entry that a body makes."""
-    return Kind.SEAL if isinstance(body, Sealing) else Kind(type(body).__name__.lower())
+    return _KINDS[type(body)]
 
 
 def inputs_fit(names: Iterable[str]) -> bool:
@@ -361,6 +361,9 @@ def _decode_member(fields: Fields) -> Member:
     )
 
 
+_KINDS: Mapping[type, Kind] = {
+    each: Kind.SEAL if each is Sealing else Kind(each.__name__.lower()) for each in get_args(Body)
+}
 _ENCODERS: Mapping[Kind, Callable[[Any], dict[str, Any]]] = {
     Kind.TASK: encode_task,
     Kind.CLAIM: _encode_claim,

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from pockethive.actors.entries import Entries
-from pockethive.actors.memory import Memory
 from pockethive.actors.witnessing import Asks
 from pockethive.core.canonical import to_text
 from pockethive.core.entry import Kind, Output
@@ -13,6 +12,7 @@ from pockethive.core.errors import BadEncoding, BadSignature
 from pockethive.core.lease import Ack, AskCommit, ReadEpoch, ack_bytes
 from pockethive.core.task import DeviceId, TaskId
 from pockethive.dht.identity import Identity
+from pockethive.dht.memory import Memory
 
 HERE, THERE = Identity.from_seed(b"h" * 32), Identity.from_seed(b"t" * 32)
 ENTRIES = Entries(HERE, "home")
