@@ -8,8 +8,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -118,12 +119,12 @@ class Mailbox:
     ) -> None:
         self.owner, self.limit = owner, limit
         self.dead_letters = dead_letters or DeadLetters()
-        self._letters: deque[Envelope[Any]] = deque()
-        self._ready = threading.Condition(threading.Lock())
+        self._letters: SimpleQueue[Envelope[Any] | None] = SimpleQueue()  # None: the end
+        self._lock = threading.Lock()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._letters)
+        return 0 if self._closed else self._letters.qsize()
 
     @property
     def closed(self) -> bool:
@@ -132,7 +133,7 @@ class Mailbox:
 
     def empty(self) -> bool:
         """True when no letter waits."""
-        return not self._letters
+        return self._closed or self._letters.empty()
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Deliver, or refuse at once.
@@ -140,12 +141,11 @@ class Mailbox:
         Raises:
             ActorFailure: the mailbox is full, or its actor has stopped (then a dead letter, too).
         """
-        with self._ready:
+        stop = isinstance(envelope.message, _ActorStop)  # must arrive even at a full mailbox
+        with self._lock:
             closed = self._closed
-            stop = isinstance(envelope.message, _ActorStop)  # must arrive even at a full mailbox
-            if not closed and (stop or len(self._letters) < self.limit):
-                self._letters.append(envelope)
-                self._ready.notify()
+            if not closed and (stop or self._letters.qsize() < self.limit):
+                self._letters.put(envelope)
                 return
         if closed and stop:
             _answer_stop(envelope)
@@ -165,21 +165,22 @@ class Mailbox:
 
         `timeout` is in seconds; None waits as long as it takes.
         """
-        with self._ready:
-            while not self._letters:
-                if self._closed:
-                    return Envelope(_ActorStop())
-                if not self._ready.wait(timeout) and not self._letters and not self._closed:
-                    raise Empty
-            return self._letters.popleft()
+        envelope = self._letters.get(timeout=timeout)
+        if envelope is None:
+            self._letters.put(None)  # for whoever else takes from here
+            return Envelope(_ActorStop())
+        return envelope
 
     def close(self) -> None:
         """Deliver nothing more. Letters that wait become dead ones, and those who ask are told."""
-        with self._ready:
+        left: list[Envelope[Any]] = []
+        with self._lock:
             self._closed = True
-            left = tuple(self._letters)
-            self._letters.clear()
-            self._ready.notify_all()
+            while not self._letters.empty():
+                with suppress(Empty):  # an actor was quicker
+                    envelope = self._letters.get_nowait()
+                    left += () if envelope is None else (envelope,)
+            self._letters.put(None)
         for envelope in left:
             if isinstance(envelope.message, _ActorStop):
                 _answer_stop(envelope)
