@@ -7,11 +7,14 @@ later version is refused and left as it is.
 import contextlib
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pockethive.dht.audience import Audience
 from pockethive.dht.chunks import CHUNK
 from pockethive.dht.database import Database, open_database
+from pockethive.dht.identity import PUBLIC_SIZE
 from pockethive.dht.references import SCHEMA as PINS
 
 SMALL: Final = 1_024
@@ -40,6 +43,11 @@ _LATER = (
     ("SELECT owner, name FROM pins", "pins"),
 )
 INSERT: Final = "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ADD: Final = "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FIND: Final = "SELECT size, public, devices, used FROM blobs WHERE name = ?"
+_NAMES: Final = (
+    "SELECT name FROM blobs WHERE name = ?1 UNION ALL SELECT name FROM partials WHERE name = ?1"
+)
 DATA: Final = "SELECT data FROM blobs WHERE name = ?"
 UNUSED: Final = """
 SELECT name, size, used FROM blobs WHERE used < ?1 AND name NOT IN (SELECT name FROM pins)
@@ -56,10 +64,51 @@ FROM (SELECT size FROM blobs UNION ALL SELECT size FROM partials)
 """Bytes of all that has a name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the index says of a blob. `used`: unix seconds."""
+
+    size: int
+    audience: Audience
+    used: float
+
+
+def find(db: Database, name: str) -> Row | None:
+    """A blob's row. Raises sqlite3.Error."""
+    row = db.execute(_FIND, (name,)).fetchone()
+    if row is None:
+        return None
+    keys = (row[2][i : i + PUBLIC_SIZE] for i in range(0, len(row[2]), PUBLIC_SIZE))
+    return Row(row[0], Audience(public=bool(row[1]), devices=frozenset(keys)), row[3])
+
+
+def names(db: Database, name: str) -> bool:
+    """Whether a blob or a partial has this name. Raises sqlite3.Error."""
+    return db.execute(_NAMES, (name,)).fetchone() is not None
+
+
+def usage(db: Database) -> tuple[int, int]:
+    """How many blobs there are, and their bytes. Raises sqlite3.Error."""
+    row = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM blobs").fetchone()
+    return row[0], row[1]
+
+
+def add_small(db: Database, name: str, data: bytes, audience: Audience, now: float) -> bool:
+    """Name a blob and keep its bytes in the index, unless it is there. Raises sqlite3.Error."""
+    devices = b"".join(sorted(audience.devices))
+    row = (name, len(data), audience.public, devices, now, b"", data)
+    return db.execute(_ADD, row).rowcount == 1
+
+
 def open_index(folder: Path | None) -> Database:
-    """The index in a blob store's folder, or one in memory. Raises StorageError."""
+    """The index in a blob store's folder, or one in memory. Raises StorageError.
+
+    A statement is a transaction, unless one was begun.
+    """
     path = folder and folder / "index.sqlite"
-    return open_database(path, _SCHEMA, _VERSION, synchronous="NORMAL", save=_save)
+    db = open_database(path, _SCHEMA, _VERSION, synchronous="NORMAL", save=_save)
+    db.isolation_level = None
+    return db
 
 
 def _save(old: sqlite3.Connection | None, new: sqlite3.Connection) -> str:

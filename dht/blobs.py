@@ -9,13 +9,14 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from pockethive.core.errors import StorageError
+from pockethive.dht import blob_index as table
 from pockethive.dht.audience import EVERYONE, NOBODY, Audience
 from pockethive.dht.blob_files import (
     DiskFiles,
@@ -27,12 +28,12 @@ from pockethive.dht.blob_files import (
     damaged,
     pieces_of,
 )
-from pockethive.dht.blob_index import DATA, INSERT, SMALL, UNUSED, USED, open_index
+from pockethive.dht.blob_index import SMALL, Row
 from pockethive.dht.chunks import CHUNK, MAX_BLOB, Manifest, count_of, leaf, name_of
 from pockethive.dht.database import Database
-from pockethive.dht.identity import PUBLIC_SIZE
 from pockethive.dht.partial import Partial
 from pockethive.dht.references import References
+from pockethive.dht.shared_database import transaction
 
 __all__ = ["EVERYONE", "MAX_WHOLE", "NOBODY", "Audience", "BlobStore"]
 
@@ -43,13 +44,6 @@ FRESH: Final = 3600.0
 """Seconds after its last use for which a blob is not evicted."""
 
 _TOUCH = 60.0  # seconds between two notes of a blob's use
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    size: int
-    audience: Audience
-    used: float
 
 
 class BlobStore:
@@ -74,12 +68,12 @@ class BlobStore:
         self._open: set[str] = set()  # partials that somebody writes now
         self._used = self._reserved = 0  # bytes of what is named, and of drafts
         if folder is not None:  # an index in memory is made when it is first used
-            self._used = self._db.execute(USED).fetchone()[0]
+            self._used = self._db.execute(table.USED).fetchone()[0]
         self._files: Files = MemoryFiles() if folder is None else DiskFiles(folder)
 
     @cached_property
     def _db(self) -> Database:
-        return open_index(self._folder)
+        return table.open_index(self._folder)
 
     @cached_property
     def references(self) -> References:
@@ -105,15 +99,29 @@ class BlobStore:
                 f"a blob of {len(data)} bytes, at most {MAX_WHOLE} are put in one piece",
                 cure="put it as a stream or a file",
             )
-        name = name_of(data)
+        if 0 < len(data) <= SMALL:
+            return self.put_small((data,), audience)[0]
         with self._lock:
-            if self._widen(name, audience):
-                return name
-            if 0 < len(data) <= SMALL:
-                self._make_room(len(data))
-                self._insert(name, len(data), audience, data=data)
+            if self._widen(name := name_of(data), audience):
                 return name
         return self.put_stream((data,), audience)
+
+    def put_small(self, pieces: Sequence[bytes], audience: Audience = NOBODY) -> list[str]:
+        """Keep blobs of 1 to `SMALL` bytes as `put` does, all or none, at half the cost."""
+        audience.check()
+        blobs = [(name_of(data), data) for data in pieces]
+        with self._lock:
+            most = sum(map(len, pieces))
+            if self._used + self._reserved + most > self._quota:
+                most -= sum(len(data) for name, data in blobs if self._row(name))
+            self._make_room(most)
+            try:
+                with transaction(self._db) if len(blobs) > 1 else nullcontext():
+                    added = [self._add(name, data, audience) for name, data in blobs]
+            except sqlite3.Error as error:
+                raise self._db.refusal(error) from error
+            self._used += sum(added)
+        return [name for name, _ in blobs]
 
     def put_file(self, path: Path, audience: Audience = NOBODY) -> str:
         """Keep a copy of a file. Raises StorageError, also when the file cannot be read."""
@@ -265,8 +273,7 @@ class BlobStore:
     def usage(self) -> tuple[int, int]:
         """How many blobs there are, and their bytes."""
         with self._lock:
-            row = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM blobs").fetchone()
-        return row[0], row[1]
+            return table.usage(self._db)
 
     def allows(self, peer: bytes, name: str) -> bool:
         """Whether `peer` (public key) is in the blob's audience."""
@@ -281,7 +288,7 @@ class BlobStore:
     def _bytes(self, name: str, size: int, index: int) -> bytes:
         if size <= SMALL:
             with self._lock:
-                row = self._db.execute(DATA, (name,)).fetchone()
+                row = self._db.execute(table.DATA, (name,)).fetchone()
             if row and row[0]:
                 return bytes(row[0])
         return self._files.read(name, index * CHUNK, CHUNK)
@@ -301,9 +308,7 @@ class BlobStore:
         freed = 0
         for name, size in self._files.names():
             with self._lock:
-                query = "SELECT name FROM blobs WHERE name = ?1 UNION ALL"
-                query += " SELECT name FROM partials WHERE name = ?1"
-                if self._db.execute(query, (name,)).fetchone() is None:
+                if not table.names(self._db, name):
                     self._files.delete(name)
                     freed += size
         with self._lock:
@@ -311,16 +316,11 @@ class BlobStore:
 
     # inside; all of it with the lock held
 
-    def _row(self, name: str) -> _Row | None:
-        query = "SELECT size, public, devices, used FROM blobs WHERE name = ?"
-        row = self._db.execute(query, (name,)).fetchone()
-        if row is None:
-            return None
-        now = self._clock()
-        if row[3] < now - _TOUCH:
+    def _row(self, name: str) -> Row | None:
+        row, now = table.find(self._db, name), self._clock()
+        if row is not None and row.used < now - _TOUCH:
             self._write("UPDATE blobs SET used = ? WHERE name = ?", (now, name))
-        keys = (row[2][i : i + PUBLIC_SIZE] for i in range(0, len(row[2]), PUBLIC_SIZE))
-        return _Row(row[0], Audience(public=bool(row[1]), devices=frozenset(keys)), row[3])
+        return row
 
     def _widen(self, name: str, audience: Audience) -> bool:
         """Add to the audience of a blob that is here; whether it is."""
@@ -335,20 +335,23 @@ class BlobStore:
             self._write(query, (wider.public, b"".join(sorted(wider.devices)), name))
         return True
 
-    def _insert(
-        self, name: str, size: int, audience: Audience, leaves: bytes = b"", data: bytes = b""
-    ) -> None:
+    def _add(self, name: str, data: bytes, audience: Audience) -> int:
+        """Keep a small blob, or widen its audience; the bytes that it adds."""
+        new = table.add_small(self._db, name, data, audience, self._clock())
+        return len(data) if new or not self._widen(name, audience) else 0
+
+    def _insert(self, name: str, size: int, audience: Audience, leaves: bytes) -> None:
         devices = b"".join(sorted(audience.devices))
-        row = (name, size, audience.public, devices, self._clock(), leaves, data)
-        self._write(INSERT, row)
+        row = (name, size, audience.public, devices, self._clock(), leaves, b"")
+        self._write(table.INSERT, row)
         self._used += size
 
     def _remove(self, name: str) -> None:
         """The index first: what a crash leaves is a file without a name."""
         if name in self._open:
             return
-        for table in ("blobs", "partials"):
-            query = f"DELETE FROM {table} WHERE name = ? RETURNING size"  # noqa: S608 - of two
+        for rows in ("blobs", "partials"):
+            query = f"DELETE FROM {rows} WHERE name = ? RETURNING size"  # noqa: S608 - of two
             for (size,) in self._write(query, (name,)):
                 self._used -= size
         self._files.delete(name)
@@ -379,7 +382,7 @@ class BlobStore:
         return before - self._used
 
     def _unused(self) -> list[tuple[str, int]]:
-        rows = self._db.execute(UNUSED, (self._clock() - self._fresh,)).fetchall()
+        rows = self._db.execute(table.UNUSED, (self._clock() - self._fresh,)).fetchall()
         return [(name, size) for name, size, _ in rows if name not in self._open]
 
     def _limit_partials(self) -> None:
@@ -392,7 +395,6 @@ class BlobStore:
 
     def _write(self, query: str, values: tuple[object, ...]) -> list[tuple[int]]:
         try:
-            with self._db:
-                return self._db.execute(query, values).fetchall()
+            return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._db.refusal(error) from error

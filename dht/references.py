@@ -12,6 +12,7 @@ from typing import Final
 from pockethive.core.errors import StorageError
 from pockethive.dht.chunks import check_name
 from pockethive.dht.database import Database
+from pockethive.dht.shared_database import transaction
 
 MAX_OWNER: Final = 200
 MAX_REFERENCES: Final = 200_000
@@ -46,7 +47,7 @@ class References:
     def release(self, owner: str, names: Iterable[str] | None = None) -> None:
         """Take from what an owner needs; everything when no names are given."""
         try:
-            with self._lock, self._db:
+            with self._lock, transaction(self._db):
                 if names is None:
                     self._db.execute("DELETE FROM pins WHERE owner = ?", (owner,))
                 else:
@@ -65,7 +66,7 @@ class References:
 
     def _insert(self, rows: list[tuple[str, str]]) -> None:
         try:
-            with self._db:
+            with transaction(self._db):
                 self._db.executemany("INSERT OR IGNORE INTO pins VALUES (?, ?)", rows)
                 count = self._db.execute("SELECT count(*) FROM pins").fetchone()[0]
                 if count > MAX_REFERENCES:

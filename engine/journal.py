@@ -38,6 +38,9 @@ MAX_LIFE: Final = 512 * 2**20
 MAX_RUNS: Final = 200
 """Ended runs that are remembered."""
 MAX_GOAL: Final = 2_000  # bytes of a goal in the list of runs
+_FEW: Final = 8
+_ROW: Final = "INSERT INTO steps (life, machine, at, event) VALUES (?, ?, ?, ?)"
+_NEXT_ROW: Final = ", (?, ?, ?, ?)"
 _FROM_1: Final = "ALTER TABLE lives ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0"
 _SCHEMA: Final = """
 CREATE TABLE lives (
@@ -185,17 +188,23 @@ class RunJournal:
             rows, self._rows = self._rows, []
             self._size += sum(len(row[2]) for row in rows)
             try:
-                with self._synchronized(), transaction(self._db):
-                    life = self._lived()
-                    self._db.executemany(
-                        "INSERT INTO steps (life, machine, at, event) VALUES (?, ?, ?, ?)",
-                        [(life, *row) for row in rows],
-                    )
+                with self._synchronized():
+                    self._append(rows)
             except sqlite3.Error as error:
                 self._give_up(error)
             else:
                 if self._size > MAX_LIFE:
                     self._give_up(f"it has {self._size} bytes of {MAX_LIFE}")
+
+    def _append(self, rows: list[tuple[int, float, bytes]]) -> None:
+        """All rows, and the runs that were begun, or nothing; few at once are one statement."""
+        if self._begun or self._life is None or len(rows) > _FEW:
+            with transaction(self._db):
+                life = self._lived()
+                self._db.executemany(_ROW, [(life, *row) for row in rows])
+        else:
+            values = [part for row in rows for part in (self._life, *row)]
+            self._db.execute(_ROW + _NEXT_ROW * (len(rows) - 1), values)
 
     # what becomes of runs
 

@@ -1,5 +1,6 @@
 """The blob store: streams, quota, references, collection, what a crash leaves, older databases."""
 
+import contextlib
 import hashlib
 import io
 import sqlite3
@@ -119,6 +120,23 @@ def test_a_fresh_blob_is_not_evicted_and_nothing_goes_in_vain() -> None:
     assert store.has(old)
     assert store.has(new)
     store.close()
+
+
+def test_small_blobs_that_come_together_are_kept_as_they_are_one_by_one(tmp_path: Path) -> None:
+    with contextlib.closing(BlobStore(tmp_path)) as store:
+        first, second, third = some(3)
+        known = store.put(first, Audience(devices=frozenset((b"k" * 32,))))
+        names = store.put_small((first, second, third, second), EVERYONE)
+        assert names == [name_of(data) for data in (first, second, third, second)]
+        assert [store.get(name) for name in names] == [first, second, third, second]
+        assert store.audience(known) == Audience(public=True, devices=frozenset((b"k" * 32,)))
+        assert store.usage() == (3, 90)
+    with contextlib.closing(BlobStore(tmp_path, quota=100)) as store:  # 90 bytes are here
+        with pytest.raises(StorageError, match="full"):
+            store.put_small((third, b"n" * 5, b"x" * 6))
+        assert store.usage() == (3, 90)
+        store.put_small((third, second, first, b"n" * 5))  # what is here needs no room
+        assert store.usage() == (4, 95)
 
 
 def test_what_an_owner_holds_is_never_evicted(tmp_path: Path) -> None:
