@@ -24,12 +24,14 @@ from pockethive.actors.agent import (
     WorkFailed,
 )
 from pockethive.actors.base import BaseActor, Ref
+from pockethive.actors.basket import Basket, Fetch, Small
 from pockethive.actors.bridge import ask_async
 from pockethive.actors.orders import failed
 from pockethive.actors.planner_actor import PlanAsked, PlannerActor, WarmUp
+from pockethive.actors.shelf import SMALL, Shelf
 from pockethive.actors.skill import Checker, Product, Skill, Tools, Work, canonical
 from pockethive.actors.supervisor import ChildSpec
-from pockethive.actors.workbench import Made, Workbench
+from pockethive.actors.workbench import Made, Workbench, packed, tokens_of
 from pockethive.core import events
 from pockethive.core.ballot import NONCE, votes
 from pockethive.core.canonical import to_text
@@ -46,6 +48,7 @@ _log = logging.getLogger(__name__)
 
 VERIFIER = "verifier"
 PLANNER = "planner"
+LEDGER = "ledger"
 PLAN_SECONDS = 120.0
 MAX_REASON = 200  # characters of a reason that travel
 ANSWERS = 4_096  # in votes, that are remembered
@@ -64,6 +67,16 @@ class CrewPlan:
     team: Team | None
     tools: Callable[[str], Tools]
     randbytes: Callable[[int], bytes] = secrets.token_bytes
+
+
+class Machines(Protocol):
+    """Who drives the machines. Any thread; never blocks."""
+
+    def post(self, event: Event, to: str | None = None) -> None:
+        """Hand over an event."""
+
+    def post_from(self, fetch: Fetch, to: str) -> bool:
+        """Have events fetched once it is their turn, all for one machine; False: they never are."""
 
 
 Order = RunSkill | RunReplica | RunChecks | WorkHere
@@ -86,22 +99,24 @@ class AgentCrew:
         self,
         plan: CrewPlan,
         staff: Staff,
-        post: Callable[[Event, str | None], None],
+        machines: Machines,
         members: Callable[[], tuple[Member, ...]],
     ) -> None:
         self._plan, self._staff = plan, staff
-        self._post, self._members = post, members
+        self._machines, self._post, self._members = machines, machines.post, members
         self._orders: dict[str, tuple[str, Order]] = {}
         # An answer in a vote is given again as it was, whoever asks this device for it.
         self._answers: Memory[Made] = Memory(ANSWERS)
         self._called_off = CalledOff()
         self._lock = threading.Lock()
         self._workbench: Workbench | None = None
+        self._basket: Basket | None = None
         self._numbers = 0
 
-    def start(self, workbench: Workbench) -> None:
+    def start(self, workbench: Workbench, shelf: Shelf) -> None:
         """Hire everybody. Raises ActorFailure."""
         self._workbench = workbench
+        self._basket = Basket(shelf, self._fetched, self._told)
         for name, skill in self._plan.skills.items():
             self._hire(name, lambda skill=skill: self._agent(skill))  # type: ignore[misc]  # bound early
         if self._plan.checkers:
@@ -214,23 +229,41 @@ class AgentCrew:
             return
         _, effect = order
         try:
+            if isinstance(effect, WorkHere) and isinstance(report, WorkDone):
+                self._made_here(effect, report.product)
+                return
             event = self._event(effect, report)
         except PocketHiveError as error:
             event = self._event(effect, WorkFailed(token=report.token, reason=str(error)))
-        self._post(event, "ledger" if isinstance(effect, WorkHere) else None)
+        self._post(event, LEDGER if isinstance(effect, WorkHere) else None)
+
+    def _made_here(self, order: WorkHere, product: Product) -> None:
+        """What is small is kept by whoever drives the machines, with what else comes meanwhile."""
+        assert self._workbench is not None
+        assert self._basket is not None
+        data, tokens = packed(product), tokens_of(product)
+        if len(data) <= SMALL:
+            self._basket.add(Small(order, data, tokens))
+        else:
+            made = self._workbench.put(data, tokens, order.planned.label)
+            self._post(self._done(order, made), LEDGER)
+
+    def _fetched(self, fetch: Fetch) -> bool:
+        return self._machines.post_from(fetch, LEDGER)
+
+    def _told(self, made: Small, name: str) -> Event:
+        return self._done(made.order, Made(sha256=name, size=len(made.data), tokens=made.tokens))
 
     def _event(self, effect: Order, report: Report) -> Event:
         if isinstance(effect, RunChecks):
             return _judged(effect, report)
-        if isinstance(report, WorkDone):
+        if isinstance(report, WorkDone) and not isinstance(effect, WorkHere):
             return self._done(effect, self._keep(effect, report.product))
         reason = report.reason if isinstance(report, WorkFailed) else "an odd report"
         return failed(effect, reason[:MAX_REASON])
 
-    def _keep(self, effect: RunSkill | RunReplica | WorkHere, product: Product) -> Made:
+    def _keep(self, effect: RunSkill | RunReplica, product: Product) -> Made:
         assert self._workbench is not None
-        if isinstance(effect, WorkHere):
-            return self._workbench.keep(product, effect.planned.label)
         task = effect.task
         if not votes(task):
             return self._workbench.keep(product, task.label)

@@ -1,5 +1,6 @@
 """The interpreter's mailbox: events of a device, taken one at a time on one thread."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,14 @@ class Post:
     to: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PostFrom:
+    """Events to be fetched when it is their turn."""
+
+    fetch: Callable[[], Iterable[Event]]
+    to: str | None
+
+
 MAX_DUE = 64
 
 
@@ -27,14 +36,18 @@ class InterpreterActor(BaseActor):
         self._interpreter = interpreter
 
     def on_receive(self, message: Any) -> None:
-        """Feed one event."""
+        """Feed one event, or all that are fetched."""
         match message:
             case Post(event=event, to=to):
                 self._interpreter.take(event, to)
-                if self.actor_inbox.empty() or self._interpreter.due >= MAX_DUE:
-                    self._interpreter.flush()
+            case PostFrom(fetch=fetch, to=to):
+                for event in fetch():
+                    self._interpreter.take(event, to)
             case _:
                 super().on_receive(message)
+                return
+        if self.actor_inbox.empty() or self._interpreter.due >= MAX_DUE:
+            self._interpreter.flush()
 
     def on_stop(self) -> None:
         """What was decided is done."""

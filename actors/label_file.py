@@ -45,14 +45,13 @@ class LabelFile:
             found[sha] = (label if known is None else join([known[0], label]), size)
         return found
 
-    def add(self, sha: str, label: Label, size: int) -> None:
-        """Remember one more. Raises StorageError."""
-        record = _RECORD.pack(bytes.fromhex(sha), _LABELS.index(label), size)
+    def add(self, *blobs: tuple[str, Label, int]) -> None:
+        """Remember more: hash, label and size of each. Raises StorageError."""
         try:
-            os.write(self._fd, record)
+            os.write(self._fd, b"".join(map(_packed, blobs)))
         except OSError as error:
             raise self._refused(error) from error
-        self._count += 1
+        self._count += len(blobs)
         if self._count >= MAX_RECORDS:
             self._shorten()
 
@@ -80,13 +79,8 @@ class LabelFile:
         """One record a blob; half the bound at most, those named last."""
         latest = list(self.read().items())[-MAX_RECORDS // 2 :]
         try:
-            self._write(
-                _HEAD
-                + b"".join(
-                    _RECORD.pack(bytes.fromhex(sha), _LABELS.index(label), size)
-                    for sha, (label, size) in latest
-                )
-            )
+            records = (_packed((sha, label, size)) for sha, (label, size) in latest)
+            self._write(_HEAD + b"".join(records))
             os.close(self._fd)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
@@ -117,3 +111,8 @@ class LabelFile:
             where=str(self._path),
             cure="free some space, or use another --home",
         )
+
+
+def _packed(blob: tuple[str, Label, int]) -> bytes:
+    sha, label, size = blob
+    return _RECORD.pack(bytes.fromhex(sha), _LABELS.index(label), size)

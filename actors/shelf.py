@@ -6,7 +6,7 @@ Rules guarded here: what is kept twice has the narrower label, and in the store 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from threading import Lock
@@ -14,7 +14,9 @@ from threading import Lock
 from pockethive.actors.label_file import LabelFile
 from pockethive.core.errors import StorageError
 from pockethive.core.labels import Label, join
-from pockethive.dht.blobs import NOBODY, BlobStore
+from pockethive.dht.blobs import NOBODY, SMALL, BlobStore
+
+__all__ = ["SMALL", "Kept", "Shelf"]
 
 _REMEMBERED = 20_000
 _RECENT = 256  # small blobs at hand: what one task made, the next one mostly reads
@@ -60,20 +62,33 @@ class Shelf:
     def keep(self, data: bytes, label: Label) -> str:
         """Keep `data`; returns its name as a blob. The narrower label wins when kept twice."""
         sha = self._store().put(data, NOBODY)
+        self._name([(sha, data, label)])
+        return sha
+
+    def keep_small(self, blobs: Sequence[tuple[bytes, Label]]) -> list[str]:
+        """Keep blobs of at most `SMALL` bytes together, all or none; their names."""
+        names = self._store().put_small([data for data, _ in blobs], NOBODY)
+        self._name([(sha, data, label) for sha, (data, label) in zip(names, blobs, strict=True)])
+        return names
+
+    def _name(self, blobs: Sequence[tuple[str, bytes, Label]]) -> None:
+        """Remember the labels of what is in the store now."""
+        new = []
         with self._lock:
-            known = self._kept.pop(sha, None)
-            labels = [label] if known is None else [known.label, label]
-            made = Kept(join(labels), len(data))
-            self._kept[sha] = made
-            if made != known and self._file is not None:
-                self._file.add(sha, made.label, made.size)
+            for sha, data, label in blobs:
+                known = self._kept.pop(sha, None)
+                made = Kept(label if known is None else join((known.label, label)), len(data))
+                self._kept[sha] = made
+                if made != known:
+                    new.append((sha, made.label, made.size))
+                if len(data) <= _SMALL:
+                    self._recent[sha] = data
             while len(self._kept) > _REMEMBERED:
                 self._kept.popitem(last=False)
-            if len(data) <= _SMALL:
-                self._recent[sha] = data
-                if len(self._recent) > _RECENT:
-                    self._recent.popitem(last=False)
-        return sha
+            while len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+            if new and self._file is not None:
+                self._file.add(*new)
 
     def seal(self, data: bytes, label: Label) -> str:
         """Keep `data` for nobody until it is opened, unless it is here in the open already."""

@@ -124,12 +124,11 @@ class Workbench:
 
     def keep(self, product: Product, label: Label) -> Made:
         """Put a product on the shelf as an output blob."""
-        tokens = {"prompt": product.prompt_tokens, "generated": product.generated_tokens}
-        data = encode({"v": 1, "value": product.value, "tokens": tokens})
-        if len(data) > MAX_OUTPUT:
-            raise BadEncoding(f"an output of {len(data)} bytes, at most {MAX_OUTPUT} are allowed")
-        count = product.prompt_tokens + product.generated_tokens
-        return Made(sha256=self._shelf.keep(data, label), size=len(data), tokens=count)
+        return self.put(packed(product), tokens_of(product), label)
+
+    def put(self, data: bytes, tokens: int, label: Label) -> Made:
+        """Put an output blob on the shelf. Any thread."""
+        return Made(sha256=self._shelf.keep(data, label), size=len(data), tokens=tokens)
 
     def seal(self, value: object, label: Label) -> Made:
         """Keep an answer that is voted on, for nobody yet. What it cost is left out: it differs."""
@@ -150,6 +149,20 @@ class Workbench:
         data = await self._fetch(contacts, sha)
         self._shelf.keep(data, label)
         return data
+
+
+def packed(product: Product) -> bytes:
+    """The output blob of a product. Raises BadEncoding."""
+    tokens = {"prompt": product.prompt_tokens, "generated": product.generated_tokens}
+    data = encode({"v": 1, "value": product.value, "tokens": tokens})
+    if len(data) > MAX_OUTPUT:
+        raise BadEncoding(f"an output of {len(data)} bytes, at most {MAX_OUTPUT} are allowed")
+    return data
+
+
+def tokens_of(product: Product) -> int:
+    """Read and written by a model."""
+    return product.prompt_tokens + product.generated_tokens
 
 
 def _value(sha: str, data: bytes) -> dict[str, Any]:

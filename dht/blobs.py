@@ -35,7 +35,7 @@ from pockethive.dht.partial import Partial
 from pockethive.dht.references import References
 from pockethive.dht.shared_database import transaction
 
-__all__ = ["EVERYONE", "MAX_WHOLE", "NOBODY", "Audience", "BlobStore"]
+__all__ = ["EVERYONE", "MAX_WHOLE", "NOBODY", "SMALL", "Audience", "BlobStore"]
 
 MAX_WHOLE: Final = 64 * 2**20
 """Bytes up to which a blob may be put and got in one piece."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from pockethive import __version__
 from pockethive.actors.base import Ref
 from pockethive.actors.interpreter import Interpreter
-from pockethive.actors.interpreter_actor import InterpreterActor, Post
+from pockethive.actors.interpreter_actor import InterpreterActor, Post, PostFrom
 from pockethive.actors.label_file import FILE as LABELS
 from pockethive.actors.label_file import LabelFile
 from pockethive.actors.model_actor import Asked, Describe, ModelActor
@@ -118,13 +119,22 @@ class Assembly(Parts):
 
     def post(self, event: Event, to: str | None = None) -> None:
         """Hand an event to the machines; any thread, never blocks."""
+        self._tell(Post(event, to), type(event).__name__)
+
+    def post_from(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
+        """Have events fetched when it is their turn; False: they will not be. Any thread."""
+        return self._tell(PostFrom(fetch, to), "what was made here")
+
+    def _tell(self, letter: Post | PostFrom, what: str) -> bool:
         if self._interpreter is None:
-            _log.debug("%s came while no machines live", type(event).__name__)
-            return
+            _log.debug("%s came while no machines live", what)
+            return False
         try:
-            self._interpreter.tell(Post(event, to))
+            self._interpreter.tell(letter)
         except ActorFailure as error:
-            _log.warning("%s was lost: %s", type(event).__name__, error)
+            _log.warning("%s was lost: %s", what, error)
+            return False
+        return True
 
     async def start(self) -> None:
         """Open the node, start the machines and the agents, meet the hive. See `Parts.start`."""
@@ -210,7 +220,7 @@ class Assembly(Parts):
         return PeerFile(self.settings.folder / RUNNING, self.network)
 
     def _start_agents(self, interpreter: Interpreter) -> Ref:
-        self.crew.start(self.workbench)
+        self.crew.start(self.workbench, self.shelf)
         if self.settings.eager:
             self._warm_up()
         return self.supervisor.start(

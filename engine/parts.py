@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -151,7 +151,7 @@ class Parts(ABC):
                 randbytes=ground.node.randbytes,
             ),
             ground.staff,
-            self.post,
+            self,
             lambda: self.roster.members,
         )
         self.planned_tokens: dict[RunId, int] = {}
@@ -173,9 +173,13 @@ class Parts(ABC):
     def machines_live(self) -> bool:
         """Whether the machines were started and have not crashed."""
 
-    @abstractmethod
     def post(self, event: Event, to: str | None = None) -> None:
         """Hand an event to the machines; any thread, never blocks."""
+        self.post_from(lambda: (event,), to)
+
+    @abstractmethod
+    def post_from(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
+        """Have events fetched when it is their turn; False: they will not be. Any thread."""
 
     @abstractmethod
     def _model_in_use(self, agent: str) -> Model | None:

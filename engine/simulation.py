@@ -159,9 +159,10 @@ class SimulatedDevice(Parts):
         """Whether the machines were started and have not crashed."""
         return self._interpreter is not None
 
-    def post(self, event: Event, to: str | None = None) -> None:
-        """Hand an event to the machines in the loop's next round."""
-        self._hive.world.loop.call_soon(self._feed, event, to)
+    def post_from(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
+        """Have events fetched in the loop's next round."""
+        self._hive.world.loop.call_soon(self._feed, fetch, to)
+        return True
 
     async def pursue(self, goal: str) -> Result:
         """Run a goal to its end. Raises Failure when the machines crash."""
@@ -205,11 +206,12 @@ class SimulatedDevice(Parts):
             self._runs.pop(run).set_exception(error)
         raise error
 
-    def _feed(self, event: Event, to: str | None) -> None:
+    def _feed(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> None:
         if self._interpreter is None:
             return
         try:
-            self._interpreter.feed(event, to)
+            for event in fetch():
+                self._interpreter.feed(event, to)
         except Exception as error:  # noqa: BLE001 - whatever it is, the machines have ended
             self.broken(error)
 
@@ -217,7 +219,7 @@ class SimulatedDevice(Parts):
         return self._model
 
     async def _begin(self, interpreter: Interpreter) -> None:
-        self.crew.start(self.workbench)
+        self.crew.start(self.workbench, self.shelf)
         self._interpreter = interpreter
 
 

@@ -47,7 +47,7 @@ def test_what_a_crash_cut_short_is_no_record(
     file = LabelFile(path)
     sizes = [path.stat().st_size]
     for number, label in named:
-        file.add(f"{number:064x}", label, number)
+        file.add((f"{number:064x}", label, number))
         sizes.append(path.stat().st_size)
     file.close()
     left = max(sizes[0], sizes[-1] - cut)
@@ -60,7 +60,7 @@ def test_what_a_crash_cut_short_is_no_record(
         expected[sha] = join([expected.get(sha, label), label])
     again = LabelFile(path)
     assert {sha: label for sha, (label, _) in again.read().items()} == expected
-    again.add(SHA, Label.HIVE, 1)
+    again.add((SHA, Label.HIVE, 1))
     again.close()
     assert LabelFile(path).read()[SHA] == (Label.HIVE, 1)
 
@@ -71,7 +71,7 @@ def test_a_full_file_keeps_what_was_named_last(
     monkeypatch.setattr(label_file, "MAX_RECORDS", 20)
     file = LabelFile(tmp_path / "labels.bin")
     for number in range(25):
-        file.add(f"{number:064x}", Label.HIVE, number)
+        file.add((f"{number:064x}", Label.HIVE, number))
     file.close()
     kept = LabelFile(tmp_path / "labels.bin").read()
     assert list(kept) == [f"{number:064x}" for number in range(10, 25)]
