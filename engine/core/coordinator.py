@@ -224,7 +224,8 @@ def _outcome(run: _Run, now: float) -> Outcome:
             missing.append((task.name, report.reason or report.status))
     spent = (RunStatus.PARTIAL, run.spent) if run.spent and missing else None
     status, reason = run.ending or spent or _status(missing, {task.name for task in sinks})
-    asked = [task.name for task in tasks if task.name in _asked(run)]
+    closed = _asked(run)
+    asked = [task.name for task in tasks if task.name in closed]
     if asked and status is RunStatus.TIMED_OUT:
         reason += f" while its owner was asked whether he accepts {', '.join(asked)}"
     planned = now if run.planned is None else run.planned
