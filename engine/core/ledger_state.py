@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from sys import intern
 
 from pockethive.core.ballot import votes
 from pockethive.core.credibility import Standing
@@ -15,6 +16,7 @@ from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.question import Question
 from pockethive.core.report import TaskReport
+from pockethive.core.seldom import Seldom, seldom
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, satisfied, waived
 from pockethive.core.vote import Vote
@@ -56,7 +58,7 @@ class Local:
 
 
 @dataclass(slots=True, kw_only=True)
-class TaskState:
+class TaskState(Seldom):
     """One task of a run. `now`-times are seconds of the lease clock."""
 
     planned: PlannedTask
@@ -69,7 +71,7 @@ class TaskState:
     story: list[str] = field(default_factory=list)
     failures: int = 0
     returns: int = 0  # how often a device gave it back because it does not lend itself any more
-    failed: list[str] = field(default_factory=list)  # of each failure: who, and why
+    failed: list[str] = seldom(list)  # of each failure: who, and why
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0
@@ -78,9 +80,9 @@ class TaskState:
     hard_at: float = inf  # when the attempt has failed, while it is claimed
     yields: int = 0  # how many holders were asked, each
     yielding: int = 0  # at this epoch
-    overtaken: dict[DeviceId, int] = field(default_factory=dict)  # given back, and never claimed
+    overtaken: dict[DeviceId, int] = seldom(dict)  # given back, and never claimed
     heard_at: float = 0.0  # when the holder last said that it works
-    blamed: list[DeviceId] = field(default_factory=list)  # whose lease or output failed
+    blamed: list[DeviceId] = seldom(list)  # whose lease or output failed
     offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks
     least_inputs: frozenset[str] = frozenset()  # committed when it was first offered
     wave: int = FIRST_WAVE  # how many devices it is offered to next, one after another
@@ -92,15 +94,15 @@ class TaskState:
     nobody_since: float | None = None
     patience: float | None = None  # its device stopped answering: how long that is borne
     output: Entry | None = None  # under verification
-    outputs: dict[str, Entry] = field(default_factory=dict)  # by digest
-    verdicts: dict[str, Entry] = field(default_factory=dict)  # and waivers
-    found: dict[str, Entry] = field(default_factory=dict)  # outputs and verdicts read in the DHT
-    asked: dict[DeviceId, float] = field(default_factory=dict)  # verifiers, and when
+    outputs: dict[str, Entry] = seldom(dict)  # by digest
+    verdicts: dict[str, Entry] = seldom(dict)  # and waivers
+    found: dict[str, Entry] = seldom(dict)  # outputs and verdicts read in the DHT
+    asked: dict[DeviceId, float] = seldom(dict)  # verifiers, and when
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
-    vote: Vote = field(default_factory=Vote)  # where its answer is voted on
-    question: Question = field(default_factory=Question)  # where its owner is asked
-    keepers: dict[DeviceId, float] = field(default_factory=dict)  # asked to hold it, and when
+    vote: Vote = seldom(Vote)  # where its answer is voted on
+    question: Question = seldom(Question)  # where its owner is asked
+    keepers: dict[DeviceId, float] = seldom(dict)  # asked to hold it, and when
     kept: frozenset[DeviceId] = frozenset()  # those that do
     keep_until: float | None = None  # until when a commit waits for them
     commit_poll: Poll | None = None
@@ -115,7 +117,7 @@ class TaskState:
     hopeless: str = ""  # why its witnesses can never end it: it is planned anew
     unproven: str = ""  # the output that a holder was shown and nobody here could prove
     split: bool = False  # its witnesses hold values that no quorum can agree on
-    heritage: list[Entry] = field(default_factory=list)  # earlier generations and their seals
+    heritage: list[Entry] = seldom(list)  # earlier generations and their seals
     reason: str = ""
     reported: bool = False
 
@@ -171,7 +173,7 @@ class TaskState:
         """Add a line to the story; the oldest lines but the first give way."""
         if len(self.story) >= MAX_STORY:
             del self.story[1]
-        self.story.append(f"{now - self.began:.1f} s: {story}")
+        self.story.append(intern(f"{now - self.began:.1f} s: {story}"))  # many say the same
 
     def verifiers(self) -> set[DeviceId]:
         """Devices that were asked for a verdict on the output or a vote, and have not answered."""
@@ -386,10 +388,8 @@ class RunState:
 
 
 def _keep(places: set[int], place: int, wanted: bool) -> None:
-    if wanted:
-        places.add(place)
-    else:
-        places.discard(place)
+    change = places.add if wanted else places.discard
+    change(place)
 
 
 def _outcome(state: TaskState) -> Outcome:
