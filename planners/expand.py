@@ -41,7 +41,7 @@ def fill(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return _PLACE.sub(lambda found: places.get(found[1], found[0]), value)
     if isinstance(value, Mapping):
-        return {key: fill(item, places) for key, item in value.items()}
+        return {key: fill(item, places) for key, item in value.items()} if value else value
     return [fill(item, places) for item in value] if isinstance(value, list | tuple) else value
 
 

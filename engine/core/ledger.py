@@ -104,13 +104,14 @@ class Ledger:
         return tuple(self._handle(event, now))
 
     def _handle(self, event: Event, now: float) -> Effects:  # noqa: C901 - one line per event
+        if isinstance(event, SkillDone | SkillFailed):  # told most often, and no claim's matter
+            yield from self._worked(event, now)
+            return
         yield from self._claims.handle(event, now)
         match event:
             case RunAdopted(run=run, wall=wall):
                 self._walls[run] = wall - now
                 yield from self._start_ticking(now)
-            case SkillDone() | SkillFailed():
-                yield from self._worked(event, now)
             case QuestionShown() | OwnerAnswered():
                 yield from self._asked(event, now)
             case GoalSubmitted(run=run, wall=wall):

@@ -25,6 +25,10 @@ class Agenda:
         self._wakes: list[tuple[float, int]] = []  # a heap; what `_wake_at` does not say is void
         self._wake_at: dict[int, float] = {}
 
+    def pass_over(self, place: int) -> None:
+        """Do not look at a task in the next round, unless it is marked again."""
+        self._due.discard(place)
+
     def mark(self, place: int) -> None:
         """Look at a task in the next round, or in this one if its turn is yet to come."""
         self._due.add(place)

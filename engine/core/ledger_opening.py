@@ -6,8 +6,6 @@ nobody waits for others who is alone.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from sys import intern
 
 from pockethive.core.effects import CancelTimer, Effect, KeepBlob, Ping, SetTimer
 from pockethive.core.entry import Kind, Member
@@ -17,7 +15,7 @@ from pockethive.core.ledger_desk import Desk
 from pockethive.core.ledger_state import Local, RunState, TaskState
 from pockethive.core.rendezvous import choose_committee, witness_candidates
 from pockethive.core.spec import Limits
-from pockethive.core.task import Committee, DeviceId, PlannedTask, RunId, Task, task_id
+from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, task_id
 
 TURNS = 100  # turns of one life of a run; one that was taken over has turns of its own
 ANSWER_SECONDS = 1.0  # how long a run waits for candidates that do not answer
@@ -140,6 +138,9 @@ class OpeningDesk:
             tasks=states,
             founders=frozenset(member.device for member in members),
         )
+        for state in states.values():
+            if state.local is not None and _waits(state.planned):
+                run.agenda.pass_over(state.place)
         return run, tuple(effects)
 
     def again(
@@ -166,7 +167,7 @@ class OpeningDesk:
             self._task(old.run, planned, committee, 0.0), began=old.began, expires=old.expires
         )
         made = TaskState(planned=planned, task=task, place=state.place, began=state.began)
-        made.story, made.claims, made.failures = list(state.story), state.claims, state.failures
+        made.story, made.claims, made.failures = state.story, state.claims, state.failures
         made.failed, made.returns = list(state.failed), state.returns
         made.blamed, made.question.remarks = list(state.blamed), state.question.remarks
         made.tell(now, f"planned anew, for the {planned.turn}. time")
@@ -195,7 +196,7 @@ class OpeningDesk:
 
     def renamed(self, task: Task, planned: PlannedTask) -> Task:
         """The same of another turn of its work."""
-        spec = sha256(planned.spec()).hexdigest()
+        spec = planned.spec_sha()
         return replace(task, spec=spec, id=task_id(task.run, task.name, spec))
 
     def _task(
@@ -208,9 +209,7 @@ class OpeningDesk:
         here: bool = False,
     ) -> Task:
         settings = self._settings
-        spec = intern(
-            sha256(planned.spec()).hexdigest()
-        )  # many tasks of a run differ in name alone
+        spec = planned.spec_sha()
         return Task(
             id=task_id(run, planned.name, spec),
             run=run,
@@ -231,3 +230,9 @@ class OpeningDesk:
             lease_seconds=min(settings.limits.lease_seconds, MAX_LEASE_SECONDS),
             expires=int(wall) + settings.limits.timeout_seconds + settings.margin_seconds,
         )
+
+
+def _waits(planned: PlannedTask) -> bool:
+    """Whether a task waits for another's end and for no time, so that the end will mark it."""
+    edges = planned.after
+    return bool(edges) and all(edge.kind is not EdgeKind.ARRIVED_BY for edge in edges)

@@ -68,7 +68,7 @@ class TaskState(Seldom):
     local: Local | None = None  # as long as it concerns this device alone
     entry: Entry | None = None
     status: Status = Status.WAITING
-    story: list[str] = field(default_factory=list)
+    story: tuple[str, ...] = ()
     failures: int = 0
     returns: int = 0  # how often a device gave it back because it does not lend itself any more
     failed: list[str] = seldom(list)  # of each failure: who, and why
@@ -171,9 +171,9 @@ class TaskState(Seldom):
 
     def tell(self, now: float, story: str) -> None:
         """Add a line to the story; the oldest lines but the first give way."""
-        if len(self.story) >= MAX_STORY:
-            del self.story[1]
-        self.story.append(intern(f"{now - self.began:.1f} s: {story}"))  # many say the same
+        line = intern(f"{now - self.began:.1f} s: {story}")  # many say the same
+        kept = self.story if len(self.story) < MAX_STORY else (self.story[0], *self.story[2:])
+        self.story = (*kept, line)
 
     def verifiers(self) -> set[DeviceId]:
         """Devices that were asked for a verdict on the output or a vote, and have not answered."""
@@ -260,7 +260,7 @@ class TaskState(Seldom):
             asked=self.question.unanswered,
             reason=self.reason,
             receipts=tuple(entry for entry in receipts if entry is not None),
-            story=tuple(self.story),
+            story=self.story,
         )
 
     def _local_report(self, local: Local) -> TaskReport:
@@ -278,7 +278,7 @@ class TaskState(Seldom):
             on_credit=False,
             reason=self.reason,
             receipts=(),
-            story=tuple(self.story),
+            story=self.story,
             unsigned=local.said,
         )
 

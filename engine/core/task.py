@@ -7,6 +7,9 @@ witnesses and says nothing of its text: that is in the spec blob, whose hash is 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+from sys import intern
 from typing import Any, NewType
 
 from pockethive.core.canonical import digest, encode
@@ -118,15 +121,31 @@ class PlannedTask:
     """Names of the tasks this one reads, without repetition, in order."""
 
     def __post_init__(self) -> None:
-        names = dict.fromkeys(name for edge in self.after for name in edge.sources)
-        object.__setattr__(self, "sources", tuple(names))
+        if len(self.after) == 1 and len(set(self.after[0].sources)) == len(self.after[0].sources):
+            sources = self.after[0].sources  # the same object: most tasks have one edge
+        else:
+            sources = tuple(dict.fromkeys(name for edge in self.after for name in edge.sources))
+        object.__setattr__(self, "sources", sources)
 
     def spec(self) -> bytes:
         """The spec blob: everything a worker must know beyond the signed task."""
-        params, turn = dict(self.params), self.turn
-        return encode(
-            {"v": 1, "role": self.role, "skill": self.skill, "params": params, "turn": turn}
-        )
+        return _spec(self.role, self.skill, self.turn, self.params)
+
+    def spec_sha(self) -> str:
+        """SHA-256 of the spec blob, hex; one text for all tasks that differ in name alone."""
+        if self.params:
+            return intern(sha256(self.spec()).hexdigest())
+        return _bare_sha(self.role, self.skill, self.turn)
+
+
+def _spec(role: str, skill: str, turn: int, params: Mapping[str, Any]) -> bytes:
+    return encode({"v": 1, "role": role, "skill": skill, "params": dict(params), "turn": turn})
+
+
+@lru_cache(maxsize=256)
+def _bare_sha(role: str, skill: str, turn: int) -> str:
+    """Of a task without parameters."""
+    return sha256(_spec(role, skill, turn, {})).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
