@@ -8,6 +8,7 @@ Rules guarded here: what is kept twice has the narrower label, and in the store 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
 
@@ -33,6 +34,12 @@ class Kept:
     label: Label
     size: int
     sealed: bool = False
+
+
+@lru_cache(maxsize=1_024)
+def _kept(label: Label, size: int) -> Kept:
+    """One object for all blobs of which the same is known."""
+    return Kept(label, size)
 
 
 class Shelf:
@@ -77,7 +84,7 @@ class Shelf:
         with self._lock:
             for sha, data, label in blobs:
                 known = self._kept.pop(sha, None)
-                made = Kept(label if known is None else join((known.label, label)), len(data))
+                made = _kept(label if known is None else join((known.label, label)), len(data))
                 self._kept[sha] = made
                 if made != known:
                     new.append((sha, made.label, made.size))

@@ -39,6 +39,7 @@ MAX_RUNS: Final = 200
 """Ended runs that are remembered."""
 MAX_GOAL: Final = 2_000  # bytes of a goal in the list of runs
 _FEW: Final = 8
+_CACHE_KB: Final = 256  # rows are appended, and read once; the usual 2 MB would only be held
 _ROW: Final = "INSERT INTO steps (life, machine, at, event) VALUES (?, ?, ?, ?)"
 _NEXT_ROW: Final = ", (?, ?, ?, ?)"
 _FROM_1: Final = "ALTER TABLE lives ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0"
@@ -120,6 +121,7 @@ class RunJournal:
         """What `begin` brought back, and of which runs."""
         self.revived_runs: frozenset[RunId] = frozenset()
         self._db = open_shared(path, _FORM)
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
 
     def close(self) -> None:
         """Close the file."""

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from pockethive.core.entry import Entry, Kind, Pledge, Ruling, Verdict
@@ -230,11 +230,17 @@ def _seen(report: TaskReport) -> TaskSeen:
         epoch=report.epoch,
         attempts=report.attempts,
         verdicts=_verdicts(report),
-        witnesses=(len(committee.witnesses), committee.quorum, committee.liars),
+        witnesses=_strength(len(committee.witnesses), committee.quorum, committee.liars),
         taken=_taken(report),
         reason=report.reason,
         story=report.story,
     )
+
+
+@lru_cache(maxsize=64)
+def _strength(witnesses: int, quorum: int, liars: int) -> tuple[int, int, int]:
+    """K, q and f: one object for all tasks that have the same."""
+    return witnesses, quorum, liars
 
 
 def _taken(report: TaskReport) -> str:

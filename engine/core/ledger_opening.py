@@ -121,9 +121,10 @@ class OpeningDesk:
         effects: list[Effect] = []
         if opening.silent:  # it is opened before its time is up
             effects.append(CancelTimer(name=opening.timer))
+        began = int(now + wall)  # one object for all
         for place, planned in enumerate(event.graph.tasks):
             here = self.keeps(planned, committee)
-            task = self._task(event.run, planned, committee, now + wall, here=here)
+            task = self._task(event.run, planned, committee, began, here=here)
             state = TaskState(planned=planned, task=task, place=place, began=now)
             states[planned.name] = state
             if here:
