@@ -107,6 +107,12 @@ class Egress:
         self._note(f"a {record.kind} record", self._facts, None, _seen(data))
         return await self._node.spreading.spread(record)
 
+    async def spread_beside(self, record: Record, others: Sequence[Record]) -> int:
+        """As `spread`, with others of its key. Raises as `Node.put`."""
+        for one in (record, *others):
+            self._note(f"a {one.kind} record", self._facts, None, _seen(one.encode()))
+        return await self._node.spreading.spread_beside(record, others)
+
     def spread_soon(self, record: Record) -> bool:
         """The same in a moment, not waiting for it; False, and nothing done: the hive is large."""
         if not self._node.spreading.soon(record):

@@ -55,6 +55,7 @@ from pockethive.core.effects import (
     Send,
     SetTimer,
     SignEntry,
+    Spare,
     StopSkill,
     Tell,
     WorkHere,
@@ -210,6 +211,8 @@ class NodeHands:
                     self._run(effect, self._look_for(machine, shard))
                 case Meet(entry=entry):
                     self._around.roster.welcome(entry)
+                case Spare():
+                    self._publishing.spare(effect)
                 case _:
                     self._run(effect, self._ways[type(effect)](effect))
 

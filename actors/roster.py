@@ -75,6 +75,7 @@ class Roster:
         self._task: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
         self._more = False  # the DHT named more members than were read
+        self._step, self._due = SETTLING_SECONDS, 0.0  # between two readings; when the next is
         egress.answer(METHOD, self._greeted)
         egress.answer(FAREWELL, self._left)
 
@@ -205,14 +206,13 @@ class Roster:
             await asyncio.wait(greetings, timeout=wait)
 
     async def _keep_fresh(self) -> None:
-        step, pause = SETTLING_SECONDS, self._half_life()
-        due = self._clock() + step
+        self._due = self._clock() + self._step
         while True:
-            await asyncio.sleep(min(PULSE_SECONDS, step))
+            await asyncio.sleep(min(PULSE_SECONDS, self._step))
             try:
-                if self._clock() >= due:
-                    step = min(4 * step, pause)
-                    due = self._clock() + step
+                if self._clock() >= self._due:
+                    self._step = min(4 * self._step, self._half_life())
+                    self._due = self._clock() + self._step
                     await self._renew()
                     await self.read()
                 await self._pulse()

@@ -19,7 +19,8 @@ from pockethive.dht.methods import HEAD_SIZE, MAX_HEADS
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import KEY_SIZE, Record
 
-_MOST: Final = wire.MAX_FRAGMENT - 64  # bytes of a record that travels in one datagram
+_FRAMING: Final = 64  # bytes around a record in a question
+_DATAGRAMS: Final = 2  # of the largest record that is left while searching
 
 
 class Deposit:
@@ -40,9 +41,9 @@ class Deposit:
         """The question for a lookup's last steps; `radius` is where its k nearest probably end.
 
         Measured from 32 to 300 nodes, these bounds leave 1 to 4 copies in a hundred with nodes that
-        are not among the k nearest. A record of several datagrams is worth a search of its own.
+        are not among the k nearest. A record of more than two datagrams is worth a search first.
         """
-        if len(self._data) > _MOST:
+        if len(self._data) + _FRAMING > _DATAGRAMS * wire.MAX_FRAGMENT:
             return None
         sure = radius if radius == FARTHEST else radius // 2
         return Closing(self._question, sure, radius + radius // 2)
@@ -55,8 +56,9 @@ class Deposit:
 
     def _question(self, known: Sequence[Contact], reach: int) -> Question:
         heads = b"".join([each.public[:HEAD_SIZE] for each in known])
-        if len(heads) > min(MAX_HEADS * HEAD_SIZE, _MOST - len(self._data)):
-            heads = b""  # everybody is named to us then, and our question stays one datagram
+        room = -(len(self._data) + _FRAMING) % wire.MAX_FRAGMENT
+        if len(heads) > min(MAX_HEADS * HEAD_SIZE, room):
+            heads = b""  # everybody is named to us then, and our question takes no datagram more
         bound = min(reach, FARTHEST - 1).to_bytes(KEY_SIZE, "big")
         request = wire.pack_request("deposit", (self._data, bound, heads))
 

@@ -16,6 +16,7 @@ from pockethive.dht import wire
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
 from pockethive.dht.limits import is_public, subnet
+from pockethive.dht.recent import Recent
 
 SILENCES = 2
 SUBNET_IN_BUCKET = 2
@@ -73,6 +74,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         self._clock = clock
         self.entered: Callable[[Peer], None] = _unheard  # told of contacts that are new in a bucket
         self.left: Callable[[Peer], None] = _unheard  # told of contacts that were silent and went
+        self.recent = Recent()
         super().__init__(protocol, ksize, node)
 
     def flush(self) -> None:
@@ -99,6 +101,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         held = bucket.nodes.get(node.id)
         node.heard = self._clock()
         node.since = node.heard if held is None else held.since
+        self.recent.note(node.contact, node.long_id, node.heard)
         if (held is None or held.ip != node.ip) and not self._spread(node, bucket):
             return
         while not bucket.add_node(node) and bucket.has_in_range(self.node):
@@ -117,6 +120,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
 
     def remove(self, public: bytes) -> None:
         """Whoever it is has no place here."""
+        self.recent.forget(public)
         held = KademliaNode(node_id(public))
         self.remove_contact(held)
 
@@ -131,6 +135,7 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
 
         Silence at an address that a contact has left says nothing about it.
         """
+        self.recent.forget(node.public)
         held = self.known(node.id)
         if held is None:
             self.buckets[self.get_bucket_for(node)].replacement_nodes.pop(node.id, None)

@@ -16,14 +16,14 @@ from kademlia.node import Node as KademliaNode
 
 from pockethive.core.errors import NetworkError, ProtocolError, WrongClock
 from pockethive.dht import wire
-from pockethive.dht.collect import Collector, store_all
+from pockethive.dht.collect import Collector
 from pockethive.dht.contact import Contact
-from pockethive.dht.deposit import Deposit
 from pockethive.dht.disjoint import PATHS, together, walk_apart
 from pockethive.dht.eviction import FARTHEST
 from pockethive.dht.handover import KEY_BITS, HandOver
 from pockethive.dht.identity import Identity, node_id
 from pockethive.dht.lookup import PATIENCE, Closing, Found, Lookup, Question
+from pockethive.dht.placing import Placing
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.reach import Reach
 from pockethive.dht.record import Record
@@ -58,6 +58,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     upkeep: Upkeep
     watching: Watching
     spreading: Spreading
+    placing: Placing
 
     def __init__(self, settings: NodeSettings, identity: Identity, storage: RecordStore) -> None:
         super().__init__(settings.k, settings.alpha, identity.node_id, storage)
@@ -73,6 +74,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         self.upkeep = Upkeep(self, settings, self.node.contact)
         self.watching = Watching(self, Clocks(wall=settings.clock, random=made.random))
         self.spreading = Spreading(self)
+        self.placing = Placing(self, self.spreading.give)
         made.methods.before_looking = self.spreading.drain
         self._repairs, self._hand_over = Repairs(made), HandOver(made)
         made.methods.news = self.watching.news
@@ -83,11 +85,16 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             self.watching.arrived(record)
 
         self.storage.arrived = arrived
-        self.storage.radius = lambda: _radius(made.router, self.node, self.ksize)
+        self.storage.radius = lambda: self.radius
         return made
 
     def refresh_table(self, interval: int = 3600) -> None:
         """Stock kademlia starts a task here that nobody holds; `upkeep` takes its place."""
+
+    @property
+    def radius(self) -> int:
+        """How far keys may be for which this node should be among the k nearest."""
+        return _radius(self.protocol.router, self.node, self.ksize)
 
     @property
     def settings(self) -> NodeSettings:
@@ -147,10 +154,12 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             if len(there) >= self.ksize:
                 return
 
-    async def locate(self, target: bytes, *, careful: bool = False) -> Found:
+    async def locate(
+        self, target: bytes, *, careful: bool = False, closing: Closing | None = None
+    ) -> Found:
         """The k nodes nearest to a 20-byte target that live, this one not among them."""
-
-        return await self._lookup(target, self._searching(target), careful=careful)
+        search = self._searching(target)
+        return await self._lookup(target, search, careful=careful, closing=closing)
 
     def _searching(self, target: bytes) -> Question:
         async def question(contact: Contact) -> list[Contact]:
@@ -205,24 +214,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         Raises:
             ProtocolError: the record may not be stored, by the rules of this node.
         """
-        if not self.storage.add(record):
-            return 0
-        deposit = Deposit(self.protocol, record)
-        closing = deposit.closing(_radius(self.protocol.router, self.node, self.ksize))
-        with contextlib.suppress(TimeoutError):  # what is stored by then is what there is
-            async with asyncio.timeout(self._settings.budget):
-                search = self._searching(record.key)
-                found = await self._lookup(record.key, search, closing=closing)
-                for contact in found.late:  # it may live and be the nearest
-                    self._offer_late(contact, record)
-                await deposit.complete(found.contacts)
-        return 1 + deposit.copies
-
-    def _offer_late(self, contact: Contact, record: Record) -> None:
-        async def store() -> None:
-            await store_all(self.protocol, contact, [record])
-
-        self.protocol.spawn(store, "pockethive-late")
+        return await self.placing.put(record)
 
     async def collect(self, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
         """Everything live under a key that the k nearest nodes and this one hold, merged.
@@ -281,6 +273,8 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         # More than k: those behind are asked only when those before them are dead.
         near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize * PATHS)
         start = [peer.contact for peer in near]
+        now, goal = asyncio.get_running_loop().time(), int.from_bytes(target, "big")
+        start += self.protocol.router.recent.nearest(goal, self.ksize * PATHS, now)
         budget = self._settings.budget * _LOOKUP_SHARE
         taken = set[bytes]() if careful else None
         lookups = [

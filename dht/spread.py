@@ -20,6 +20,7 @@ from pockethive.dht import wire
 from pockethive.dht.collect import name, store_all
 from pockethive.dht.contact import Contact
 from pockethive.dht.methods import MAX_HELD, MAX_LACKS
+from pockethive.dht.placing import Placing
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.record import Record
 from pockethive.dht.store import RecordStore
@@ -28,6 +29,7 @@ from pockethive.dht.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 LATER: Final = 0.5  # seconds for which what nobody waits for gathers
+ALONE: Final = 6.0  # seconds after which it is stored by itself where holders are searched for
 _MOST: Final = 1024  # records that wait; beyond, each goes its own way
 _ROOM: Final = 8_000  # bytes of records in one message
 
@@ -40,6 +42,7 @@ class Publisher(Protocol):
     protocol: HiveProtocol
     storage: RecordStore
     upkeep: Upkeep
+    placing: Placing
     ksize: int
 
     async def publish(self, record: Record) -> int:
@@ -55,6 +58,7 @@ class Spreading:
         self._loop = asyncio.get_running_loop()
         self._due: list[_Waiting] = []
         self._later: list[Record] = []
+        self._alone: dict[bytes, tuple[Record, asyncio.TimerHandle]] = {}  # by digest
         self._shown: deque[Record] = deque(maxlen=_MOST)
         self._busy = self._drains = False
 
@@ -63,6 +67,14 @@ class Spreading:
         """Whether this node knows all that there are, and fewer than k."""
         client = self._protocol.transport.client
         return not client and len(self._protocol.router.peers()) < self._server.ksize
+
+    async def spread_beside(self, record: Record, others: Sequence[Record]) -> int:
+        """As `spread`, and records of its key that others signed go along to its holders, who may
+        lack them: in a small hive each has said so itself by then. Raises as `spread`.
+        """
+        if self.small or not others:
+            return await self.spread(record)
+        return await self._server.placing.put_beside(record, others)
 
     async def spread(self, record: Record) -> int:
         """Store a record here and with its holders; how many copies there are now.
@@ -82,17 +94,37 @@ class Spreading:
         return await done
 
     def soon(self, record: Record) -> bool:
-        """The same without waiting for it, in a moment; False where the hive is not small."""
-        if not self.small or len(self._later) >= _MOST:
+        """The same without waiting for it; False where too much waits.
+
+        In a small hive in a moment. In a large one, where its holders have to be searched for,
+        after a while, unless `spare` says by then that somebody has brought it along.
+        """
+        if len(self._later) + len(self._alone) >= _MOST:
             return False
+        if not self.small:
+            if record.digest in self._alone:
+                return True
+            timer = self._loop.call_later(ALONE, self._go_alone, record.digest)
+            self._alone[record.digest] = record, timer
+            return True
         self._later.append(record)
         self._shown.append(record)
         if len(self._later) == 1:
             self._loop.call_later(LATER, self._gathered)
         return True
 
+    def spare(self, digests: Iterable[bytes]) -> None:
+        """These records are with their holders: what waits of them need not be stored."""
+        for digest in digests:
+            if digest in self._alone:
+                self._alone.pop(digest)[1].cancel()
+
     async def settle(self) -> None:
         """See to what waits now, such as before leaving."""
+        alone, self._alone = self._alone, {}
+        for _, timer in alone.values():
+            timer.cancel()
+        await asyncio.gather(*(self._store(record) for record, _ in alone.values()))
         records, self._later = self._later, []
         if records:
             await self._offer_all(records)
@@ -136,7 +168,7 @@ class Spreading:
             self.drain()
             self._storage.join(records)
             peers = [peer.contact for peer in self._protocol.router.peers()]
-            given = await asyncio.gather(*(self._give(peer, records) for peer in peers))
+            given = await asyncio.gather(*(self.give(peer, records) for peer in peers))
         except BaseException as error:
             for _, done in due:
                 if not done.done():
@@ -146,7 +178,7 @@ class Spreading:
             if not done.done():
                 done.set_result(1 + sum(held[place] for held in given))
 
-    async def _give(self, contact: Contact, records: Sequence[Record]) -> list[bool]:
+    async def give(self, contact: Contact, records: Sequence[Record]) -> list[bool]:
         """Which of these records a node says that it holds."""
         held: list[bool] = []
         for some in _fitting(records):
@@ -160,6 +192,20 @@ class Spreading:
                 taken = await store_all(self._protocol, contact, some)
                 held += [taken == len(some)] * len(some)
         return [*held, *([False] * (len(records) - len(held)))]
+
+    def _go_alone(self, digest: bytes) -> None:
+        record, _ = self._alone.pop(digest)
+
+        async def store() -> None:
+            await self._store(record)
+
+        self._protocol.spawn(store, "pockethive-spread")
+
+    async def _store(self, record: Record) -> None:
+        try:
+            await self.spread(record)
+        except (NetworkError, ProtocolError) as error:
+            log.debug("a record was not stored: %s", error)
 
     def _gathered(self) -> None:
         self._protocol.spawn(self.settle, "pockethive-spread")
@@ -182,7 +228,7 @@ class Spreading:
             except ProtocolError:  # it knows no such method
                 flags = bytes([1] * len(some))
             missing = [record for record, flag in zip(some, flags, strict=True) if flag]
-            await self._give(contact, missing)
+            await self.give(contact, missing)
 
 
 def _fitting(records: Iterable[Record]) -> Iterator[list[Record]]:

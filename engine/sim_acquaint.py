@@ -40,7 +40,11 @@ async def acquaint(hive: SimulatedHive, seats: Sequence[Seat]) -> tuple[Simulate
 
 
 def _calm(device: SimulatedDevice, dice: random.Random) -> None:
-    """It has read the whole bulletin more than once, and there was nothing for it."""
+    """It has read the whole bulletin more than once, and there was nothing for it; and the list of
+    members so often that it does so rarely."""
+    roster, wall = device.roster, device.node.settings.clock()
+    roster._step = roster._half_life()  # noqa: SLF001 - as hours would
+    roster._due = wall + dice.uniform(0.0, roster._step)  # noqa: SLF001
     scout, hands = device.machines.get("scout"), device._hands  # noqa: SLF001 - as hours would
     if not isinstance(scout, Scout) or scout._seeker is None or hands is None:  # noqa: SLF001
         return

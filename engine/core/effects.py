@@ -79,11 +79,25 @@ class KeepBlob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Sign an entry and put it in the DHT. Answered by EntryArrived on this device."""
+    """Sign an entry and put it in the DHT. Answered by EntryArrived on this device.
+
+    `beside`: what others signed about the same task and is brought along, such as the output and
+    the verdicts of a commit: their makers need not search for its holders, too.
+    """
 
     kind: Kind
     body: Body
     expires: int  # unix seconds
+    beside: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spare:
+    """The task's owner has brought along what this device signed about an output: it need not put
+    it into the DHT itself, if it has not yet."""
+
+    task: TaskId
+    output: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +333,7 @@ Effect = (
     | FinishRun
     | KeepBlob
     | Publish
+    | Spare
     | SignEntry
     | PublishAll
     | ReadTask

@@ -49,7 +49,8 @@ class Desk:
         if state.local is not None:
             state.local.said = (state.task, body)
             return
-        state.publishing = Publish(kind=kind, body=body, expires=state.task.expires)
+        beside = _shown(state) if kind is Kind.COMMIT else ()
+        state.publishing = Publish(kind=kind, body=body, expires=state.task.expires, beside=beside)
         state.publish_at = now + PUBLISH_AGAIN_SECONDS
         yield state.publishing
 
@@ -119,3 +120,8 @@ def task_of(sender: DeviceId, entry: Entry) -> TaskId | None:
     if sender != entry.author or not isinstance(body, Output | Verdict | Pledge):
         return None
     return body.task
+
+
+def _shown(state: TaskState) -> tuple[Entry, ...]:
+    """The output and the verdicts on it, as their makers showed them."""
+    return () if state.output is None else (state.output, *state.verdicts_on(state.output))

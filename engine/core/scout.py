@@ -16,7 +16,7 @@ from pockethive.core.effects import (
     SetTimer,
     StopSkill,
 )
-from pockethive.core.entry import Body, Close, Entry, Output, Pledge
+from pockethive.core.entry import Body, Entry, Output, Pledge
 from pockethive.core.events import (
     EntryArrived,
     Event,
@@ -375,8 +375,7 @@ class Scout:
             return
         if job.ends(entry):
             yield from self._stop(job)
-            if isinstance(entry.body, Close):
-                yield from job.lease.free()
+            yield from job.relieved(entry)
             yield from self._drop(job, now)
 
     def _give_up(self, job: Job, reason: str, now: float, told: str = "failed") -> Effects:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pockethive.core.acquisition import Acquisition
-from pockethive.core.effects import CancelTimer, Effect, Publish, RunSkill, Send, SetTimer
-from pockethive.core.entry import Close, Entry
+from pockethive.core.effects import CancelTimer, Effect, Publish, RunSkill, Send, SetTimer, Spare
+from pockethive.core.entry import Close, Commit, Entry
 from pockethive.core.events import SkillDone
 from pockethive.core.fields import clip
 from pockethive.core.fold import proven
@@ -143,6 +143,13 @@ class Job:
         if isinstance(body, Close):
             return body.task == self.task.id and entry.author == self.task.owner
         return proven(entry, self.task, self._verify)
+
+    def relieved(self, entry: Entry) -> Iterator[Effect]:
+        """What the task's end makes needless: a lease, or putting the output into the DHT."""
+        if isinstance(entry.body, Close):
+            yield from self.lease.free()
+        elif isinstance(entry.body, Commit) and entry.author == self.task.owner:
+            yield Spare(task=self.task.id, output=entry.body.output)
 
     def set(self, purpose: str, at: float) -> SetTimer:
         """Set one of this job's timers."""

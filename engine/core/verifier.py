@@ -19,6 +19,7 @@ from pockethive.core.effects import (
     RunChecks,
     Send,
     SetTimer,
+    Spare,
 )
 from pockethive.core.entry import Close, Commit, Entry, Kind, Member, Output, Verdict
 from pockethive.core.events import (
@@ -137,9 +138,11 @@ class Verifier:
                 self._members = {member.device: member for member in members}
             case MessageArrived(sender=sender, message=VerifyOffer() as offer):
                 yield from self._offered(sender, offer, now)
-            case MessageArrived(sender=sender, message=Ended(task=task)):
+            case MessageArrived(sender=sender, message=Ended(task=task, entry=entry)):
                 job = self._jobs.get(task)
                 if job is not None and sender == job.task.owner:
+                    if isinstance(entry.body, Commit):
+                        yield Spare(task=task, output=entry.body.output)
                     yield from self._drop(job)
             case LendingChanged(open=lending):
                 yield from self._lend(lending=lending)

@@ -1,9 +1,13 @@
 """Nodes whose insides tests look at: typed classes that do what those they replace do, and tell."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from pockethive.dht.contact import Contact
+from pockethive.dht.methods import Methods
 from pockethive.dht.node import Node
 from pockethive.dht.protocol import HiveProtocol
 from pockethive.dht.seal import Sealer
@@ -58,3 +62,17 @@ def count_agreements(node: Node) -> CountedSealer:
     sealer.__class__ = CountedSealer
     assert isinstance(sealer, CountedSealer)
     return sealer
+
+
+@contextmanager
+def asked() -> Iterator[Counter[str]]:
+    """Counts by method what nodes are asked for meanwhile."""
+    found: Counter[str] = Counter()
+    answer = Methods.answer
+
+    def counted(self: Methods, asker: object, method: str, arguments: list[object]) -> object:
+        found[method] += 1
+        return answer(self, asker, method, arguments)  # type: ignore[arg-type]
+
+    with patch.object(Methods, "answer", counted):
+        yield found

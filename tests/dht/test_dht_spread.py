@@ -1,9 +1,6 @@
 """What is new gets to all nodes of a small hive: together, once, and only where it is lacking."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -16,20 +13,7 @@ from pockethive.dht.node import Node
 from pockethive.dht.simulation import Link, World
 from pockethive.dht.spread import LATER
 from pockethive.dht.testing import Receiver, note, play, signed, somebody
-
-
-@contextmanager
-def asked() -> Iterator[Counter[str]]:
-    """Counts by method what nodes are asked for meanwhile."""
-    found: Counter[str] = Counter()
-    answer = Methods.answer
-
-    def counted(self: Methods, asker: object, method: str, arguments: list[object]) -> object:
-        found[method] += 1
-        return answer(self, asker, method, arguments)  # type: ignore[arg-type]
-
-    with patch.object(Methods, "answer", counted):
-        yield found
+from tests.dht.listening import asked
 
 
 def test_what_is_due_together_goes_in_one_message_to_each_other_node() -> None:
@@ -89,7 +73,6 @@ def test_nodes_that_know_no_such_method_get_the_records_one_by_one() -> None:
 def test_in_a_large_hive_each_record_is_searched_a_place_for() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         record = signed(world, nodes[0], "place", b"body")
-        assert not nodes[0].spreading.soon(record)
         with asked() as methods:
             assert await nodes[0].spreading.spread(record) >= 8
         assert not methods["hold"]
