@@ -6,7 +6,9 @@ Each size is played in a process of its own: so many devices, ten tasks for each
 200, all submitted at once, each task verified by one other device; work takes five virtual seconds,
 a judgement one. From 100 devices on they begin acquainted (`engine/sim_acquaint.py`: tables and
 rosters as after a long quiet life); who comes during the play joins really. A device knows 512
-others at most. Writes crowd.json and crowd.svg; prints the figures. Exit code 1: a run did not end,
+others at most. Datagrams are told apart (`bench/packets.py`): a task's own, those with which runs
+begin, and upkeep, which is there without a task and follows the number of devices that die and
+come. Writes crowd.json and crowd.svg; prints the figures. Exit code 1: a run did not end,
 a task was not committed once, two leases overlapped, more executions were begun again than 3 %, or
 the messages of machines a task were not flat within a fifth.
 
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import machine
+from bench.packets import RUN, TASK, UPKEEP, share, told_apart
 from pockethive.configs.scenario import MAX_RUN_TASKS, Fault, Group, Runs, Scenario
 from pockethive.sim_play import play
 from pockethive.sim_report import MESSAGES, Report
@@ -33,7 +36,7 @@ TASKS_EACH = 10
 CHURN = 20.0
 MOST_AGAIN = 3.0  # per cent of the tasks
 FLAT = 0.2  # how much more a task's messages may be at one size than at another
-DRAWN = (("machine_messages_a_task", "#1660a8"), ("packets_a_task", "#b03a2e"))
+DRAWN = (("machine_messages_a_task", "#1660a8"), ("task_packets_a_task", "#b03a2e"))
 Figures = dict[str, Any]
 
 
@@ -52,7 +55,8 @@ def crowd(devices: int, tasks: int, churn: float) -> Scenario:
 def measure(devices: int, tasks: int, churn: float, seed: int) -> Figures:
     """Play one size; its report, with what it cost here."""
     began = time.process_time()
-    report = play(crowd(devices, tasks, churn), seed)
+    with told_apart() as packets:
+        report = play(crowd(devices, tasks, churn), seed)
     spent = time.process_time() - began
     told = report.to_json()
     told["runs"] = len(report.runs)
@@ -60,6 +64,12 @@ def measure(devices: int, tasks: int, churn: float, seed: int) -> Figures:
     return {
         **told,
         "machine_messages_a_task": round(sum(report.messages[name] for name in MESSAGES), 2),
+        "task_packets_a_task": round(share(packets, TASK) / report.tasks, 1),
+        "run_packets_a_run": round(share(packets, RUN) / len(report.runs), 1),
+        "upkeep_packets_a_device_minute": round(
+            share(packets, UPKEEP) * 60 / report.seconds / devices, 1
+        ),
+        "packets_by_cause": dict(packets.most_common()),
         "cpu_seconds": round(spent, 1),
         "cpu_ms_a_task": round(1000 * spent / report.tasks, 1),
         "kib_a_device": round(most / devices),
