@@ -26,10 +26,10 @@ class EntryReader:
         """What this device itself keeps of a task."""
         return self._opened(self._node.spreading.held(task_key(task)), task)
 
-    async def at(self, key: bytes, what: str) -> tuple[Entry, ...]:
-        """What stands in the DHT under a key; nothing where nobody answers."""
+    async def at(self, key: bytes, what: str, nearest: int | None = None) -> tuple[Entry, ...]:
+        """What stands in the DHT under a key, as `Node.get`; nothing where nobody answers."""
         try:
-            records = await self._node.get(key)
+            records = await self._node.get(key, nearest=nearest)
         except NetworkError as error:
             _log.info("the entries of %s could not be read: %s", what, error)
             return ()

@@ -92,6 +92,7 @@ from pockethive.planners.context import Plan
 _log = logging.getLogger(__name__)
 
 MESSAGE_METHOD = "message"
+_SHARD_HOLDERS = 3  # of eight: it is read again and again, and a notice gives no right
 _WHOLE = frozenset((Kind.TASK, Kind.OUTPUT, Kind.COMMIT))
 """What a reader needs of a task that was committed."""
 
@@ -270,7 +271,8 @@ class NodeHands:
 
     async def _look_for(self, machine: str, shard: int) -> None:
         around = self._around
-        found = await self._reader.at(around.entries.shard_key(shard), f"shard {shard}")
+        key = around.entries.shard_key(shard)
+        found = await self._reader.at(key, f"shard {shard}", _SHARD_HOLDERS)
         notices = tuple(e.body for e in found[:MAX_SHARD] if isinstance(e.body, Notice))
         around.post(ShardRead(shard=shard, notices=notices), machine)
 

@@ -127,13 +127,16 @@ class Node:
         """
         return await self.put(sign_tombstone(self.identity, record))
 
-    async def get(self, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+    async def get(
+        self, key: bytes, *, careful: bool = False, nearest: int | None = None
+    ) -> tuple[Record, ...]:
         """All live records under a key, from all k nearest nodes and here, verified and merged.
 
-        `careful` walks three paths that share no node, at about three times the cost.
+        `careful` walks three paths that share no node, at about three times the cost; `nearest`
+        asks so many holders only: for what is looked at again and again.
         """
         with self._tallies["get"].timed():
-            found = await self._running.collect(key, careful=careful)
+            found = await self._running.collect(key, careful=careful, nearest=nearest)
         return tuple(record for record in found if not record.tombstone)
 
     async def get_some(
@@ -378,7 +381,8 @@ class Node:
         self._handlers[WITNESS], self._witness = witness.decide, witness
         server.protocol.handlers = self._handlers
         self._server, self._exchange = server, exchange
-        self._contact = self._own_contact(server)
+        host, port = server.transport.get_extra_info("sockname")[:2]
+        self._contact = Contact(self.identity.public, settings.advertise or reachable(host), port)
         server.reach.dials = not is_loopback(self._contact.host)
 
     def _exchange_of(self, blobs: BlobStore, carrier: BlobCarrier) -> Exchange:
@@ -392,7 +396,3 @@ class Node:
         exchange = Exchange(blobs, Fetcher(blobs, carrier, self._random), directory)
         exchange.allow = self._allow
         return exchange
-
-    def _own_contact(self, server: HiveServer) -> Contact:
-        host, port = server.transport.get_extra_info("sockname")[:2]
-        return Contact(self.identity.public, self.settings.advertise or reachable(host), port)

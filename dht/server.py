@@ -216,16 +216,19 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         """
         return await self.placing.put(record)
 
-    async def collect(self, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+    async def collect(
+        self, key: bytes, *, careful: bool = False, nearest: int | None = None
+    ) -> tuple[Record, ...]:
         """Everything live under a key that the k nearest nodes and this one hold, merged.
 
-        Holders that lacked some of it are given it afterwards. `careful` walks disjoint paths.
+        Holders that lacked some of it are given it afterwards. `careful` walks disjoint paths;
+        `nearest` asks so many of the k only.
 
         Raises:
             NetworkError: this node was stopped meanwhile.
         """
         collector = Collector(self.protocol, key, self.storage.live(key))
-        return await self._collected(collector, careful=careful)
+        return await self._collected(collector, careful=careful, nearest=nearest)
 
     async def collect_some(
         self, key: bytes, most: int, known: Iterable[bytes]
@@ -234,10 +237,12 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         there are more."""
         collector = Collector(self.protocol, key, self.storage.live(key))
         collector.limit(most, known)
-        return await self._collected(collector, careful=False), collector.more
+        return await self._collected(collector), collector.more
 
-    async def _collected(self, collector: Collector, *, careful: bool) -> tuple[Record, ...]:
-        found = await self.gather(collector, careful=careful)
+    async def _collected(
+        self, collector: Collector, *, careful: bool = False, nearest: int | None = None
+    ) -> tuple[Record, ...]:
+        found = await self.gather(collector, careful=careful, nearest=nearest)
         if self.protocol.transport.inner.is_closing():
             raise NetworkError("this node was stopped while it read")
         merged = collector.merged
@@ -247,10 +252,13 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             self._repairs.repair(collector.lacking(found.contacts))
         return merged
 
-    async def gather(self, collector: Collector, *, careful: bool = False) -> Found:
-        """Ask the k nearest to the collector's key, and fetch what they have."""
+    async def gather(
+        self, collector: Collector, *, careful: bool = False, nearest: int | None = None
+    ) -> Found:
+        """Ask the k nearest to the collector's key, or fewer, and fetch what they have."""
         until = asyncio.get_running_loop().time() + self._settings.budget
-        found = await self._lookup(collector.key, collector.question, careful=careful)
+        key, question = collector.key, collector.question
+        found = await self._lookup(key, question, careful=careful, nearest=nearest)
         with contextlib.suppress(TimeoutError):  # what has arrived by then is what there is
             async with asyncio.timeout_at(until):
                 await collector.fetch_missing()
@@ -268,6 +276,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         *,
         careful: bool = False,
         closing: Closing | None = None,
+        nearest: int | None = None,
     ) -> Found:
         paths = PATHS if careful else 1
         # More than k: those behind are asked only when those before them are dead.
@@ -281,7 +290,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
             Lookup(
                 target,
                 self._identity.public,
-                k=self.ksize,
+                k=nearest or self.ksize,
                 alpha=self.alpha,
                 taken=taken,
                 late=self._let_finish,

@@ -156,6 +156,24 @@ def test_in_a_large_hive_what_nobody_waits_for_is_stored_by_itself_unless_it_is_
     play(story, 30, settings=STILL)
 
 
+def test_a_look_at_three_holders_asks_fewer_and_finds_what_they_have() -> None:
+    async def story(world: World, nodes: list[Node]) -> None:
+        await asyncio.sleep(5)
+        record = signed(world, nodes[0], "place", b"body")
+        await nodes[0].put(record)
+        reader = next(node for node in nodes[1:] if not holding([node], record))
+        asked_for: dict[int | None, int] = {}
+        for nearest in (3, None):
+            with asked() as methods:
+                assert await reader.get(record.key, nearest=nearest) == (record,)
+                await asyncio.sleep(1)
+            asked_for[nearest] = methods["find_value"]
+        assert asked_for[3] <= 5
+        assert (asked_for[None] or 0) >= K
+
+    play(story, 30, settings=STILL)
+
+
 def test_what_the_rules_refuse_is_stored_nowhere_and_said_to_whoever_waits() -> None:
     async def story(world: World, nodes: list[Node]) -> None:
         late = signed(world, nodes[0], "place", b"body", life=-5)
