@@ -1,7 +1,7 @@
 """A model on disk: one folder that says what it holds.
 
     openvino_model.xml, openvino_model.bin   graph and weights
-    tokenizer.json                           repaired (see export_script.py)
+    tokenizer.json                           repaired (see export/export_script.py)
     card.json                                source, licence, quantization, hashes
     quality.json                             what it keeps of its source (see quality.py)
     .verified                                sizes and times at the last full check

@@ -185,8 +185,8 @@ def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) 
             heard = orjson.loads(line)
             tell(Progress(str(heard["stage"]), float(heard["fraction"])))
 
-    with as_file(files(__package__) / "export_script.py") as script:
-        command = [str(workshop.python), "-P", str(script), str(order)]  # our files hide no others
+    with as_file(files(__package__) / "export" / "export_script.py") as script:
+        command = [str(workshop.python), str(script), str(order)]
         workshop.run(command, hear, "exporting")
     finished.touch()
 

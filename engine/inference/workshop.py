@@ -151,7 +151,7 @@ def split_requirements(text: str) -> tuple[str, str, list[str]]:
 
 
 def _requirements() -> str:
-    return (files(__package__) / "quantizer-requirements.txt").read_text(encoding="utf-8")
+    return (files(__package__) / "export" / "requirements.txt").read_text(encoding="utf-8")
 
 
 @contextmanager
