@@ -90,17 +90,20 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_get(args: argparse.Namespace) -> int:
     """Make sure that a model is here and sound."""
-    from pockethive.inference.shelf import get_model
+    from pockethive.inference.catalogue import find_source
+    from pockethive.inference.quantizer import Job
+    from pockethive.inference.shelf import get
 
     end_in_order()
+    job = Job(
+        find_source(args.model),
+        home_of(args),
+        args.quantization,
+        args.torch_index,
+        accepted=args.accept_licence,
+    )
     with progress_printer(sys.stderr) as progress:
-        bundle = get_model(
-            args.model,
-            args.quantization,
-            home_of(args),
-            progress=progress,
-            torch_index=args.torch_index,
-        )
+        bundle = get(job, progress)
     return _tell(bundle)
 
 
@@ -121,6 +124,7 @@ def run_quantize(args: argparse.Namespace) -> int:
         plans=args.plans,
         judge=judge,
         force=args.force,
+        accepted=args.accept_licence,
     )
     with progress_printer(sys.stderr) as progress:
         bundle = quantize(job, progress)
@@ -188,7 +192,13 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         default=DEFAULT_MODEL,
-        help=f"known name, Hugging Face id or folder (default: {DEFAULT_MODEL})",
+        help=f"known name, Hugging Face id, GGUF file or folder (default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument(
+        "--accept-licence",
+        metavar="NAME",
+        default="",
+        help="agree to a licence that is not one of those taken without asking, by its name",
     )
     parser.add_argument("--quantization", choices=QUANTIZATIONS, default="int8")
     parser.add_argument(

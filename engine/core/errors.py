@@ -9,7 +9,8 @@
     │   └── BadInvitation        an address, key or link that does not parse
     ├── Failure                  exit 1: the input was fine, the work was not possible
     │   ├── ModelError           a model that cannot be loaded, made or run
-    │   │   └── ContextOverflow  a prompt longer than the model can read
+    │   │   ├── ContextOverflow  a prompt longer than the model can read
+    │   │   └── RefusedModel     exit 2: one that is not even tried: licence, kind, size, damage
     │   ├── NetworkError         peers, ports and sockets
     │   │   └── WrongClock       two devices that disagree about the time
     │   ├── StorageError         the home folder, SQLite, blobs
@@ -102,6 +103,12 @@ class ContextOverflow(ModelError):
             f"the prompt has {tokens} tokens and the model reads {limit}",
             cure="shorten the input or choose a model with a longer context",
         )
+
+
+class RefusedModel(ModelError):
+    """A model that is refused before anything is loaded, made or fetched: the caller named it."""
+
+    exit_code = 2
 
 
 class NetworkError(Failure):

@@ -63,9 +63,11 @@ def open_model(
     """Load a model that is on this device; two seconds and about 600 MB for the default one.
 
     `name` is a model's name or the path of a bundle; `threads` defaults to the cores this process
-    may use. The model belongs to one thread at a time. Raises ModelError or UnknownModel.
+    may use. The model belongs to one thread at a time. Raises ModelError (RefusedModel: before
+    anything of it is loaded) or UnknownModel.
     """
     from pockethive.inference.bundle import open_bundle
+    from pockethive.inference.card_check import check_tokens
     from pockethive.inference.shelf import find_bundle
 
     folder = find_bundle(name, quantization, home)
@@ -83,6 +85,7 @@ def open_model(
             cure="pip install 'pockethive[models]'",
         ) from error
     bundle = open_bundle(folder)
+    check_tokens(folder, bundle.card)
     return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE)
 
 

@@ -22,8 +22,9 @@ from typing import Any
 
 import orjson
 
-from pockethive.core.errors import ModelError
+from pockethive.core.errors import RefusedModel
 from pockethive.core.ports import ModelClass
+from pockethive.inference.card_check import check_fields
 from pockethive.inference.forms import fill_template
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def slug(name: str) -> str:
 
 
 def open_bundle(folder: Path, *, full: bool = False) -> Bundle:
-    """Check a bundle and return it; raises ModelError.
+    """Check a bundle and return it; raises RefusedModel.
 
     Fast when the sizes and times of the files are those of the last full check; `full` hashes
     every file in any case.
@@ -127,7 +128,7 @@ def open_bundle(folder: Path, *, full: bool = False) -> Bundle:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a bundle, itself checked but not the files it names. Raises ModelError."""
+    """The card of a bundle, itself checked but not the files it names. Raises RefusedModel."""
     path = folder / CARD
     try:
         with path.open("rb") as stream:
@@ -196,6 +197,7 @@ def _parse_card(raw: dict[str, Any]) -> Card:
     card = Card(**raw)
     if set(card.files) != set(MODEL_FILES):
         raise ValueError(f"it must name {', '.join(MODEL_FILES)}")
+    check_fields(card)
     return card
 
 
@@ -245,7 +247,5 @@ def _sync(paths: Iterable[Path]) -> None:
             os.fsync(stream.fileno())
 
 
-def _damaged(folder: Path, what: str) -> ModelError:
-    return ModelError(
-        what, where=str(folder), cure="get it again: `pockethive models get NAME --force`"
-    )
+def _damaged(folder: Path, what: str) -> RefusedModel:
+    return RefusedModel(what, where=str(folder), cure="get it again: `pockethive models get NAME`")

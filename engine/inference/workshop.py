@@ -70,6 +70,12 @@ class Workshop:
         """What pip and the exporter had to say."""
         return self.folder / "log.txt"
 
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is left to do for `prepare`."""
+        steps = range(len(self._steps()))
+        return all((self.folder / f"step-{number}.done").exists() for number in steps)
+
     def prepare(self, tell: Tell) -> None:
         """Make or complete the environment; raises ModelError naming the log."""
         self.folder.mkdir(parents=True, exist_ok=True)

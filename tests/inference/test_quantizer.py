@@ -29,6 +29,7 @@ FACTS = {
     "chat": "{system}{user}",
     "chat_bare": "{user}",
 }
+TOKENIZER = json.dumps({"model": {"vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})
 MEASURED = {"tokens": 100, "perplexity": 9.5, "perplexity_before": 9.0, "peak_bytes": 1 << 30}
 
 
@@ -53,7 +54,7 @@ def finished_workshop(home: Path, script: str) -> Workshop:
 def exporter(home: Path, agreement: float = 0.97) -> str:
     """Writes what the export script would write, and counts how often it ran, and how."""
     work = home / "tools" / "work" / "tiny-int8"
-    writes = "\n".join(f"echo {name} > {work / name}" for name in MODEL_FILES)
+    writes = "\n".join(f"echo '{TOKENIZER}' > {work / name}" for name in MODEL_FILES)
     facts, quality = json.dumps(FACTS), json.dumps(MEASURED | {"agreement": agreement})
     return (
         f"echo run >> {home / 'runs'}\n{writes}\n"
@@ -100,7 +101,7 @@ def test_a_finished_export_is_not_done_again(tmp_path: Path) -> None:
     quantize(job, Heard())
     job.work.mkdir()
     for name in MODEL_FILES:
-        (job.work / name).write_text(name, encoding="utf-8")
+        (job.work / name).write_text(TOKENIZER, encoding="utf-8")
     (job.work / "facts.json").write_bytes(orjson.dumps(FACTS))
     (job.work / "quality.json").write_bytes(orjson.dumps(MEASURED | {"agreement": 0.95}))
     (job.work / "exported.done").touch()
