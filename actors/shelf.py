@@ -6,10 +6,11 @@ Rules guarded here: what is kept twice has the narrower label, and in the store 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 
 from pockethive.actors.label_file import LabelFile
@@ -69,33 +70,54 @@ class Shelf:
     def keep(self, data: bytes, label: Label) -> str:
         """Keep `data`; returns its name as a blob. The narrower label wins when kept twice."""
         sha = self._store().put(data, NOBODY)
-        self._name([(sha, data, label)])
+        self._name([(sha, label, len(data))])
+        self._at_hand({sha: data})
         return sha
 
     def keep_small(self, blobs: Sequence[tuple[bytes, Label]]) -> list[str]:
         """Keep blobs of at most `SMALL` bytes together, all or none; their names."""
         names = self._store().put_small([data for data, _ in blobs], NOBODY)
-        self._name([(sha, data, label) for sha, (data, label) in zip(names, blobs, strict=True)])
+        named = list(zip(names, blobs, strict=True))
+        self._name([(sha, label, len(data)) for sha, (data, label) in named])
+        self._at_hand({sha: data for sha, (data, _) in named})
         return names
 
-    def _name(self, blobs: Sequence[tuple[str, bytes, Label]]) -> None:
-        """Remember the labels of what is in the store now."""
+    def keep_file(self, path: Path, label: Label) -> str:
+        """As `keep`, a file of any size. Raises StorageError."""
+        sha = self._store().put_file(path, NOBODY)
+        self._name([(sha, label, path.stat().st_size)])
+        return sha
+
+    def _name(self, blobs: Sequence[tuple[str, Label, int]]) -> None:
+        """Say of blobs that are in the store now who may see them: hash, label, bytes of each."""
         new = []
         with self._lock:
-            for sha, data, label in blobs:
+            for sha, label, size in blobs:
                 known = self._kept.pop(sha, None)
-                made = _kept(label if known is None else join((known.label, label)), len(data))
+                made = _kept(label if known is None else join((known.label, label)), size)
                 self._kept[sha] = made
                 if made != known:
                     new.append((sha, made.label, made.size))
-                if len(data) <= _SMALL:
-                    self._recent[sha] = data
             while len(self._kept) > _REMEMBERED:
                 self._kept.popitem(last=False)
-            while len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
             if new and self._file is not None:
                 self._file.add(*new)
+
+    def _at_hand(self, blobs: Mapping[str, bytes]) -> None:
+        """Remember what is small, for the next task that reads it."""
+        with self._lock:
+            for sha, data in blobs.items():
+                if len(data) <= _SMALL:
+                    self._recent[sha] = data
+            while len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+
+    def drop(self, sha: str) -> None:
+        """Forget a blob that nobody needs any more."""
+        with self._lock:
+            self._kept.pop(sha, None)
+            self._recent.pop(sha, None)
+        self._store().drop(sha)
 
     def seal(self, data: bytes, label: Label) -> str:
         """Keep `data` for nobody until it is opened, unless it is here in the open already."""

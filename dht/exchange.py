@@ -81,6 +81,10 @@ class Exchange:
             await asyncio.to_thread(self.store.copy_to, name, to)
         return self.store.size(name)
 
+    def got(self, name: str) -> int:
+        """See `Node.got`."""
+        return self.store.size(name) if self.store.has(name) else self._fetcher.got(name)
+
     async def read(self, name: str, holders: Sequence[Contact]) -> bytes:
         """See `Node.fetch_from`."""
         if not self.store.has(name):

@@ -19,6 +19,7 @@ from pockethive.dht.carrier import HEAD, BlobCarrier, Kind
 from pockethive.dht.chunks import Manifest, check_name, check_small
 from pockethive.dht.contact import Contact
 from pockethive.dht.download import Download
+from pockethive.dht.partial import Partial
 
 FETCH_ROUNDS: Final = 2
 _STAGGER: Final = 1.0  # seconds of silence after which the next holder is asked too
@@ -32,6 +33,15 @@ class Fetcher:
         self._store, self._carrier, self._random = store, carrier, rng
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock]
         self._locks = weakref.WeakValueDictionary()
+        self._partials: dict[str, Partial] = {}
+
+    def got(self, name: str) -> int:
+        """Bytes of a large blob that have come so far, while it is being fetched."""
+        partial = self._partials.get(name)
+        if partial is None:
+            return 0
+        left = sum(partial.manifest.length(index) for index in partial.missing())
+        return partial.manifest.size - left
 
     async def obtain(
         self, name: str, holders: Sequence[Contact], audience: Audience = NOBODY
@@ -80,7 +90,7 @@ class Fetcher:
         liars: dict[Contact, str],
         audience: Audience,
     ) -> None:
-        partial = self._store.begin(manifest)
+        partial = self._partials[manifest.name] = self._store.begin(manifest)
         complete = False
         try:
             await asyncio.to_thread(partial.recheck)
@@ -91,6 +101,7 @@ class Fetcher:
                 liars.update(download.liars)
             complete = True
         finally:
+            del self._partials[manifest.name]
             if not complete:
                 self._store.pause(partial)
         await asyncio.to_thread(self._store.finish, partial, audience)

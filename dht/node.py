@@ -224,9 +224,8 @@ class Node:
     ) -> bytes:
         """Ask a known device directly; `body` and the answer have at most 8 KiB.
 
-        Raises:
-            NetworkError: no answer within `timeout` seconds, or nobody knows where it is.
-            ProtocolError: it refused, with its reason.
+        Raises NetworkError (no answer within `timeout` seconds, or nobody knows where it is),
+        ProtocolError (it refused, with its reason).
         """
         if len(body) > wire.MAX_BODY:
             raise ProtocolError(f"a request of {len(body)} bytes, at most {wire.MAX_BODY} travel")
@@ -271,6 +270,10 @@ class Node:
         """
         return await self._exchanging.fetch(name, holders, to, audience)
 
+    def got(self, name: str) -> int:
+        """Bytes of a blob that are here, or have come so far while it is fetched. On the loop."""
+        return self._exchanging.got(name)
+
     async def fetch_from(self, contacts: Sequence[Contact], name: str) -> bytes:
         """A blob's bytes, from here or from these holders. A small one is not kept here.
 
@@ -283,9 +286,8 @@ class Node:
     async def provide(self, name: str) -> int:
         """Announce that this device gives a blob, until it is gone; how many copies there are.
 
-        Raises:
-            StorageError: it is not here, or nobody may fetch it.
-            ProtocolError: the rules of this node refuse.
+        Raises StorageError (it is not here, or nobody may fetch it), ProtocolError (the rules of
+        this node refuse).
         """
         return await self._exchanging.provide(name)
 

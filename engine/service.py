@@ -25,6 +25,7 @@ from pockethive.device import Device
 from pockethive.dht.contact import Contact
 from pockethive.health import illnesses, obstacles
 from pockethive.metrics import CONTENT_TYPE, exposition
+from pockethive.model_ways import ModelWays
 from pockethive.reading import own_key, read_entries
 from pockethive.vitals import LagWatch, Vitals, take_vitals
 from pockethive.web import Page, WebServer
@@ -51,8 +52,10 @@ class NodeService:
         self._web = WebServer(
             {"/metrics": self._metrics, "/health": self._health, "/ready": self._ready}
         )
+        self._models = ModelWays(device)
         self._control = ControlServer(
             {
+                **self._models.ways,
                 "status": self._status,
                 "peers": self._peers,
                 "get": self._get,
@@ -64,6 +67,7 @@ class NodeService:
     async def start(self) -> Card:
         """Listen, and say where. Raises NetworkError, Failure."""
         device, metrics = self._device, ""
+        self._models.start()
         folder = device.settings.folder
         if self._settings.metrics is not None:
             host, port = await self._web.start(*self._settings.metrics)
@@ -84,6 +88,7 @@ class NodeService:
     async def stop(self) -> None:
         """Close both, and take the card away."""
         self._lag.stop()
+        await self._models.stop()
         await self._web.stop()
         await self._control.stop()
         card = self._device.settings.folder / "node.json"

@@ -83,8 +83,10 @@ def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
         f"from {card.source}; sha256 {card.sha256}",
     ]
     if quality := read_quality(bundle.folder, card.sha256):
-        lines.append(f"It {quality}.")
+        lines.append(f"It {quality}{whose(bundle.folder, 'quality.json')}.")
     lines += table(results) if results else ["Not measured here yet: pockethive models eval"]
+    if results and (said := whose(bundle.folder, "accuracy.json")):
+        lines.append(f"These figures are not of this device{said}.")
     if (card.judge_accuracy or 0.0) < _JUDGE_FROM:
         shown = "not measured" if card.judge_accuracy is None else f"{card.judge_accuracy:.1%}"
         lines.append(f"Must not judge by yes or no (on the card: {shown}); let it choose instead.")
@@ -94,6 +96,16 @@ def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
     if weak:
         lines.append(f"Below 80 % and only to be used with a check: {', '.join(weak)}.")
     return lines
+
+
+def whose(folder: Path, name: str) -> str:
+    """Who measured what stands in a file beside the card; nothing if it was this device."""
+    from pockethive.inference.parcel import told_by
+
+    device = told_by(folder, name)
+    if device is None:
+        return ""
+    return f", says device {device[:8]} that shared it" if device else ", says who shared it"
 
 
 def table(results: "Sequence[Measured]") -> list[str]:

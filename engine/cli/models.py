@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pockethive.cli import evaluation
+from pockethive.cli import evaluation, shared_models
 from pockethive.cli.options import add_home, end_in_order, home_of
 from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
 
@@ -24,12 +24,15 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     listing = actions.add_parser("list", help="models on this device, and known ones to get")
+    listing.add_argument("--shared", action="store_true", help="also what the hive's devices share")
     listing.set_defaults(run=run_list)
+    shared_models.add_meeting(listing)
     add_home(listing)
 
     get = actions.add_parser("get", help="make a model if it is missing; check it if not")
     get.set_defaults(run=run_get)
     _add_making(get)
+    shared_models.add_meeting(get)
 
     quantize = actions.add_parser("quantize", help="make a model anew")
     quantize.set_defaults(run=run_quantize)
@@ -55,6 +58,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     removing.set_defaults(run=run_remove)
     add_home(removing)
 
+    shared_models.register(actions)
     evaluation.register(actions)
 
 
@@ -63,7 +67,7 @@ def run_list(args: argparse.Namespace) -> int:
     from pockethive.inference.shelf import list_missing, list_models
 
     home = home_of(args)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             each.name,
             each.quantization,
@@ -74,6 +78,8 @@ def run_list(args: argparse.Namespace) -> int:
         )
         for each in [*list_models(home), *list_missing(home)]
     ]
+    if args.shared:
+        rows += shared_models.rows_of_shared(args)
     if not sys.stdout.isatty():
         for row in rows:
             print("\t".join(row))
@@ -94,6 +100,10 @@ def run_get(args: argparse.Namespace) -> int:
     from pockethive.inference.quantizer import Job
     from pockethive.inference.shelf import get
 
+    if args.model.startswith("hive:"):
+        with progress_printer(sys.stderr) as progress:
+            bundle = shared_models.get_shared(args, progress)
+        return _tell(bundle)
     end_in_order()
     job = Job(
         find_source(args.model),
@@ -183,7 +193,7 @@ def _tell(bundle: "Bundle") -> int:
     print(f"{card.name} {card.quantization} is ready in {bundle.folder}")
     print(f"{bundle.size / _MEGABYTE:.0f} MB, {card.licence}, sha256 {card.sha256}")
     if quality := read_quality(bundle.folder, card.sha256):
-        print(f"it {quality}")
+        print(f"it {quality}{evaluation.whose(bundle.folder, 'quality.json')}")
     return 0
 
 
@@ -192,7 +202,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         default=DEFAULT_MODEL,
-        help=f"known name, Hugging Face id, GGUF file or folder (default: {DEFAULT_MODEL})",
+        help="known name, Hugging Face id, GGUF file, folder, or the address of a shared one "
+        f"(default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--accept-licence",

@@ -4,6 +4,7 @@
     tokenizer.json                           repaired (see export/export_script.py)
     card.json                                source, licence, quantization, hashes
     quality.json                             what it keeps of its source (see quality.py)
+    origin.json                              who gave it, where a device of the hive did (parcel.py)
     .verified                                sizes and times at the last full check
 
 Rule guarded here: a bundle is used only if its files are those that its card names. The card holds
@@ -33,7 +34,7 @@ CARD = "card.json"
 MODEL_FILES = ("openvino_model.bin", "openvino_model.xml", "tokenizer.json")
 _STAMP = ".verified"
 _VERSION = 1
-_MOST_CARD_BYTES = 64 << 10
+MOST_CARD_BYTES = 64 << 10
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -129,19 +130,28 @@ def open_bundle(folder: Path, *, full: bool = False) -> Bundle:
 
 def read_card(folder: Path) -> Card:
     """The card of a bundle, itself checked but not the files it names. Raises RefusedModel."""
-    path = folder / CARD
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(_MOST_CARD_BYTES + 1)
-        card = _parse_card(orjson.loads(raw[:_MOST_CARD_BYTES]))
+        with (folder / CARD).open("rb") as stream:
+            raw = stream.read(MOST_CARD_BYTES + 1)
     except FileNotFoundError as error:
         raise _damaged(folder, "no model bundle here: card.json is missing") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError as error:
         raise _damaged(folder, f"the card cannot be read: {error}") from error
+    return parse_card(raw, folder)
+
+
+def parse_card(raw: bytes, where: Path | str) -> Card:
+    """The card in the bytes of a `card.json`. Raises RefusedModel."""
+    try:
+        if len(raw) > MOST_CARD_BYTES:
+            raise ValueError(f"it has more than {MOST_CARD_BYTES} bytes")
+        card = _parse_card(orjson.loads(raw))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(where, f"the card cannot be read: {error}") from error
     if card.format != _VERSION:
-        raise _damaged(folder, f"the card has version {card.format}, this program {_VERSION}")
+        raise _damaged(where, f"the card has version {card.format}, this program {_VERSION}")
     if card.sealed().sha256 != card.sha256:
-        raise _damaged(folder, "the card was changed: its hash does not fit")
+        raise _damaged(where, "the card was changed: its hash does not fit")
     return card
 
 
@@ -152,18 +162,29 @@ def write_bundle(made: Path, card: Card, target: Path) -> Bundle:
     """
     sealed = sealed_card(made, card)
     body = orjson.dumps(asdict(sealed), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    return place_bundle(made, {CARD: body}, target)
+
+
+def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundle:
+    """Move the model files of `made` to `target`, with the card and what else stands `beside` them.
+
+    All or nothing: they are checked by the card before the first of them is seen there. Raises
+    RefusedModel.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
         fresh = Path(scratch) / "bundle"
         fresh.mkdir()
         for name in MODEL_FILES:
             (made / name).rename(fresh / name)
-        (fresh / CARD).write_bytes(body)
-        _sync(fresh / name for name in (*MODEL_FILES, CARD))
+        for name, body in beside.items():
+            (fresh / name).write_bytes(body)
+        _sync(fresh / name for name in (*MODEL_FILES, *beside))
+        open_bundle(fresh, full=True)
         if target.exists():
             target.rename(Path(scratch) / "old")
         fresh.rename(target)
-    return open_bundle(target, full=True)
+    return open_bundle(target)
 
 
 def sealed_card(made: Path, card: Card) -> Card:
@@ -247,5 +268,5 @@ def _sync(paths: Iterable[Path]) -> None:
             os.fsync(stream.fileno())
 
 
-def _damaged(folder: Path, what: str) -> RefusedModel:
+def _damaged(folder: Path | str, what: str) -> RefusedModel:
     return RefusedModel(what, where=str(folder), cure="get it again: `pockethive models get NAME`")
