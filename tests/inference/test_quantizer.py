@@ -29,6 +29,7 @@ FACTS = {
     "chat": "{system}{user}",
     "chat_bare": "{user}",
 }
+SCRIPTS = {"__init__.py", "export_script.py", "hub_script.py"}
 TOKENIZER = json.dumps({"model": {"vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})
 MEASURED = {"tokens": 100, "perplexity": 9.5, "perplexity_before": 9.0, "peak_bytes": 1 << 30}
 
@@ -65,8 +66,11 @@ def exporter(home: Path, agreement: float = 0.97) -> str:
 
 
 def tiny(home: Path) -> Job:
-    source = ModelSource(name="tiny", kind="hub", place="owner/tiny", revision="main")
-    return Job(source=source, home=home)
+    folder = home / "source"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text('{"architectures": ["TinyForCausalLM"]}')
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    return Job(source=ModelSource(name="tiny", kind="folder", place=str(folder)), home=home)
 
 
 def test_requirements_are_pinned_and_split_for_a_cpu_build_of_torch() -> None:
@@ -112,7 +116,7 @@ def test_a_finished_export_is_not_done_again(tmp_path: Path) -> None:
 def test_no_file_of_ours_hides_a_library_from_the_exporter() -> None:
     """Python looks first where a script lies; `requests.py`, which libraries import, is ours."""
     beside = {path.name for path in files("pockethive.inference.export").iterdir()}
-    assert {name for name in beside if name.endswith(".py")} == {"__init__.py", "export_script.py"}
+    assert {name for name in beside if name.endswith(".py")} == SCRIPTS
 
 
 def test_what_a_variant_keeps_is_told_beside_its_card(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Exports and quantizes a model with Optimum, inside the quantizer's own environment.
 
-Run as `python export_script.py JOB`: JOB is a JSON file with `source` (folder or Hugging Face id),
-`revision`, `gguf` (file in the folder, or empty), `quantization` (`int8` or `int4`), `target` and
-`text`, which both variants read to be compared.
+Run as `python export_script.py JOB`: JOB is a JSON file with `source` (a folder), `gguf` (file in
+the folder, or empty), `quantization` (`int8` or `int4`), `target` and `text`, which both variants
+read to be compared.
 It prints one JSON line per stage on stdout; everything else that libraries print goes to stderr.
 The result is `openvino_model.xml`, `openvino_model.bin`, `tokenizer.json`, `facts.json` and
 `quality.json`.
@@ -78,25 +78,18 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
     tell("exporting and quantizing", 0.35)
     small: dict[str, Any] = {"bits": 4, "sym": True, "group_size": 64}
     config = small if job["quantization"] == "int4" else {"bits": 8, "sym": True}
-    where = _where(job)
     model = OVModelForCausalLM.from_pretrained(
         weights,
         export=True,
         quantization_config=OVWeightQuantizationConfig(**config),
         compile=False,
-        **where,
     )
     tell("writing", 0.7)
     model.save_pretrained(target)
-    tokenizer = AutoTokenizer.from_pretrained(weights, **where)
+    tokenizer = AutoTokenizer.from_pretrained(weights)
     repaired = repair(json.loads(tokenizer.backend_tokenizer.to_str()), model.config.vocab_size)
     _write(target / "tokenizer.json", repaired)
     _write(target / "facts.json", _facts(model, tokenizer, bool(job["gguf"])))
-
-
-def _where(job: dict[str, Any]) -> dict[str, str]:
-    """Which revision of a hub's model is meant."""
-    return {} if job["gguf"] or not job["revision"] else {"revision": job["revision"]}
 
 
 def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
@@ -106,7 +99,7 @@ def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
     ids = Tokenizer.from_file(str(target / "tokenizer.json")).encode(job["text"]).ids
     windows = [ids[start : start + _WINDOW] for start in range(0, len(ids) - 1, _WINDOW)]
     windows = [window for window in windows if len(window) > 1]
-    before = _read_source(weights, _where(job), windows)
+    before = _read_source(weights, windows)
     after = _read_export(target, windows)
     tokens = sum(len(window) - 1 for window in windows)
     alike = sum(int((one[1] == other[1]).sum()) for one, other in zip(before, after, strict=True))
@@ -120,12 +113,12 @@ def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
     }
 
 
-def _read_source(weights: str, where: dict[str, str], windows: list[list[int]]) -> list[Any]:
+def _read_source(weights: str, windows: list[list[int]]) -> list[Any]:
     """For each window: log-probabilities of its next tokens, and the most probable ones."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32, **where)
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32)
     with torch.inference_mode():
         return [
             _told(model(torch.tensor([window])).logits[0].numpy(), window) for window in windows
