@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pockethive.configs.model_wish import Choosing, read_model
 from pockethive.configs.policies import read_checks
 from pockethive.configs.reader import Reader
 from pockethive.configs.rescored import check_rescored
 from pockethive.configs.steps import Scope, read_label, read_work
 from pockethive.configs.yaml_tree import Tree
+from pockethive.core.errors import RefusedModel
 from pockethive.core.labels import Label
 from pockethive.core.ruling import by_person
 from pockethive.core.spec import (
@@ -21,6 +23,7 @@ from pockethive.core.spec import (
     Method,
     MethodForm,
     ModelNeed,
+    ModelWish,
     PlannerKind,
     PlannerSpec,
     Role,
@@ -29,7 +32,6 @@ from pockethive.core.spec import (
 )
 from pockethive.core.task import Deadline, Verification
 
-QUANTIZATIONS = ("int8", "int4")
 LEAST_JUDGE = 0.8  # of held-out items, as the lower bound of what was measured
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency", "deadline")
@@ -47,6 +49,10 @@ class SkillInfo:
     asks: bool = False  # it says what it asks the model, so that its text can be read again
 
 
+def _nothing_here(_: ModelWish) -> ModelNeed:
+    raise RefusedModel("no model is chosen here", cure="name one: model: smollm2-135m-instruct")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
     """Names that a team may use, given by whoever knows them."""
@@ -55,6 +61,8 @@ class Vocabulary:
     checkers: frozenset[str]
     judging: Callable[[ModelNeed], float | None] = lambda _: None
     """A lower bound of a model's held-out accuracy as a judge, if its card shows one."""
+    choosing: Choosing = _nothing_here
+    """Which of the models that are here fulfils a wish."""
 
 
 class TeamCompiler:
@@ -79,7 +87,7 @@ class TeamCompiler:
         team = Team(
             name=read.text(entries.get("team"), "team", name),
             description=read.text(entries.get("description"), "description"),
-            model=self._model(entries.get("model")),
+            model=read_model(read, entries.get("model"), self.vocabulary.choosing),
             roles=tuple(self._role(key, value) for key, value in role_trees.items()),
             planner=spec,
             limits=self._limits(entries.get("limits")),
@@ -94,19 +102,6 @@ class TeamCompiler:
     @property
     def _writers(self) -> frozenset[str]:
         return frozenset(name for name, info in self.vocabulary.skills.items() if info.asks)
-
-    def _model(self, tree: Tree | None) -> ModelNeed | None:
-        if tree is None or tree.kind == "nothing":
-            return None
-        if tree.kind == "text":
-            return ModelNeed(name=tree.text)
-        entries = self.reader.mapping(tree, ("name", "quantization"), "model")
-        name = self.reader.need(tree, entries, "name", "model")
-        quantization = entries.get("quantization")
-        return ModelNeed(
-            name=self.reader.text(name, "name"),
-            quantization=self.reader.one_of(quantization, "quantization", QUANTIZATIONS, "int8"),
-        )
 
     def _role(self, name: str, tree: Tree) -> Role:
         read, what = self.reader, f"role {name!r}"

@@ -7,7 +7,7 @@ from pockethive.actors.skills.writing import is_writer
 from pockethive.configs.home import default_home
 from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.errors import ModelError, UnknownModel
-from pockethive.core.spec import ModelNeed
+from pockethive.core.spec import ModelNeed, ModelWish
 from pockethive.installed import checkers, skills
 
 
@@ -20,6 +20,7 @@ def vocabulary(home: Path | None = None) -> Vocabulary:
         },
         checkers=frozenset(checkers()),
         judging=partial(_judging, home or default_home()),
+        choosing=partial(_choosing, home or default_home()),
     )
 
 
@@ -33,3 +34,10 @@ def _judging(home: Path, need: ModelNeed) -> float | None:
         return None if folder is None else read_card(folder).judge_accuracy
     except (ModelError, UnknownModel):
         return None
+
+
+def _choosing(home: Path, wish: ModelWish) -> ModelNeed:
+    """The model of `home` that fulfils a wish. Raises RefusedModel."""
+    from pockethive.inference.choosing import candidates, choose, free_memory
+
+    return choose(wish, candidates(home), free_memory())

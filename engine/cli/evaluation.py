@@ -26,7 +26,7 @@ _JUDGE_FROM = 0.8
 def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add both actions to `pockethive models`."""
     measure = actions.add_parser("eval", help="measure a model on held-out tasks; takes minutes")
-    _add_model(measure)
+    add_model(measure)
     measure.add_argument(
         "--primitive", action="append", choices=PRIMITIVES, help="only this one; may be repeated"
     )
@@ -37,7 +37,7 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     measure.set_defaults(run=run_eval)
 
     card = actions.add_parser("card", help="what a model is, and what it is worth, in words")
-    _add_model(card)
+    add_model(card)
     card.set_defaults(run=run_card)
 
 
@@ -49,7 +49,7 @@ def run_eval(args: argparse.Namespace) -> int:
 
     end_in_order()
     home = home_of(args)
-    bundle = _bundle(args)
+    bundle = bundle_of(args)
     model = open_model(str(bundle.folder), home)
     results = []
     for primitive in args.primitive or PRIMITIVES:
@@ -67,7 +67,7 @@ def run_card(args: argparse.Namespace) -> int:
     """Print the card of a model that is here."""
     from pockethive.inference.evaluation import kept_results
 
-    bundle = _bundle(args)
+    bundle = bundle_of(args)
     print("\n".join(words(bundle, kept_results(bundle))))
     return 0
 
@@ -75,6 +75,7 @@ def run_card(args: argparse.Namespace) -> int:
 def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
     """A card as lines: what it is, what it is worth, what it must not be used for."""
     from pockethive.inference.quality import read_quality
+    from pockethive.inference.speed import read_speed
 
     card = bundle.card
     lines = [
@@ -84,6 +85,8 @@ def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
     ]
     if quality := read_quality(bundle.folder, card.sha256):
         lines.append(f"It {quality}{whose(bundle.folder, 'quality.json')}.")
+    if speed := read_speed(bundle.folder, card.sha256):
+        lines.append(f"It {speed}.")
     lines += table(results) if results else ["Not measured here yet: pockethive models eval"]
     if results and (said := whose(bundle.folder, "accuracy.json")):
         lines.append(f"These figures are not of this device{said}.")
@@ -150,7 +153,8 @@ def _teller(primitive: str, count: int) -> Callable[[int], None]:
     return tell
 
 
-def _bundle(args: argparse.Namespace) -> "Bundle":
+def bundle_of(args: argparse.Namespace) -> "Bundle":
+    """The bundle that the options of `add_model` name. Raises ModelError, UnknownModel."""
     from pockethive.inference.bundle import open_bundle
     from pockethive.inference.shelf import find_bundle
 
@@ -165,7 +169,8 @@ def _bundle(args: argparse.Namespace) -> "Bundle":
     return open_bundle(folder)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """A model by name or folder, its quantization, and the home."""
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, help="name or bundle folder")
     parser.add_argument("--quantization", choices=QUANTIZATIONS, default="int8")
     add_home(parser)

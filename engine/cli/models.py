@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pockethive.cli import evaluation, shared_models
+from pockethive.cli import evaluation, shared_models, speed
 from pockethive.cli.options import add_home, end_in_order, home_of
 from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
 
 if TYPE_CHECKING:
     from pockethive.inference.bundle import Bundle
+    from pockethive.inference.shelf import Listed
     from pockethive.inference.workshop import Progress
 
 _MEGABYTE = 1_000_000
@@ -60,6 +61,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
     shared_models.register(actions)
     evaluation.register(actions)
+    speed.register(actions)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -74,6 +76,7 @@ def run_list(args: argparse.Namespace) -> int:
             f"{each.size / _MEGABYTE:.0f} MB" if each.folder else "-",
             each.licence,
             each.source,
+            _speed(each),
             f"damaged: {each.fault}" if each.fault else "here" if each.folder else "can be got",
         )
         for each in [*list_models(home), *list_missing(home)]
@@ -87,11 +90,19 @@ def run_list(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "quantization", "size", "licence", "source", "state")
+    table = Table("model", "quantization", "size", "licence", "source", "speed", "state")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
     return 0
+
+
+def _speed(each: "Listed") -> str:
+    """Tokens a second that it writes, if that was measured here."""
+    from pockethive.inference.speed import read_speed
+
+    known = None if each.folder is None else read_speed(each.folder, each.sha256)
+    return "-" if known is None else f"{known.decode:.1f}/s"
 
 
 def run_get(args: argparse.Namespace) -> int:

@@ -99,6 +99,7 @@ def rows_of_shared(args: argparse.Namespace) -> list[tuple[str, ...]]:
             f"{one['size'] / _MEGABYTE:.0f} MB",
             plain(one["licence"]),
             one["address"],
+            "-",
             f"shared by {one['device'][:8]}",
         )
         for one in found

@@ -155,6 +155,21 @@ class ModelNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWish:
+    """What a team needs of a model, where any that has it will do.
+
+    `at_least` and `at_most` count parameters (0: no bound); `fits`: into the memory that is free;
+    `speed`: tokens a second that it was measured to write here; `licences`: only these.
+    """
+
+    at_least: int = 0
+    at_most: int = 0
+    fits: bool = False
+    speed: int = 0
+    licences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds of one run. Seconds are wall time."""
 
