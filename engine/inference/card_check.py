@@ -23,6 +23,7 @@ _MOST_IDS: Final = 64
 _MOST_BYTES: Final = 2**40
 _MOST_TOKENIZER: Final = 256 << 20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
+_WORD: Final = re.compile(r"[a-z0-9]{1,16}")  # it is part of a folder's name
 
 
 def check_fields(card: "Card") -> None:
@@ -31,6 +32,7 @@ def check_fields(card: "Card") -> None:
     ids = (*card.stop_ids, *card.prefix_ids)
     rules = {
         "a line of it is no line of text": all(map(_is_line, lines)),
+        "its quantization is no word": _WORD.fullmatch(str(card.quantization)) is not None,
         "its chat templates are no text": all(map(_is_template, (card.chat, card.chat_bare))),
         "its counts are no numbers": all(
             _whole(n, 1, 2**50) for n in (card.parameters, card.context)

@@ -45,7 +45,7 @@ def check_licence(licence: str, accepted: str, what: str) -> str:
     instead = f", not {tidy(accepted)!r}" if accepted else ""
     raise RefusedModel(
         f"{what} {said}{instead}; it is not one of those that are taken without asking",
-        cure=f"read it, and if you agree say: --accept-licence {_quoted(name)}",
+        cure=f"if you agree to it: pockethive models get … --accept-licence {_quoted(name)}",
     )
 
 

@@ -150,6 +150,7 @@ def test_files_that_are_not_those_of_the_card_are_never_seen_in_place(
     [
         {"name": "a\nb"},
         {"name": 7},
+        {"quantization": "int8/../../../escape"},
         {"chat": ["{user}"]},
         {"context": 0},
         {"parameters": 1.5},
