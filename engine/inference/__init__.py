@@ -48,7 +48,7 @@ _HOMES = {
 }
 
 CACHE = "cache"
-"""The folder of a home that may be deleted at any time: compiled graphs, remembered prompts."""
+"""The folder of a home that may be deleted at any time: remembered prompts."""
 
 
 def __getattr__(name: str) -> Any:
@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
 def open_model(
     name: str, home: Path, *, quantization: str = "int8", threads: int | None = None
 ) -> Model:
-    """Load a model that is on this device; two seconds and about 600 MB for the default one.
+    """Load a model that is on this device; two seconds and about 320 MB for the default one.
 
     `name` is a model's name or the path of a bundle; `threads` defaults to the cores this process
     may use. The model belongs to one thread at a time. Raises ModelError (RefusedModel: before

@@ -20,7 +20,8 @@ import numpy as np
 from pockethive.core.errors import ModelError
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, shared
 from pockethive.inference.blocks import Sequence as Tokens
-from pockethive.inference.paged import Contents, Floats, Pass, Slice
+from pockethive.inference.paged import Contents, Floats, Pass
+from pockethive.inference.slices import Slice
 
 CHUNK: Final = 256
 """Tokens that one pass reads at most while somebody waits for his next word."""

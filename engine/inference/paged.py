@@ -8,9 +8,7 @@ that was asked for, whoever else is in a pass; logits are computed only where th
 Knows token ids and blocks only. Not thread-safe: one thread at a time.
 """
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +18,11 @@ import numpy.typing as npt
 
 from pockethive.core.errors import ModelError
 from pockethive.inference.blocks import BLOCK
+from pockethive.inference.pages import code_pages, file_pages, give_back, trim_heap
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.silent_openvino import opset as ops
 from pockethive.inference.silent_openvino import transformations
+from pockethive.inference.slices import Slice, filling, padded, padded_rows, passes
 
 Floats = npt.NDArray[np.float32]
 Contents = tuple[npt.NDArray[Any], ...]
@@ -38,20 +38,8 @@ EXACT: Final = {
 FAST: Final[dict[str, object]] = {}
 """What the processor does best: int8 activations, bfloat16, keys and values in a byte each."""
 
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Tokens of one sequence: they follow `past` others, and `blocks` have room for all.
-
-    `rows`: places within `ids` where numbers are wanted. `targets`: at each of them, the token
-    whose log-probability is.
-    """
-
-    ids: Sequence[int]
-    past: int
-    blocks: Sequence[int]
-    rows: Sequence[int]
-    targets: Sequence[int]
+_FLOATS: Final = (ov.Type.f16, ov.Type.f32, ov.Type.bf16)
+_SMALL: Final = 64 << 10  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +57,28 @@ class PagedGraph:
     """A causal language model of Optimum's OpenVINO export."""
 
     def __init__(
-        self, folder: Path, threads: int, arithmetic: dict[str, object], cache: Path | None = None
+        self,
+        folder: Path,
+        threads: int,
+        arithmetic: dict[str, object],
+        *,
+        roomy: bool = False,
     ) -> None:
         """Load `openvino_model.xml` of `folder`. Raises ModelError when it is no such model.
 
-        With `cache`, the compiled graph is kept there and mapped by the next process. One process
-        at a time compiles: others would read a half-written file.
+        `roomy`: passes of 5 to 80 tokens are up to twice as fast, for about as much memory again as
+        the weights take (see `slices.py`).
+
+        The compiled graph is kept nowhere: OpenVINO 2026.4 writes one with this attention, and
+        cannot read it back.
         """
-        core = ov.Core()
-        if cache is not None:
-            core.set_property({"CACHE_DIR": str(cache)})
         options = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **arithmetic}
         try:
-            graph = core.read_model(folder / "openvino_model.xml")
+            graph = ov.Core().read_model(folder / "openvino_model.xml")
             transformations.paged_attention_transformation(graph)
             _add_rows_and_targets(graph)
-            with _alone(cache):
-                compiled = core.compile_model(graph, "CPU", options)
+            self._weights = _set_small_apart(graph)  # held, so that their file stays mapped
+            compiled = ov.Core().compile_model(graph, "CPU", options)
             self._request = compiled.create_infer_request()
             self._forms = {
                 port.any_name: (port.get_element_type(), _widths(port))
@@ -98,8 +91,12 @@ class PagedGraph:
                 where=str(folder),
                 cure="build it again with `pockethive models quantize`",
             ) from error
+        self._roomy = roomy
+        self._spare = 0  # the block of tokens that nobody wants
         self._tensors: tuple[Any, ...] = ()
         self._memory: tuple[npt.NDArray[Any], ...] = ()
+        self._read_once = file_pages(folder / "openvino_model.bin")
+        self._fresh = True
 
     @property
     def block_bytes(self) -> int:
@@ -108,9 +105,9 @@ class PagedGraph:
 
     def provide(self, blocks: int) -> None:
         """Have memory for so many blocks. What was in others is lost."""
-        tensors = []
+        tensors, self._spare = [], blocks
         for name, (kind, shape) in self._forms.items():
-            tensor = ov.Tensor(kind, ov.Shape([blocks, *shape]))
+            tensor = ov.Tensor(kind, ov.Shape([blocks + 1, *shape]))
             self._request.set_tensor(name, tensor)
             tensors.append(tensor)
         self._tensors = tuple(tensors)
@@ -132,33 +129,61 @@ class PagedGraph:
             array[list(blocks)] = content
 
     def run(self, slices: Sequence[Slice]) -> Pass:
-        """Read all slices in one pass."""
-        counts = [len(piece.ids) for piece in slices]
-        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        tables = np.concatenate(([0], np.cumsum([len(piece.blocks) for piece in slices])))
-        rows = [
-            int(start) + row
-            for start, piece in zip(starts[:-1], slices, strict=True)
-            for row in piece.rows
-        ]
-        targets = [target for piece in slices for target in piece.targets]
-        given = {
-            "input_ids": np.concatenate([piece.ids for piece in slices]).astype(np.int64),
-            "position_ids": np.concatenate(
-                [np.arange(p.past, p.past + n) for p, n in zip(slices, counts, strict=True)]
-            ).astype(np.int64),
-            "past_lens": np.array([piece.past for piece in slices], np.int32),
-            "subsequence_begins": starts,
-            "block_indices": np.concatenate([p.blocks for p in slices]).astype(np.int32),
-            "block_indices_begins": tables.astype(np.int32),
-            "max_context_len": np.array(
-                max(p.past + n for p, n in zip(slices, counts, strict=True)), np.int32
-            ),
-            "rows": np.array(rows or [0], np.int64),  # a pass without rows has one for nobody
-            "targets": np.array(targets or [0], np.int64),
-        }
+        """Read all slices; where they are many, or memory is dear, in several passes."""
+        parts = passes(slices, self._roomy)
+        if len(parts) == 1:
+            return self._run(parts[0])
+        kept = []
+        for part in parts:
+            made = self._run(part)
+            kept.append(Pass(np.array(made.logits), np.array(made.logprobs)))
+        return Pass(
+            np.concatenate([each.logits for each in kept]),
+            np.concatenate([each.logprobs for each in kept]),
+        )
+
+    def _run(self, wanted: Sequence[Slice]) -> Pass:
+        """One pass, filled up to one of the sizes that OpenVINO knows already."""
+        tokens = sum(len(piece.ids) for piece in wanted)
+        filled = [*wanted, *filling(padded(tokens, self._roomy) - tokens, self._spare)]
+        given = _laid_out(filled)
+        count = sum(len(piece.rows) for piece in wanted)
         out = self._request.infer(given, share_inputs=True, share_outputs=True)
-        return Pass(out[0][: len(rows), 0], out[1][: len(rows)])
+        give_back(self._read_once)
+        if self._fresh:  # only now all is packed, and what only that needed can go
+            give_back(code_pages("/openvino/libs/"))
+            trim_heap()
+            self._fresh = False
+        return Pass(out[0][:count, 0], out[1][:count])
+
+
+def _laid_out(slices: Sequence[Slice]) -> dict[str, npt.NDArray[Any]]:
+    """What the graph is given. Rows that nobody wants repeat the first one."""
+    counts = [len(piece.ids) for piece in slices]
+    starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    tables = np.concatenate(([0], np.cumsum([len(piece.blocks) for piece in slices])))
+    rows = [
+        int(start) + row
+        for start, piece in zip(starts[:-1], slices, strict=True)
+        for row in piece.rows
+    ]
+    targets = [target for piece in slices for target in piece.targets]
+    spare = [0] * (padded_rows(max(1, len(rows))) - len(rows))  # OpenVINO wants one at least
+    return {
+        "input_ids": np.concatenate([piece.ids for piece in slices]).astype(np.int64),
+        "position_ids": np.concatenate(
+            [np.arange(p.past, p.past + n) for p, n in zip(slices, counts, strict=True)]
+        ).astype(np.int64),
+        "past_lens": np.array([piece.past for piece in slices], np.int32),
+        "subsequence_begins": starts,
+        "block_indices": np.concatenate([p.blocks for p in slices]).astype(np.int32),
+        "block_indices_begins": tables.astype(np.int32),
+        "max_context_len": np.array(
+            max(p.past + n for p, n in zip(slices, counts, strict=True)), np.int32
+        ),
+        "rows": np.array([*rows, *spare], np.int64),
+        "targets": np.array([*targets, *spare], np.int64),
+    }
 
 
 def _widths(port: Any) -> list[int]:
@@ -169,16 +194,25 @@ def _widths(port: Any) -> list[int]:
     return shape
 
 
-@contextmanager
-def _alone(folder: Path | None) -> Iterator[None]:
-    """Hold a folder's lock for a while, against other processes."""
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _set_small_apart(graph: Any) -> list[Any]:
+    """Copy scales and norms out of the weights' file; returns the constants that stay there.
+
+    They lie between the weights, and every pass reads them: 64 KB of the file would be in memory
+    around each, though they are less than a megabyte in all.
+    """
+    stay = []
+    for node in graph.get_ops():
+        if node.get_type_name() != "Constant":
+            continue
+        kind, size = node.get_element_type(), node.get_byte_size()
+        if kind not in _FLOATS or size > _SMALL:
+            stay.append(node)
+        elif size > kind.size:
+            shape = node.get_output_shape(0)
+            copy = ov.op.Constant(ov.Tensor(node.data, shape, kind), shared_memory=False)
+            for port in node.output(0).get_target_inputs():
+                port.replace_source_output(copy.output(0))
+    return stay
 
 
 def _add_rows_and_targets(graph: Any) -> None:

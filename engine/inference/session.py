@@ -40,19 +40,25 @@ class Session:
     """Implements `Model` and `Shared` of `pockethive.core.ports` over a bundle."""
 
     def __init__(
-        self, bundle: Bundle, *, threads: int = 2, cache: Path | None = None, memory: int = MEMORY
+        self,
+        bundle: Bundle,
+        *,
+        threads: int = 2,
+        cache: Path | None = None,
+        memory: int = MEMORY,
+        roomy: bool = False,
     ) -> None:
         """Load `bundle`.
 
-        `cache` is a folder where compiled graphs and remembered prompts are kept for the next
-        process; the first one pays, the others load in a fraction of a second. `memory`: bytes for
-        keys and values.
+        `cache` is a folder where remembered prompts are kept for the next process. `memory`: bytes
+        for keys and values. `roomy`: see `PagedGraph`.
         """
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
-        graph = PagedGraph(bundle.folder, threads, EXACT, cache and cache / "compiled")
+        graph = PagedGraph(bundle.folder, threads, EXACT, roomy=roomy)
         count = max(1, min(memory // graph.block_bytes, 4 * blocks_for(bundle.card.context)))
         graph.provide(count)
+        self.block_bytes = graph.block_bytes
         named = f"{bundle.model_class.sha256} {bundle.model_class.runtime}"
         files = SnapshotFiles(cache / "prompts", named) if cache else None
         self.blocks = Blocks(count, int(count * _REMEMBERED))

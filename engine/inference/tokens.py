@@ -8,11 +8,14 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import llguidance
 import tokenizers
 
 from pockethive.core.errors import ModelError
+
+if TYPE_CHECKING:
+    import llguidance
 
 _BROKEN = "‹"  # stands for the first letter of a control token in a text from outside
 _UNFINISHED = "\ufffd"  # what a decoder shows for half a character
@@ -57,8 +60,10 @@ class Tokens:
         return text
 
     @cached_property
-    def guidance(self) -> llguidance.LLTokenizer:
+    def guidance(self) -> "llguidance.LLTokenizer":
         """The same vocabulary for llguidance; takes most of a second, so only when needed."""
+        import llguidance  # six megabytes; who never asks for a grammar needs none of it
+
         return llguidance.LLTokenizer(
             self._path.read_text(encoding="utf-8"),
             n_vocab=self.size,

@@ -15,7 +15,6 @@ from pockethive.core.ports import ChoiceForm, Generation, Ranking, Rescored, Sam
 from pockethive.inference import primitives, requests
 from pockethive.inference.batcher import Ask
 from pockethive.inference.bundle import Card
-from pockethive.inference.guide import Guide, json_grammar
 from pockethive.inference.requests import Scores, Writing
 from pockethive.inference.rescoring import Drawn, Held, lag_of, reread, spelled
 from pockethive.inference.sampling import drawer
@@ -70,6 +69,8 @@ class Works:
         self, prompt: str, schema: dict[str, object], sampling: Sampling
     ) -> Generator[Ask, Any, Generation]:
         """JSON text that satisfies a schema. Raises ModelError if `max_tokens` ran out."""
+        from pockethive.inference.guide import Guide, json_grammar  # six megabytes of llguidance
+
         guide = Guide(self._tokens, json_grammar(schema))
         made = yield from self._write(prompt, sampling, guide, unseen)
         if made.finish != "stop":
@@ -136,7 +137,7 @@ class Works:
         return ids
 
     def _write(
-        self, prompt: str, sampling: Sampling, guide: Guide | None, show: Show
+        self, prompt: str, sampling: Sampling, guide: requests.Guide | None, show: Show
     ) -> Generator[Ask, Any, Generation]:
         drawn, ids = Drawn(drawer(sampling)), self._encode(prompt, 1)
         spelling, scanner = Spelling(self._tokens), StopScanner(sampling.stop)

@@ -19,8 +19,9 @@ from pockethive.core.errors import ModelError
 from pockethive.inference import requests
 from pockethive.inference.batcher import CHUNK, Batcher, Order, Work
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, blocks_for
-from pockethive.inference.paged import Contents, Pass, Slice
+from pockethive.inference.paged import Contents, Pass
 from pockethive.inference.requests import Writing, Written
+from pockethive.inference.slices import Slice
 
 VOCABULARY = 50
 

@@ -1,0 +1,86 @@
+"""Memory that was needed once is given back to the system.
+
+What loading a model leaves behind: pages of the weights' file, which the run time has packed into
+another form; code that only compiling runs; what the allocator keeps for later. All of it can be
+read again from its file, so nothing is lost but the time of a page fault. Guards: only pages that
+nobody has written and nobody can write are given back, only while their file is surely mapped.
+
+Does its work on Linux and Android; elsewhere these functions do nothing.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_MAPS: Final = Path("/proc/self/maps")
+Ranges = tuple[tuple[int, int], ...]
+"""Addresses and lengths in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """One line of `/proc/self/maps`."""
+
+    start: int
+    end: int
+    rights: str
+    path: str
+
+
+def file_pages(path: Path) -> Ranges:
+    """Where this process maps `path` to read it and not to write.
+
+    Valid as long as its owner keeps the mapping: hold whatever that is.
+    """
+    real = str(path.resolve())
+    return _ranges(lambda each: each.path == real and each.rights.startswith("r--"))
+
+
+def code_pages(part: str) -> Ranges:
+    """Where the code of libraries lies that have `part` in their path."""
+    return _ranges(lambda each: part in each.path and ".so" in each.path and _is_code(each))
+
+
+def give_back(ranges: Ranges) -> None:
+    """Let the system have these pages; they are read from their file when touched again."""
+    for start, length in ranges:
+        _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+
+
+def trim_heap() -> None:
+    """Give back what the allocator holds and nobody uses, where it can be asked to (glibc)."""
+    if _MAPS.exists() and hasattr(_libc(), "malloc_trim"):
+        _libc().malloc_trim(0)
+
+
+def resident() -> int:
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return 0
+    return int(status.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
+
+
+def _is_code(mapping: _Mapping) -> bool:
+    return mapping.rights == "r-xp"
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _ranges(wanted: Callable[[_Mapping], bool]) -> Ranges:
+    if not _MAPS.exists():
+        return ()
+    lines = _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    mappings = [_mapping(line) for line in lines]
+    return tuple((each.start, each.end - each.start) for each in mappings if wanted(each))
+
+
+def _mapping(line: str) -> _Mapping:
+    span, rights, _, _, _, *path = line.split(maxsplit=5)
+    start, end = (int(address, 16) for address in span.split("-"))
+    return _Mapping(start, end, rights, path[0] if path else "")

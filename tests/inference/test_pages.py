@@ -1,0 +1,43 @@
+"""Giving memory back: what it frees, and what it must not touch."""
+
+import mmap
+import sys
+from pathlib import Path
+
+import pytest
+
+from pockethive.inference.pages import code_pages, file_pages, give_back, resident, trim_heap
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is given back")
+
+SIZE = 32 << 20
+
+
+def test_pages_of_a_mapped_file_are_given_back_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(bytes(range(256)) * (SIZE // 256))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped.find(b"never in it") == -1  # reads all of it
+        before = resident()
+        ranges = file_pages(path)
+        assert sum(length for _, length in ranges) == SIZE
+        give_back(ranges)
+        assert before - resident() > SIZE // 2
+        assert mapped[SIZE - 256 :] == bytes(range(256))
+
+
+def test_a_mapping_that_can_be_written_is_nobodys_to_give_back(tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+        mapped[0] = 7
+        assert file_pages(path) == ()
+        assert file_pages(tmp_path / "another.bin") == ()
+
+
+def test_code_that_is_given_back_still_runs() -> None:
+    ranges = code_pages("libpython") or code_pages("numpy")
+    assert ranges
+    give_back(ranges)
+    trim_heap()
+    assert sum(range(1000)) == 499500
