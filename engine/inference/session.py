@@ -21,8 +21,9 @@ from pockethive.core.ports import (
     Span,
 )
 from pockethive.inference.batcher import Ask, Batcher, Order
-from pockethive.inference.blocks import Blocks, blocks_for
+from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
+from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
 from pockethive.inference.paged import EXACT, PagedGraph
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Tokens
@@ -48,17 +49,23 @@ class Session:
         memory: int = MEMORY,
         roomy: bool = False,
     ) -> None:
-        """Load `bundle`.
+        """Load `bundle`. Raises ModelError when memory would not suffice, and tells the sum.
 
         `cache` is a folder where remembered prompts are kept for the next process. `memory`: bytes
         for keys and values. `roomy`: see `PagedGraph`.
         """
+        free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
+        check_memory(parts, free, str(bundle.folder))
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
         graph = PagedGraph(bundle.folder, threads, EXACT, roomy=roomy)
-        count = max(1, min(memory // graph.block_bytes, 4 * blocks_for(bundle.card.context)))
-        graph.provide(count)
         self.block_bytes = graph.block_bytes
+        least = blocks_for(min(LEAST_TOKENS, bundle.card.context))
+        told = {**parts, f"keys and values of {least * BLOCK} tokens": least * graph.block_bytes}
+        check_memory(told, free, str(bundle.folder))
+        left = memory if free is None else min(memory, free - sum(parts.values()))
+        count = max(1, min(left // graph.block_bytes, 4 * blocks_for(bundle.card.context)))
+        graph.provide(count)
         named = f"{bundle.model_class.sha256} {bundle.model_class.runtime}"
         files = SnapshotFiles(cache / "prompts", named) if cache else None
         self.blocks = Blocks(count, int(count * _REMEMBERED))
@@ -197,3 +204,8 @@ class Session:
             raise error
         made: T = result
         return made
+
+
+def _weights(bundle: Bundle) -> int:
+    """Bytes that the packed weights take: as many as their file."""
+    return bundle.card.files["openvino_model.bin"].size

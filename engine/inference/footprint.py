@@ -1,0 +1,63 @@
+"""What a model takes of memory, told before it takes it. Of the disk: `space.py`.
+
+Guards: a device that has too little is told so, with the sum, before anything is loaded; keys and
+values get no more than the weights leave.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from pockethive.core.errors import RefusedModel
+
+PROGRAM: Final = 150 << 20
+"""Bytes of everything but weights, keys and values: measured for the default model."""
+LEAST_TOKENS: Final = 1024
+"""A model that cannot keep so many in memory is not worth loading."""
+_MB: Final = 1 << 20
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take; None where the system does not tell."""
+    return _least(_system_memory(Path("/proc/meminfo")), group_memory(_CGROUP))
+
+
+def group_memory(folder: Path) -> int | None:
+    """What the limit of a control group (version 2) leaves; None without a limit.
+
+    File pages count against it, and are given up when memory is short.
+    """
+    try:
+        limit = int((folder / "memory.max").read_text(encoding="ascii"))
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        pages = dict(line.split(maxsplit=1) for line in lines)
+        return limit - used + int(pages["active_file"]) + int(pages["inactive_file"])
+    except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
+        return None
+
+
+def check_memory(parts: dict[str, int], free: int | None, where: str) -> None:
+    """Raises RefusedModel when the sum of `parts` (bytes, by what they are for) is not free."""
+    if free is None or sum(parts.values()) <= free:
+        return
+    told = " + ".join(f"{-(-size // _MB)} MB for {name}" for name, size in parts.items())
+    raise RefusedModel(
+        f"too little memory: {told} = {-(-sum(parts.values()) // _MB)} MB, "
+        f"and {free // _MB} MB are free",
+        where=where,
+        cure="make room, or choose a smaller model or `--quantization int4`",
+    )
+
+
+def _system_memory(path: Path) -> int | None:
+    if not path.exists():
+        return None
+    for line in path.read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _least(*known: int | None) -> int | None:
+    return min((each for each in known if each is not None), default=None)
