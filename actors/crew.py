@@ -294,8 +294,8 @@ class AgentCrew:
         )
 
     def _model_of(self, needed: bool) -> str:
-        model = self._plan.tools("").model
-        return model.model_class.id if needed and model is not None else ""
+        model = self._plan.tools("").model if needed else None
+        return "" if model is None else model.model_class.id
 
 
 def _task_of(effect: RunSkill | WorkHere) -> TaskId:

@@ -19,6 +19,8 @@ Effects = Iterator[Effect]
 
 def exceeded(limits: Limits, cost: Cost) -> str:
     """Which budget is used up, with figures; empty while none is."""
+    if not (limits.tokens or limits.replication):  # asked at every step
+        return ""
     budgets = (
         ("tokens", cost.tokens, limits.tokens),
         ("replication", cost.begun, limits.replication),
