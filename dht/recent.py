@@ -33,6 +33,11 @@ class Recent:
         """It was silent, or only asks, or has no place here."""
         self._heard.pop(public, None)
 
+    def contact(self, public: bytes, now: float) -> Contact | None:
+        """Where a device was heard, if it is fresh."""
+        heard, _, contact = self._heard.get(public, (now, 0, None))
+        return contact if heard >= now - FRESH else None
+
     def nearest(self, target: int, count: int, now: float) -> list[Contact]:
         """The nearest to a target of those that are fresh, nearest first."""
         while self._heard and next(iter(self._heard.values()))[0] < now - FRESH:

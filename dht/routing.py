@@ -118,6 +118,17 @@ class XorRoutingTable(RoutingTable):  # type: ignore[misc]  # kademlia ships no 
         found = self.buckets[self._place_of(number)].nodes.get(identifier)
         return found if isinstance(found, Peer) else None
 
+    def contact(self, public: bytes) -> Contact | None:
+        """Where a device is, if it is in a bucket or was heard a moment ago."""
+        peer = self.known(node_id(public))
+        return self.recent.contact(public, self._clock()) if peer is None else peer.contact
+
+    def start(self, target: bytes, count: int) -> list[Contact]:
+        """With whom a search begins: so many of the table, and of those heard a moment ago."""
+        node = KademliaNode(target)
+        near = [peer.contact for peer in self.find_neighbors(node, count)]
+        return near + self.recent.nearest(node.long_id, count, self._clock())
+
     def remove(self, public: bytes) -> None:
         """Whoever it is has no place here."""
         self.recent.forget(public)

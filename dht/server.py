@@ -12,7 +12,6 @@ from typing import Any
 
 import tenacity
 from kademlia.network import Server
-from kademlia.node import Node as KademliaNode
 
 from pockethive.core.errors import NetworkError, ProtocolError, WrongClock
 from pockethive.dht import wire
@@ -169,13 +168,29 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
         return question
 
     def known(self, public: bytes) -> Contact | None:
-        """Where a device is, if it is in the routing table."""
-        peer = self.protocol.router.known(node_id(public))
-        return None if peer is None else peer.contact
+        """Where a device is, if it is in the routing table or was heard a moment ago."""
+        return self.protocol.router.contact(public)
 
     async def find(self, public: bytes, *, careful: bool = False) -> Contact | None:
-        """Where a device is, by a lookup."""
-        found = await self.locate(node_id(public), careful=careful)
+        """Where a device is, by a lookup that ends once it has answered itself."""
+        met: asyncio.Future[Contact] = asyncio.get_running_loop().create_future()
+        search = self._searching(node_id(public))
+
+        async def question(contact: Contact) -> list[Contact]:
+            named = await search(contact)
+            if contact.public == public and not met.done():
+                met.set_result(contact)
+            return named
+
+        looking = asyncio.ensure_future(self._lookup(node_id(public), question, careful=careful))
+        try:
+            await asyncio.wait((looking, met), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            await asyncio.wait((looking,))
+        if met.done():
+            return met.result()
+        found = looking.result()
         heard = self.protocol.proofs.addresses(public)  # a client is in no table
         contacts = (*found.contacts, *(Contact(public, *address) for address in heard))
         return next((c for c in contacts if c.public == public), None)
@@ -280,10 +295,7 @@ class HiveServer(Server):  # type: ignore[misc]  # kademlia ships no types
     ) -> Found:
         paths = PATHS if careful else 1
         # More than k: those behind are asked only when those before them are dead.
-        near = self.protocol.router.find_neighbors(KademliaNode(target), self.ksize * PATHS)
-        start = [peer.contact for peer in near]
-        now, goal = asyncio.get_running_loop().time(), int.from_bytes(target, "big")
-        start += self.protocol.router.recent.nearest(goal, self.ksize * PATHS, now)
+        start = self.protocol.router.start(target, self.ksize * PATHS)
         budget = self._settings.budget * _LOOKUP_SHARE
         taken = set[bytes]() if careful else None
         lookups = [
