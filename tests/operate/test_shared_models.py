@@ -21,16 +21,16 @@ pytestmark = pytest.mark.processes
 WEIGHTS = bytes(range(256)) * 12_000  # three chunks of a blob
 
 
-def bundle_in(home: Path, licence: str = "Apache-2.0", name: str = "tiny") -> Bundle:
+def bundle_in(home: Path, licence: str = "Apache-2.0", weights: bytes = WEIGHTS) -> Bundle:
     """A sound bundle of files that no run time could load, with what was measured of it."""
     made = home / "made"
     made.mkdir(parents=True)
     tokenizer = {"model": {"vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []}
-    (made / "openvino_model.bin").write_bytes(WEIGHTS)
+    (made / "openvino_model.bin").write_bytes(weights)
     (made / "openvino_model.xml").write_text("<net/>")
     (made / "tokenizer.json").write_text(json.dumps(tokenizer))
     card = Card(
-        name=name,
+        name="tiny",
         quantization="int8",
         source="hf:owner/tiny",
         revision="0123abc",
@@ -42,7 +42,7 @@ def bundle_in(home: Path, licence: str = "Apache-2.0", name: str = "tiny") -> Bu
         chat_bare="<u>{user}</u>",
         files={},
     )
-    bundle = write_bundle(made, card, home / "models" / f"{name}-int8")
+    bundle = write_bundle(made, card, home / "models" / "tiny-int8")
     figures = Quality(
         card=bundle.card.sha256,
         tokens=10,
