@@ -45,10 +45,12 @@ def main(do: str, place: str, revision: str) -> None:
 
 def look(place: str, revision: str) -> dict[str, Any]:
     """Small files alone, and how large the others are; of a cache that is offline, what it has."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
     folder = bring(place, revision, SMALL)
     here = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     sizes = here
-    if not os.environ.get("HF_HUB_OFFLINE"):
+    if not HF_HUB_OFFLINE:
         try:
             sizes = sizes_of(place, folder.name)
         except OSError as error:  # not reachable now: the cache has to do
