@@ -58,13 +58,18 @@ def __getattr__(name: str) -> Any:
 
 
 def open_model(
-    name: str, home: Path, *, quantization: str = "int8", threads: int | None = None
+    name: str,
+    home: Path,
+    *,
+    quantization: str = "int8",
+    threads: int | None = None,
+    roomy: bool = False,
 ) -> Model:
     """Load a model that is on this device; two seconds and about 320 MB for the default one.
 
     `name` is a model's name or the path of a bundle; `threads` defaults to the cores this process
-    may use. The model belongs to one thread at a time. Raises ModelError (RefusedModel: before
-    anything of it is loaded) or UnknownModel.
+    may use; `roomy` buys speed for memory (`Session`). The model belongs to one thread at a time.
+    Raises ModelError (RefusedModel: before anything of it is loaded) or UnknownModel.
     """
     from pockethive.inference.bundle import open_bundle
     from pockethive.inference.card_check import check_tokens
@@ -86,7 +91,7 @@ def open_model(
         ) from error
     bundle = open_bundle(folder)
     check_tokens(folder, bundle.card)
-    return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE)
+    return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE, roomy=roomy)
 
 
 def usable_cores() -> int:
