@@ -17,7 +17,7 @@ from pykka._envelope import Envelope
 from pockethive.actors.base import BaseActor
 from pockethive.actors.letters import Mailbox, Reply, fail
 from pockethive.core.errors import ActorFailure, ModelError, PocketHiveError
-from pockethive.core.ports import ChoiceForm, Model, Sampling, Shared
+from pockethive.core.ports import Model, Sampling, Shared
 
 _log = logging.getLogger(__name__)
 
@@ -159,20 +159,11 @@ class Constrain:
 
 
 @dataclass(frozen=True, slots=True)
-class Choose:
-    """Answered by a Ranking."""
+class Primitive:
+    """Answered by an Answer."""
 
-    forms: tuple[ChoiceForm, ...]
-    places: dict[str, str]
-    options: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Extract:
-    """Answered by a Span or None."""
-
-    passage: str
-    question: str
+    name: str
+    given: tuple[Any, ...]
 
 
 Request = (
@@ -185,8 +176,7 @@ Request = (
     | Rescore
     | Remember
     | Constrain
-    | Choose
-    | Extract
+    | Primitive
 )
 
 
@@ -341,10 +331,8 @@ def _call(model: Any, request: Request) -> Any:
             return model.remember(beginning)
         case Constrain(prompt, schema, sampling):
             return model.constrain(prompt, schema, sampling)
-        case Choose(forms, places, options):
-            return model.choose(forms, places, options)
-        case Extract(passage, question):
-            return model.extract(passage, question)
+        case Primitive(name, given):
+            return model.answer(name, *given)
         case _:
             raise TypeError(f"{type(request).__name__} is no such request")
 

@@ -5,39 +5,31 @@ limit; closing a stream stops the model.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pockethive.actors.base import Ref, no_answer
 from pockethive.actors.model_actor import (
     Asked,
     Chat,
-    Choose,
     Constrain,
     Count,
     Describe,
-    Extract,
     Generate,
     Pieces,
+    Primitive,
     Remember,
     Request,
     Rescore,
     Score,
     Stream,
 )
-from pockethive.core.ports import (
-    ChoiceForm,
-    Generation,
-    ModelClass,
-    Ranking,
-    Rescored,
-    Sampling,
-    Span,
-)
+from pockethive.core.ports import Answer, Generation, ModelClass, Rescored, Sampling
+from pockethive.inference.primitives import Primitives
 
 T = TypeVar("T")
 
 
-class ModelProxy:
+class ModelProxy(Primitives):
     """Implements `pockethive.core.ports.Model` on any thread without an event loop.
 
     `timeout` (seconds) bounds every call, waiting for others included; for a stream, every piece.
@@ -112,18 +104,9 @@ class ModelProxy:
         """JSON text that satisfies a JSON schema."""
         return self._ask(Constrain(prompt, schema, sampling), Generation)
 
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Ranking:
-        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
-        return self._ask(Choose(tuple(forms), dict(places), tuple(options)), Ranking)
-
-    def extract(self, passage: str, question: str) -> Span | None:
-        """A span of `passage` that answers `question`, or None when there is none."""
-        asked = Asked(Extract(passage, question), self._role)
-        found = self._ref.ask(asked, timeout=self._timeout)
-        assert found is None or isinstance(found, Span)
-        return found
+    def answer(self, primitive: str, *given: Any) -> Answer:
+        """See `Primitives`."""
+        return self._ask(Primitive(primitive, given), Answer)
 
     def _describe(self) -> tuple[ModelClass, int, bool]:
         if self._described is None:

@@ -20,15 +20,17 @@ _PENALTY = 0.01
 _STEPS = 100
 
 
-def fitted(evidence: Sequence[Sequence[float]], right: Sequence[bool]) -> list[float]:
+def fitted(
+    evidence: Sequence[Sequence[float]], right: Sequence[bool], penalty: float = _PENALTY
+) -> list[float]:
     """Weights by Newton's method, the first for a one put before the evidence."""
     given = np.array([[1.0, *each] for each in evidence])
     wanted = np.array(right, float)
     weights = np.zeros(given.shape[1])
     for _ in range(_STEPS):
         said = 1 / (1 + np.exp(-np.clip(given @ weights, -30, 30)))
-        slope = given.T @ (said - wanted) + _PENALTY * weights
-        curve = (given.T * (said * (1 - said))) @ given + _PENALTY * np.eye(len(weights))
+        slope = given.T @ (said - wanted) + penalty * weights
+        curve = (given.T * (said * (1 - said))) @ given + penalty * np.eye(len(weights))
         weights = weights - np.linalg.solve(curve, slope)
     return [round(float(each), 4) for each in weights]
 

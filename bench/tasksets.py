@@ -1,15 +1,18 @@
 """Makes the task sets that `pockethive models eval` asks: python -m bench.tasksets [FOLDER].
 
-Six primitives, a tune and a held-out split each. The splits share no source: other kinds of things,
-names, sentences and questions (bench/taskset_words.yaml), other topics of the language reference,
-other licences. Guards: items are drawn by a seed and never by what a model makes of them; what came
-out was frozen (pockethive/inference/tasks.py names the hashes), because topics and licences differ
-between systems.
+Six primitives, a tune and a held-out split each; what was held out once and then tuned on is
+`spent`. The splits share no source: other kinds of things, names, sentences and questions
+(bench/taskset_words.yaml), other topics of the language reference and licences, or, last, the
+standard library's module descriptions. Guards: items are drawn by a seed and never by what a model
+makes of them; what came out was frozen (pockethive/inference/tasks.py names the hashes), because
+such texts differ between systems.
 """
 
 import argparse
+import ast
 import random
 import re
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +29,34 @@ from pockethive.inference.spans import sentences
 Item = dict[str, Any]
 Section = tuple[str, str]  # heading, its first sentences
 
-COUNTS: Final = {"tune": 150, "held": 300}
+COUNTS: Final = {"tune": 150, "spent": 300, "held": 300}
+SETS: Final = {
+    "choose": ("tune", "spent", "held"),
+    "label": ("tune", "held"),
+    "extract": ("tune", "spent", "held"),
+    "rank": ("tune", "held"),
+    "fill": ("tune", "spent", "held"),
+    "compress": ("tune", "held"),
+}
+UNTOUCHED: Final = ("label", "rank")
+"""Their first held-out sets still are: nothing of how they ask was changed since."""
 LICENCES: Final = {
     "tune": ("MPL-1.1", "GFDL-1.2"),
-    "held": ("Apache-2.0", "GPL-3", "MPL-2.0", "LGPL-3"),
+    "spent": ("Apache-2.0", "GPL-3", "MPL-2.0", "LGPL-3"),
 }
 FOLDER: Final = Path("engine/inference/tasksets")
 _LICENCE_FOLDER = Path("/usr/share/common-licenses")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MODULE = re.compile(r"^[\w.]+\s*(?:--?|:|—)\s+")
+_LEFT_OUT: Final = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "distutils",
+    "lib2to3",
+}
 _UNDERLINED = re.compile(r"^(.{4,60})\n([*=\-~]{4,})\n+(.+?)(?=\n\n)", re.MULTILINE | re.DOTALL)
 _NUMBERED = re.compile(
     r"^\s*\d+(?:\.\d+)?\.?\s+([A-Z][A-Za-z ,'-]{6,50}?)\.?\s*\n+(.+?)(?=\n\s*\n)",
@@ -53,11 +76,11 @@ class Fact:
 
 
 class World:
-    """Draws things and facts of one split."""
+    """Draws things and facts of one split of the words."""
 
-    def __init__(self, split: str, rng: random.Random) -> None:
+    def __init__(self, words: str, rng: random.Random) -> None:
         path = Path(__file__).parent / "taskset_words.yaml"
-        self.words: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))[split]
+        self.words: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))[words]
         self.rng = rng
 
     def value(self, told: Mapping[str, Any]) -> str:
@@ -81,6 +104,12 @@ class World:
         says = self.rng.choice(told["says"]).replace("{n}", name).replace("{v}", value)
         asks = self.rng.choice(told["asks"]).replace("{n}", name)
         return Fact(name, attribute, value, says[0].upper() + says[1:], asks)
+
+    def again(self, kind: str, fact: Fact) -> str:
+        """The same fact in other words."""
+        told = self.words["kinds"][kind]["facts"][fact.attribute]["says"]
+        said = [each.replace("{n}", fact.name).replace("{v}", fact.value) for each in told]
+        return next(s[0].upper() + s[1:] for s in said if s[0].upper() + s[1:] != fact.says)
 
     def thing(self) -> tuple[str, list[str], list[str]]:
         """A kind, its names and its attributes, both shuffled."""
@@ -196,16 +225,26 @@ def fill(world: World, sections: Sequence[Section]) -> Item:
     kind, names, attributes = world.thing()
     facts = [world.fact(kind, names[0], each) for each in attributes[:3]]
     text = world.text([fact.says for fact in facts], 1)
-    return {"kind": kind, "text": text, "right": {fact.attribute: fact.value for fact in facts}}
+    return {
+        "kind": kind,
+        "text": text,
+        "fields": {fact.attribute: fact.asks for fact in facts},
+        "right": {fact.attribute: fact.value for fact in facts},
+    }
 
 
 def compress(world: World, sections: Sequence[Section]) -> Item:
-    """Three facts among five sentences that say nothing; room for about the facts."""
+    """Three facts, one of them said again, one about another thing, and three that say nothing.
+
+    Room for about the three facts.
+    """
     del sections
     kind, names, attributes = world.thing()
     facts = [world.fact(kind, names[0], each) for each in attributes[:3]]
-    room = sum(len(fact.says) + 1 for fact in facts) + 12
-    text = world.text([fact.says for fact in facts], 5)
+    again = world.again(kind, facts[0])
+    beside = world.fact(kind, names[1], attributes[3])
+    room = sum(len(fact.says) + 1 for fact in facts) + max(0, len(again) - len(facts[0].says)) + 12
+    text = world.text([*(fact.says for fact in facts), again, beside.says], 3)
     return {"kind": kind, "text": text, "budget": room, "right": [fact.value for fact in facts]}
 
 
@@ -215,18 +254,37 @@ def _options(rng: random.Random, kind: str, places: Item, right: str, wrong: Seq
     return {"kind": kind, **places, "options": options, "right": options.index(right)}
 
 
-def sections(split: str) -> list[Section]:
-    """Headings of the split's topics and licences with what stands first below them."""
+def sections(words: str) -> list[Section]:
+    """Headings of the texts of one split with what stands first below them."""
+    found = described() if words == "held" else referred(words)
+    return [(heading, text) for heading, text in sorted(found.items()) if _readable(text)]
+
+
+def referred(words: str) -> dict[str, str]:
+    """From the split's topics and licences."""
     found: dict[str, str] = {}
     for name in sorted(topics):
-        if (digest("split", name.encode())[0] % 3 == 0) == (split == "tune"):
+        if (digest("split", name.encode())[0] % 3 == 0) == (words == "tune"):
             for match in _UNDERLINED.finditer(str(topics[name])):
                 if len(match[1]) == len(match[2]):  # a heading of one line, as it is underlined
                     found.setdefault(plain(match[1]), _beginning(match[3]))
-    for name in LICENCES[split]:
+    for name in LICENCES[words]:
         for match in _NUMBERED.finditer((_LICENCE_FOLDER / name).read_text(encoding="utf-8")):
             found.setdefault(plain(match[1]).capitalize(), _beginning(match[2]))
-    return [(heading, text) for heading, text in sorted(found.items()) if _readable(text)]
+    return found
+
+
+def described() -> dict[str, str]:
+    """What the standard library's modules call themselves, and what they say next."""
+    root, found = Path(sysconfig.get_paths()["stdlib"]), dict[str, str]()
+    for path in sorted(root.rglob("*.py")):
+        if _LEFT_OUT.isdisjoint(path.relative_to(root).parts):
+            said = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+            title, _, rest = said.partition("\n\n")
+            heading = _MODULE.sub("", plain(title)).rstrip(".")
+            if rest and 4 <= len(heading) <= 60 and " " in heading:
+                found.setdefault(heading, _beginning(rest.split("\n\n")[0]))
+    return found
 
 
 def _readable(text: str) -> bool:
@@ -252,7 +310,10 @@ MAKERS: Final[dict[str, Callable[[World, Sequence[Section]], Item]]] = {
 
 def made(primitive: str, split: str, known: Sequence[Section]) -> bytes:
     """The JSON lines of one set; no two items are the same."""
-    world = World(split, random.Random(f"{primitive} {split} 1"))
+    seed = f"{primitive} {split} 2"
+    if primitive in UNTOUCHED or split in ("tune", "spent"):
+        seed = f"{primitive} {'held' if split == 'spent' else split} 1"
+    world = World(words_of(primitive, split), random.Random(seed))
     lines: dict[bytes, None] = {}
     while len(lines) < COUNTS[split]:
         item = MAKERS[primitive](world, known)
@@ -260,15 +321,21 @@ def made(primitive: str, split: str, known: Sequence[Section]) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def words_of(primitive: str, split: str) -> str:
+    """The split of the words that a set is made of."""
+    return "spent" if primitive in UNTOUCHED and split == "held" else split
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.tasksets", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     folder: Path = parser.parse_args().folder
-    for split in COUNTS:
-        known = sections(split)
-        for primitive in MAKERS:
-            (folder / f"{primitive}.{split}.jsonl").write_bytes(made(primitive, split, known))
-        print(f"{split}: {len(known)} sections")
+    known = {words: sections(words) for words in COUNTS}
+    for primitive, splits in SETS.items():
+        for split in splits:
+            body = made(primitive, split, known[words_of(primitive, split)])
+            (folder / f"{primitive}.{split}.jsonl").write_bytes(body)
+    print(", ".join(f"{words}: {len(found)} sections" for words, found in known.items()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Real ones: `pockethive.inference` (Model), `pockethive.dht` (VerifySignature, bl
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -120,8 +120,20 @@ class Span:
     text: str
     start: int
     end: int
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`value`: an option's index, an order of indices, a `Span`, a text, or an object.
+
+    `confidence`, 0 to 1, was fitted; `evidence` is what it was reckoned from. `scores` (nats),
+    where there are options: one for each.
+    """
+
+    value: Any
+    confidence: float
+    evidence: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 class Model(Protocol):
@@ -164,13 +176,23 @@ class Model(Protocol):
 
     # Primitives whose accuracy is known (pockethive/inference/primitives.py)
 
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Ranking:
-        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
+    def choose(self, question: str, options: Sequence[str], text: str = "") -> Answer:
+        """The index of the option that answers `question`, about `text` if there is one."""
 
-    def extract(self, passage: str, question: str) -> Span | None:
-        """A span of `passage` that answers `question`, or None when there is none."""
+    def label(self, text: str, labels: Sequence[str]) -> Answer:
+        """The index of the label that names what `text` is about."""
+
+    def rank(self, question: str, passages: Sequence[str]) -> Answer:
+        """The order of the passages, the one that most likely answers first."""
+
+    def extract(self, passage: str, question: str) -> Answer:
+        """A `Span` of `passage` that answers `question`, or None when nothing does."""
+
+    def fill(self, text: str, fields: Mapping[str, str]) -> Answer:
+        """An object with a phrase of `text` for each field; fields map names to questions."""
+
+    def compress(self, text: str, budget: int) -> Answer:
+        """Whole sentences of `text` in at most `budget` characters."""
 
 
 @runtime_checkable

@@ -1,4 +1,6 @@
-"""The prompt forms and the fitted confidence in `answers.yaml` and `confidence.yaml`, read once.
+"""The prompt forms, the fitted weights and the fitted confidence, read once.
+
+`answers.yaml`, `weights.yaml` and `confidence.yaml`.
 
 Rule guarded here: what a prompt says and how sure an answer may be are data; code only fills in.
 """
@@ -32,12 +34,14 @@ class TextForm:
 class AnswerForms:
     """How each primitive of answers.py asks; `sure`: the weights of its confidence."""
 
-    choose: tuple[ChoiceForm, ...]
-    choose_in: tuple[ChoiceForm, ...]
+    choose: ChoiceForm
+    choose_in: ChoiceForm
     label: tuple[ChoiceForm, ...]
     asked_by: TextForm
     extract: Mapping[str, float]
     fill: Mapping[str, str]
+    compress: Mapping[str, float]
+    weights: Mapping[str, Mapping[str, float]]
     sure: Mapping[str, tuple[float, ...]]
     revisions: Mapping[str, int]
 
@@ -47,45 +51,56 @@ def answer_forms() -> AnswerForms:
     """The shipped forms. Raises ModelError when the package data is of another version."""
     asked, sure = _read("answers.yaml"), _read("confidence.yaml")
     return AnswerForms(
-        choose=_choices(asked["choose"]),
-        choose_in=_choices(asked["choose_in"]),
+        choose=ChoiceForm(**asked["choose"]),
+        choose_in=ChoiceForm(**asked["choose_in"]),
         label=_choices(asked["label"]),
         asked_by=TextForm(**asked["asked_by"]),
         extract=asked["extract"],
         fill=asked["fill"],
+        compress=asked["compress"],
+        weights=_read("weights.yaml")["weights"],
         sure={name: tuple(map(float, weights)) for name, weights in sure["weights"].items()},
         revisions=asked["revisions"],
     )
 
 
-_PARTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "choose": (("choose", "choose_in", "asked_by"), ("choose", "choose_in")),
-    "label": (("label",), ("label",)),
-    "extract": (("asked_by", "choose_in", "extract"), ("extract", "extract_none")),
-    "rank": (("asked_by",), ("rank",)),
-    "fill": (
-        ("asked_by", "choose_in", "extract", "fill"),
-        ("extract", "extract_none", "fill"),
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a primitive asks by, weighs by, and is sure by."""
+
+    forms: tuple[str, ...]
+    sure: tuple[str, ...]
+    weights: tuple[str, ...] = ()
+
+
+_OPTIONS: Final = ("option", "short_option", "said")
+_PARTS: Final[Mapping[str, _Parts]] = {
+    "choose": _Parts(("choose", "choose_in", "asked_by"), _OPTIONS, (*_OPTIONS, "sentence")),
+    "label": _Parts(("label",), ("label",)),
+    "extract": _Parts(
+        ("asked_by", "choose_in", "extract"), ("extract", "extract_none"), ("sentence", "phrase")
     ),
-    "compress": ((), ("compress",)),
+    "rank": _Parts(("asked_by",), ("rank",)),
+    "fill": _Parts(("asked_by", "choose_in", "extract", "fill"), ("fill",), ("sentence", "phrase")),
+    "compress": _Parts(("compress",), ("compress",)),
 }
-"""Of each primitive: the forms it asks by and the weights it is sure by."""
 
 
 def forms_sha256(primitive: str) -> str:
     """Of everything that says how one primitive asks: what was measured was measured with this."""
-    told = answer_forms()
-    forms, weights = _PARTS[primitive]
+    told, parts = answer_forms(), _PARTS[primitive]
     said = {
         "revision": told.revisions[primitive],
-        "forms": {name: _plain(getattr(told, name)) for name in forms},
-        "weights": {name: told.sure[name] for name in weights},
+        "forms": {name: _plain(getattr(told, name)) for name in parts.forms},
+        "weights": {name: told.sure[name] for name in parts.sure},
     }
+    if parts.weights:
+        said["weighed"] = {name: told.weights[name] for name in parts.weights}
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _plain(form: TextForm | tuple[ChoiceForm, ...] | Mapping[str, object]) -> object:
-    if isinstance(form, TextForm):
+def _plain(form: TextForm | ChoiceForm | tuple[ChoiceForm, ...] | Mapping[str, object]) -> object:
+    if isinstance(form, TextForm | ChoiceForm):
         return asdict(form)
     return [asdict(each) for each in form] if isinstance(form, tuple) else dict(form)
 

@@ -1,238 +1,211 @@
 """Answers with a confidence: choose, label, extract, rank, fill, compress.
 
-Built on what a model of `core/ports.py` can do, so that they run over a session or
-a stand-in. Rule guarded here: an answer is put together from what was given (an option, words of
-the passage, whole sentences), and says how sure it is by figures that were fitted, not felt.
+Each is work for a batcher over a `Scorer`; `primitives.py` gives them to whoever holds a model.
+Rule guarded here: an answer is put together from what was given (an option, words of the passage,
+whole sentences), and says how sure it is by figures that were fitted, not felt.
 """
 
-import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pockethive.core.errors import BadInput
-from pockethive.core.ports import ChoiceForm, Model, Span
-from pockethive.inference.answer_forms import AnswerForms, answer_forms
+from pockethive.core.ports import Answer, ChoiceForm, Span
+from pockethive.inference.answer_forms import answer_forms
+from pockethive.inference.clues import subject
+from pockethive.inference.condensing import condensed
+from pockethive.inference.finding import (
+    Found,
+    Phrase,
+    asked_by,
+    best_kind,
+    flat,
+    found_in,
+    read_sentences,
+    sentence_clues,
+    split,
+)
 from pockethive.inference.forms import fill_places, fill_template
-from pockethive.inference.phrases import phrases
-from pockethive.inference.primitives import MOST_SENTENCES, flat
-from pockethive.inference.spans import Offsets, sentences
+from pockethive.inference.scoring import Scorer, Work
+from pockethive.inference.weighing import Clues, first, log_odds, logistic, shares
 
-_NAME = re.compile(r"(?<=\s)[A-Z]\w+|\b\d[\d.,]*\b")
-_NAMED_WORD = re.compile(r"\b(?:[A-Z]\w+|\d\w*)\b")
-_NAME_RUN = re.compile(r"(?!The )\b[A-Z]\w+(?: (?:of )?[A-Z]\w+)*")
-_NAMED = 20.0  # nats
 _LONG = 4  # words from which on an option can be read as a text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """`value`: an option's index, an order of indices, a text, or an object. `confidence`: 0 to 1.
-
-    `evidence` is what the confidence was reckoned from; see answers.yaml.
-    """
-
-    value: Any
-    confidence: float
-    evidence: tuple[float, ...]
-
-
-def choose(model: Model, question: str, options: Sequence[str], text: str = "") -> Answer:
+def choose(model: Scorer, question: str, options: Sequence[str], text: str = "") -> Work[Answer]:
     """The index of the option that answers `question`, about `text` if there is one.
 
-    Forms summed, each minus its "N/A" prior. Of `text` only the sentence that makes the question
-    likeliest is read: beside others of its kind a small model takes theirs. Without a text, options
-    of several words are read the other way round, too. Raises BadInput, ContextOverflow.
+    Options of several words are weighed by what each makes of the question, by their likelihood as
+    its answer and by their kind; short ones by their likelihood alone. About a text: by whether the
+    sentences that the question fits say them. Raises BadInput without options, ContextOverflow.
     """
-    told = answer_forms()
-    places = {"question": flat(question)}
+    _some(options)
+    name, clues = yield from option_clues(model, flat(question), options, text)
+    return _weighed(name, shares(answer_forms().weights[name], clues))
+
+
+def option_clues(
+    model: Scorer, question: str, options: Sequence[str], text: str
+) -> Work[tuple[str, list[Clues]]]:
+    """What speaks for each option, and the name of the weights for it."""
     if text:
-        places["text"] = _telling(model, question, text)
-    scores = _summed(model, told.choose_in if text else told.choose, places, options)
-    if not text and all(len(option.split()) >= _LONG for option in options):
-        asked = asked_by(model, question, options)
-        scores = [a + b for a, b in zip(scores, asked, strict=True)]
-    return _best("choose_in" if text else "choose", scores)
+        return "said", (yield from _said(model, question, options, text))
+    form, places = answer_forms().choose, {"question": question}
+    likely = yield from _contrast(model, form, places, options)
+    clues: list[Clues] = [{"asked": nats} for nats in likely]
+    if any(len(option.split()) < _LONG for option in options):
+        return "short_option", clues
+    gains = yield from asked_by(model, question, options)
+    return "option", [
+        {**clue, "gain": gain, "kind": best_kind(option, (0, len(option)), question)}
+        for clue, gain, option in zip(clues, gains, options, strict=True)
+    ]
 
 
-def label(model: Model, text: str, labels: Sequence[str]) -> Answer:
+def label(model: Scorer, text: str, labels: Sequence[str]) -> Work[Answer]:
     """The index of the label that names what `text` is about. Raises BadInput, ContextOverflow."""
-    forms = answer_forms().label
-    return _best("label", _summed(model, forms, {"text": flat(text)}, labels))
+    _some(labels)
+    scores = [0.0] * len(labels)
+    for form in answer_forms().label:
+        made = yield from _contrast(model, form, {"text": flat(text)}, labels)
+        scores = [a + b for a, b in zip(scores, made, strict=True)]
+    return _answer(first(scores), "label", _lead(scores))
 
 
-def rank(model: Model, question: str, passages: Sequence[str]) -> Answer:
+def rank(model: Scorer, question: str, passages: Sequence[str]) -> Work[Answer]:
     """The order of the passages, the one that most likely answers first; confidence is the first's.
 
-    A passage counts by what it makes of the question as a whole and by its best sentence.
-    Raises BadInput, ContextOverflow.
+    A passage counts by what it makes of the question as a whole and by its best sentence; `scores`
+    are these, in nats. Raises BadInput, ContextOverflow.
     """
-    whole = asked_by(model, question, passages)
-    single = [_sentences_of(each) for each in passages]
-    parts = iter(asked_by(model, question, [part for each in single for part in each]))
-    best = [max((next(parts) for _ in each), default=0.0) for each in single]
-    scores = [a + b for a, b in zip(whole, best, strict=True)]
-    order = sorted(range(len(passages)), key=lambda i: (-scores[i], i))
-    evidence = (_lead(scores),)
-    return Answer(value=tuple(order), confidence=_sure("rank", evidence), evidence=evidence)
+    _some(passages)
+    single = [split(each) for each in passages]
+    texts = [*passages, *(part for each in single for part in each)]
+    gains = iter((yield from asked_by(model, question, texts)))
+    whole = [next(gains) for _ in passages]
+    best = [max((next(gains) for _ in each), default=0.0) for each in single]
+    scores = tuple(a + b for a, b in zip(whole, best, strict=True))
+    order = tuple(sorted(range(len(passages)), key=lambda i: (-scores[i], i)))
+    return _answer(order, "rank", _lead(scores), scores=scores)
 
 
-def extract(model: Model, passage: str, question: str) -> Answer:
-    """The words of `passage` that answer `question`, a `Span`, or None when nothing is about it.
+def extract(model: Scorer, passage: str, question: str) -> Work[Answer]:
+    """The words of `passage` that answer `question`, a `Span`, or None when nothing does.
 
-    The sentence that makes the question likeliest, then the phrase of it that the question makes
-    likeliest, with some nats for each of its words: likelihood alone prefers short ones. Raises
-    BadInput, ContextOverflow.
+    Phrases of the sentences that the question fits best are weighed together, beside "nothing
+    there". Raises BadInput, ContextOverflow.
     """
-    return _extracted(model, passage, question, answer_forms().extract["least_gain"])
+    found = yield from found_in(model, passage, flat(question))
+    if not found.phrases or found.none >= found.phrases[0][0]:
+        return _answer(None, "extract_none", log_odds(found.none))
+    share, span, _ = found.phrases[0]
+    value = Span(passage[slice(*span)], *span)
+    return _answer(value, "extract", log_odds(share))
 
 
-def _extracted(model: Model, passage: str, question: str, least: float) -> Answer:
-    spans = sentences(passage)
-    if len(spans) > MOST_SENTENCES:
-        raise BadInput(f"{len(spans)} sentences, at most {MOST_SENTENCES} are read")
-    gains = asked_by(model, question, [passage[slice(*span)] for span in spans]) if spans else []
-    best = max(range(len(spans)), key=lambda i: (gains[i], -i), default=None)
-    if best is None or gains[best] < least:
-        return Answer(value=None, confidence=_sure("extract_none", ()), evidence=())
-    (start, end), lead = _phrase(model, passage, spans[best], question)
-    evidence = (gains[best], lead)
-    span = Span(passage[start:end], start, end)
-    return Answer(value=span, confidence=_sure("extract", evidence), evidence=evidence)
+def fill(model: Scorer, text: str, fields: Mapping[str, str]) -> Work[Answer]:
+    """An object with a phrase of `text` for each field; None only when there is none left.
 
-
-def fill(model: Model, text: str, fields: Mapping[str, str]) -> Answer:
-    """An object with a phrase of `text` for each field; None only when `text` is empty.
-
-    `fields` maps names to questions; an empty one is made of the name. A short question gains too
-    little to tell that a field is not in the text. Raises BadInput without
-    fields, ContextOverflow.
+    `fields` maps names to questions; an empty one is made of the name. No two fields are filled
+    from one sentence while there are others. Raises BadInput without fields, ContextOverflow.
     """
     if not fields:
         raise BadInput("no field to fill", cure="name one at least")
-    subject = _subject(text)
-    form = answer_forms().fill["question_of" if subject else "question"]
-    made: dict[str, Answer] = {}
+    about = subject(text)
+    form = answer_forms().fill["question_of" if about else "question"]
+    found: dict[str, Found] = {}
     for name, asked in fields.items():
-        named = fill_template(form, {"field": name, "subject": subject}, "fill")
-        made[name] = _extracted(model, text, asked or named, -math.inf)
-    value = {name: each.value.text if each.value else None for name, each in made.items()}
-    least = min(each.confidence for each in made.values())
-    evidence = (least, float(len(value) - len(set(value.values()))))
-    return Answer(value=value, confidence=_sure("fill", evidence), evidence=evidence)
+        named = fill_template(form, {"field": name, "subject": about}, "fill")
+        found[name] = yield from found_in(model, text, flat(asked or named))
+    value: dict[str, str | None] = dict.fromkeys(fields)
+    sure, taken, left = list[float](), set[int](), list(fields)
+    while left:
+        open_ = {name: _open(found[name], taken) for name in left}
+        name = max(left, key=lambda each: open_[each][0])
+        share, span, sentence = open_[name]
+        value[name] = flat(text[slice(*span)]) or None
+        sure.append(log_odds(share))
+        taken.add(sentence)
+        left.remove(name)
+    return _answer(value, "fill", min(sure), sum(sure) / len(sure))
 
 
-def compress(model: Model, text: str, budget: int) -> Answer:
+def compress(model: Scorer, text: str, budget: int) -> Work[Answer]:
     """Whole sentences of `text`, in their order, in at most `budget` characters.
 
-    What the model did not expect is kept: a sentence's surprise in nats, with nothing before it,
-    and some more for each name and number. Raises BadInput for more than `MOST_SENTENCES`
-    sentences, ContextOverflow.
+    Those are kept that say something new and surprise the model, see condensing.py. Raises BadInput
+    for more than `MOST_SENTENCES` sentences, ContextOverflow.
     """
-    spans = sentences(text)
-    if len(spans) > MOST_SENTENCES:
-        raise BadInput(f"{len(spans)} sentences, at most {MOST_SENTENCES} are read")
+    texts = [flat(text[slice(*span)]) for span in read_sentences(text)]
+    surprises = [0.0] * len(texts)
+    for number, each in enumerate(texts):
+        surprises[number] = -(yield from model.score("Text:", [f" {each}"]))[0]
+    named = answer_forms().compress["named"]
+    kept, worth, left = condensed(texts, surprises, budget, named)
+    lead = min(worth, default=0.0) - max(left, default=0.0)
+    return _answer(" ".join(texts[number] for number in kept), "compress", lead)
+
+
+def _said(model: Scorer, question: str, options: Sequence[str], text: str) -> Work[list[Clues]]:
+    """Of each option: the share of the sentences that say it, and nats as the best one's answer."""
+    spans, told = read_sentences(text), answer_forms()
+    clues = yield from sentence_clues(model, text, spans, question)
+    fit = shares(told.weights["sentence"], clues)
     texts = [flat(text[slice(*span)]) for span in spans]
-    worth = [
-        -model.score("Text:", [f" {each}"])[0] + _NAMED * len(_NAME.findall(each)) for each in texts
+    places = {"question": question, "text": texts[first(fit)] if texts else ""}
+    likely = yield from _contrast(model, told.choose_in, places, options)
+    return [
+        {"said": sum(s for s, t in zip(fit, texts, strict=True) if says(t, option)), "asked": nats}
+        for option, nats in zip(options, likely, strict=True)
     ]
-    kept, dropped, room = set[int](), list[float](), budget
-    for number in sorted(range(len(texts)), key=lambda i: (-worth[i], i)):
-        if len(texts[number]) <= room:
-            kept.add(number)
-            room -= len(texts[number]) + 1
-        else:
-            dropped.append(worth[number])
-    least = min((worth[number] for number in kept), default=0.0)
-    evidence = (least - max(dropped, default=0.0),)
-    value = " ".join(texts[number] for number in sorted(kept))
-    return Answer(value=value, confidence=_sure("compress", evidence), evidence=evidence)
 
 
-def asked_by(model: Model, question: str, texts: Sequence[str]) -> list[float]:
-    """Nats by which each text makes the question likelier than none does (query likelihood)."""
-    form, asked = answer_forms().asked_by, [f" {flat(question)}\n"]
+def says(text: str, option: str) -> bool:
+    """Whether a text has an option's words as they are."""
+    return re.search(rf"(?<!\w){re.escape(flat(option))}(?!\w)", text) is not None
 
-    def likelihood(text: str) -> float:
-        prompt = form.shots + fill_template(form.template, {"text": flat(text)}, "asked_by")
-        return model.score(prompt, asked)[0]
 
-    nothing = likelihood(form.null)
-    return [likelihood(text) - nothing for text in texts]
+def _contrast(
+    model: Scorer, form: ChoiceForm, places: Mapping[str, str], options: Sequence[str]
+) -> Work[list[float]]:
+    """Nats of each option, minus those with every place empty (Zhao et al. 2021)."""
+    texts = [f"{form.lead}{option}{form.end}" for option in options]
+    asked = yield from model.score(fill_places(form, places), texts)
+    prior = yield from model.score(fill_places(form, dict.fromkeys(places, form.null)), texts)
+    return [a - p for a, p in zip(asked, prior, strict=True)]
+
+
+def _open(found: Found, taken: set[int]) -> Phrase:
+    """The best phrase of a sentence that is not taken, or of any when all are."""
+    free = [each for each in found.phrases if each[2] not in taken]
+    return next(iter(free or found.phrases), (0.0, (0, 0), -1))
+
+
+def _some(options: Sequence[str]) -> None:
+    if not options:
+        raise BadInput("nothing to choose from", cure="give an option at least")
+
+
+def _weighed(name: str, given: Sequence[float]) -> Answer:
+    best = first(given)
+    return _answer(best, name, log_odds(given[best]), scores=tuple(map(log_odds, given)))
+
+
+def _answer(value: Any, name: str, *evidence: float, scores: tuple[float, ...] = ()) -> Answer:
+    weights = answer_forms().sure[name]
+    return Answer(
+        value=value, confidence=confidence(weights, evidence), evidence=evidence, scores=scores
+    )
 
 
 def confidence(weights: Sequence[float], evidence: Sequence[float]) -> float:
     """The logistic function of a weighed sum; the first weight stands alone (Platt 1999)."""
     if len(weights) != len(evidence) + 1:
         raise BadInput(f"{len(weights)} weights for {len(evidence)} pieces of evidence")
-    total = weights[0] + sum(w * e for w, e in zip(weights[1:], evidence, strict=True))
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
-
-
-def _telling(model: Model, question: str, text: str) -> str:
-    """The sentence of `text` that makes the question likeliest."""
-    texts = _sentences_of(text)
-    if len(texts) < 2:
-        return flat(text)
-    gains = asked_by(model, question, texts)
-    return texts[max(range(len(texts)), key=lambda i: (gains[i], -i))]
-
-
-def _subject(text: str) -> str:
-    """The name that `text` says most often, twice at least, the first among equals; or nothing."""
-    counted = Counter(_NAME_RUN.findall(text)).most_common(1)
-    return counted[0][0] if counted and counted[0][1] > 1 else ""
-
-
-def _phrase(model: Model, passage: str, sentence: Offsets, question: str) -> tuple[Offsets, float]:
-    """The phrase of the sentence that answers, and its lead in nats."""
-    found = _unasked(passage, phrases(passage, sentence), question)
-    if not found:
-        return sentence, 0.0
-    told = answer_forms()
-    texts = [flat(passage[slice(*span)]) for span in found]
-    places = {"text": flat(passage[slice(*sentence)]), "question": flat(question)}
-    prompt = fill_places(told.choose_in[0], places)
-    likely = model.score(prompt, [f" {text}\n" for text in texts])
-    per_word = told.extract["per_word"]
-    scores = [s + per_word * len(t.split()) for s, t in zip(likely, texts, strict=True)]
-    return found[max(range(len(found)), key=lambda i: (scores[i], -i))], _lead(scores)
-
-
-def _unasked(passage: str, found: Sequence[Offsets], question: str) -> Sequence[Offsets]:
-    """The phrases without a name or number of the question, or all when none is left.
-
-    Who asks about the Mill Bridge is not answered by its name.
-    """
-    named = {word for word in _NAMED_WORD.findall(question) if question.find(word) > 0}
-    kept = [span for span in found if named.isdisjoint(_NAMED_WORD.findall(passage[slice(*span)]))]
-    return kept or found
-
-
-def _sentences_of(text: str) -> list[str]:
-    return [flat(text[slice(*span)]) for span in sentences(text)[:MOST_SENTENCES]]
-
-
-def _summed(
-    model: Model, forms: Sequence[ChoiceForm], places: Mapping[str, str], options: Sequence[str]
-) -> list[float]:
-    return list(model.choose(forms, dict(places), list(options)).scores)
-
-
-def _best(name: str, scores: Sequence[float]) -> Answer:
-    evidence = (_lead(scores),)
-    best = max(range(len(scores)), key=lambda i: (scores[i], -i))
-    return Answer(value=best, confidence=_sure(name, evidence), evidence=evidence)
+    return logistic(weights[0] + sum(w * e for w, e in zip(weights[1:], evidence, strict=True)))
 
 
 def _lead(scores: Sequence[float]) -> float:
     """Nats between the best and the second."""
-    first, second, *_ = [*sorted(scores, reverse=True), 0.0, 0.0]
-    return first - second if len(scores) > 1 else 0.0
-
-
-def _sure(name: str, evidence: Sequence[float]) -> float:
-    told: AnswerForms = answer_forms()
-    return confidence(told.sure[name], evidence)
+    one, two, *_ = [*sorted(scores, reverse=True), 0.0, 0.0]
+    return one - two if len(scores) > 1 else 0.0

@@ -16,11 +16,9 @@ from typing import Any, Final
 import orjson
 
 from pockethive.core.errors import BadInput, ModelError
-from pockethive.core.ports import Model
-from pockethive.inference import answers
+from pockethive.core.ports import Answer, Model
 from pockethive.inference.accuracy import lower_bound
 from pockethive.inference.answer_forms import forms_sha256
-from pockethive.inference.answers import Answer
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.measures import (
     Bin,
@@ -85,16 +83,16 @@ MEASURES: Final = {
 def answered(primitive: str, model: Model, item: Item) -> Answer:
     """What the model makes of one item."""
     if primitive == "choose":
-        return answers.choose(model, item["question"], item["options"], item.get("text", ""))
+        return model.choose(item["question"], item["options"], item.get("text", ""))
     if primitive == "label":
-        return answers.label(model, item["text"], item["options"])
+        return model.label(item["text"], item["options"])
     if primitive == "rank":
-        return answers.rank(model, item["question"], item["options"])
+        return model.rank(item["question"], item["options"])
     if primitive == "extract":
-        return answers.extract(model, item["passage"], item["question"])
+        return model.extract(item["passage"], item["question"])
     if primitive == "fill":
-        return answers.fill(model, item["text"], dict.fromkeys(sorted(item["right"]), ""))
-    return answers.compress(model, item["text"], item["budget"])
+        return model.fill(item["text"], item["fields"])
+    return model.compress(item["text"], item["budget"])
 
 
 def marked(primitive: str, item: Item, answer: Answer) -> Marked:

@@ -14,14 +14,14 @@ MOST_PHRASES = 96
 
 _WORD = re.compile(r"[^\W_](?:[\w'’.-]*\w)?(?:\(\))?|_+\w+(?:\(\))?")
 _CLAUSE_END = re.compile(r"[,;:.!?()\[\]—–]+(?=\s|$)|\s[—–-]\s|\(")
-_SMALL_WORDS = frozenset(
+SMALL_WORDS = frozenset(
     re.findall(
         r"\w+",
         "a an the and or but if of to in on at by for from with as is are was were be been being "
         "it its this that these those which who whom what when where how than then so not no do "
         "does did has have had can could will would may might must should he she they we i you "
         "his her their our your there also into about over under after before between only very "
-        "more most such other",
+        "more most such other since until because while during",
     )
 )
 
@@ -47,7 +47,7 @@ def _clauses(passage: str, sentence: Offsets) -> list[Offsets]:
 
 
 def _runs(passage: str, words: list[Offsets]) -> set[Offsets]:
-    strong = [passage[a:b].lower() not in _SMALL_WORDS for a, b in words]
+    strong = [passage[a:b].lower() not in SMALL_WORDS for a, b in words]
     return {
         (words[first][0], words[last][1])
         for first in range(len(words))

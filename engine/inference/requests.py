@@ -82,6 +82,28 @@ def _score_one(prompt: Sequence[int], option: Sequence[int]) -> Generator[Ask, A
     return (float(made.sum(dtype=np.float64)),)
 
 
+def tails(
+    prompt: Sequence[int], texts: Sequence[Sequence[int]], tail: Sequence[int]
+) -> Generator[Ask, Any, Scores]:
+    """Summed log-probability (natural) of `tail` after `prompt` and each text; none may be empty.
+
+    The texts are read side by side, which costs a third of one after another.
+    """
+    options = [[*text, *tail] for text in texts]
+    groups = _groups(options)
+    sequence = yield Begin(prompt, _blocks(prompt, max(groups, key=len, default=()), options))
+    yield [Read(sequence, prompt[len(sequence) :])]
+    totals = [0.0] * len(options)
+    for group in groups:
+        forks = yield Fork(sequence, len(group))
+        reads = [
+            Read(fork, options[place][:-1], tail) for fork, place in zip(forks, group, strict=True)
+        ]
+        for place, made in zip(group, (yield reads), strict=True):
+            totals[place] = float(made.sum(dtype=np.float64))
+    return tuple(totals)
+
+
 def write(prompt: Sequence[int], how: Writing) -> Generator[Ask, Any, Written]:
     """Write after `prompt`, token by token."""
     sequence = yield Begin(prompt, blocks_for(len(prompt) + how.most))

@@ -11,20 +11,13 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pockethive.core.ports import (
-    ChoiceForm,
-    Generation,
-    ModelClass,
-    Ranking,
-    Rescored,
-    Sampling,
-    Span,
-)
+from pockethive.core.ports import Answer, Generation, ModelClass, Rescored, Sampling
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
 from pockethive.inference.paged import EXACT, PagedGraph
+from pockethive.inference.primitives import Primitives
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Tokens
 from pockethive.inference.works import Works
@@ -37,7 +30,7 @@ MEMORY: Final = 512 << 20
 _REMEMBERED: Final = 0.5  # of it, for what nobody reads at the moment
 
 
-class Session:
+class Session(Primitives):
     """Implements `Model` and `Shared` of `pockethive.core.ports` over a bundle."""
 
     def __init__(
@@ -47,18 +40,20 @@ class Session:
         threads: int = 2,
         cache: Path | None = None,
         memory: int = MEMORY,
+        arithmetic: dict[str, object] = EXACT,
         roomy: bool = False,
     ) -> None:
         """Load `bundle`. Raises ModelError when memory would not suffice, and tells the sum.
 
         `cache` is a folder where remembered prompts are kept for the next process. `memory`: bytes
-        for keys and values. `roomy`: see `PagedGraph`.
+        for keys and values. `arithmetic`: `EXACT`, or `FAST` where nobody compares. `roomy`: see
+        `PagedGraph`.
         """
         free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
         check_memory(parts, free, str(bundle.folder))
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
-        graph = PagedGraph(bundle.folder, threads, EXACT, roomy=roomy)
+        graph = PagedGraph(bundle.folder, threads, arithmetic, roomy=roomy)
         self.block_bytes = graph.block_bytes
         least = blocks_for(min(LEAST_TOKENS, bundle.card.context))
         told = {**parts, f"keys and values of {least * BLOCK} tokens": least * graph.block_bytes}
@@ -133,11 +128,11 @@ class Session:
 
     def generate(self, prompt: str, sampling: Sampling) -> Generation:
         """Continue `prompt`. Raises ContextOverflow."""
-        return self._run(self.works.generate(prompt, sampling))
+        return self.run(self.works.generate(prompt, sampling))
 
     def rescore(self, prompt: str, ids: Sequence[int], sampling: Sampling) -> Rescored:
         """Read `ids` as if `generate` had drawn them. Raises ContextOverflow."""
-        return self._run(self.works.rescore(prompt, ids, sampling))
+        return self.run(self.works.rescore(prompt, ids, sampling))
 
     def stream(self, prompt: str, sampling: Sampling) -> Generator[str, None, Generation]:
         """Pieces of text as they are made; closing the iterator stops the model.
@@ -169,7 +164,7 @@ class Session:
 
     def constrain(self, prompt: str, schema: dict[str, object], sampling: Sampling) -> Generation:
         """JSON text that satisfies a JSON schema. Raises ModelError if `max_tokens` ran out."""
-        return self._run(self.works.constrain(prompt, schema, sampling))
+        return self.run(self.works.constrain(prompt, schema, sampling))
 
     def score(self, prompt: str, options: Sequence[str]) -> tuple[float, ...]:
         """Summed log-probability (natural) of each option as the continuation of `prompt`.
@@ -177,23 +172,17 @@ class Session:
         Options are tokenized on their own: begin them with the space that the prompt lacks, and
         end them with what ends an answer in the prompt, or else "1" wins over "12".
         """
-        return self._run(self.works.score(prompt, options))
+        return self.run(self.works.score(prompt, options))
 
     def remember(self, beginning: str) -> int:
         """Read the beginning of prompts to come, once for all; returns the tokens that took."""
-        return self._run(self.works.remember(beginning))
+        return self.run(self.works.remember(beginning))
 
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Ranking:
-        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
-        return self._run(self.works.choose(forms, places, options))
+    def answer(self, primitive: str, *given: Any) -> Answer:
+        """See `Primitives`."""
+        return self.run(self.works.answer(primitive, *given))
 
-    def extract(self, passage: str, question: str) -> Span | None:
-        """A span of `passage` that answers `question`, or None when there is none."""
-        return self._run(self.works.extract(passage, question))
-
-    def _run(self, work: Work[T]) -> T:
+    def run(self, work: Work[T]) -> T:
         """One request, to its end, with whatever else is under way."""
         ended: list[tuple[Any, BaseException | None]] = []
         self.begin(work, lambda *end: ended.append(end))

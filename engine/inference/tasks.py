@@ -14,26 +14,25 @@ import orjson
 
 from pockethive.core.errors import BadInput, ModelError
 
-Split = Literal["tune", "held"]
+Split = Literal["tune", "spent", "held"]
 Item = dict[str, Any]
 
 FROZEN: Final = {
     "choose.tune": "4bebe0b067b521baa9611454a37201839deb62410e71bb621b2221aba586b193",
-    "choose.held": "7adb4dfc191f2cfb11d09fa7074c61941b1195efc7f51d7cee4875099cbc27eb",
+    "choose.spent": "7adb4dfc191f2cfb11d09fa7074c61941b1195efc7f51d7cee4875099cbc27eb",
     "label.tune": "075b0bdde91357470f73e8b75f998f8b4548b01ce8259f5584db843f78c79725",
     "label.held": "d95ee58f02e540d2815015c43a11e1fa20ac78751d8fcec4e576454c88a10328",
     "extract.tune": "7ceab5e85d2eefdd2038fa2ba9daca5f994321bf806dc946e9b7b1b23e960a66",
-    "extract.held": "bfb62c47a74697d9140df11864382db9cdf55bed7a38ba013bbaf1030a0aff16",
+    "extract.spent": "bfb62c47a74697d9140df11864382db9cdf55bed7a38ba013bbaf1030a0aff16",
     "rank.tune": "8754740680ffa043fb5d8fcbefc862ee6c95abd1eb1b5f72b1e0160612224314",
     "rank.held": "2143bdf2151c2e94f5618b57596c0ff0827c85ff0aff5e2cf14cd04c1c3accf2",
-    "fill.tune": "bc026f37fd1802a58796eb10e2775ec726609bbf1159cc31923433fe4b20e5f5",
-    "fill.held": "c07678579974ef4b9242a824d09c26847828678f11c7ab525d65964037d6b432",
-    "compress.tune": "21125eb33c4ec2e8a47eab69fe7f0050cbacc1efddc59f85e94d226065357a74",
-    "compress.held": "48f229fb82a48acf976e8ff76003ada79359b462354d551a4b70aff30757e473",
+    "fill.tune": "07853efa4bee1f01a0f39b679c3644ab0f880bbb82d11e698d7fd19259d7f974",
+    "fill.spent": "0f49f55788da706540743db6fd17fd167208d8f0ce3856ca3cd496e2310f2164",
+    "compress.tune": "449e5d07ac1db015f2a3751459534e95a6ac56d150b86d2f178c9ba089c3310f",
 }
 """SHA-256 of each set."""
 
-PRIMITIVES: Final = tuple(name.removesuffix(".held") for name in FROZEN if name.endswith(".held"))
+PRIMITIVES: Final = ("choose", "label", "extract", "rank", "fill", "compress")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,14 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from pockethive.core.errors import ContextOverflow, ModelError
-from pockethive.core.ports import (
-    ChoiceForm,
-    Generation,
-    ModelClass,
-    Ranking,
-    Rescored,
-    Sampling,
-    Span,
-)
-from pockethive.inference.forms import fill_places
-from pockethive.inference.spans import sentences
+from pockethive.core.ports import Answer, Generation, ModelClass, Rescored, Sampling
+from pockethive.inference.primitives import Primitives, begun
+from pockethive.inference.scoring import Plain, outcome
 
 _WORD = re.compile(r"\w+")
 _SMALL_WORDS = frozenset(
@@ -39,13 +32,11 @@ _NATS = -0.5  # a letter's log-probability
 _LAST_LETTER = 0x10FFFF
 
 
-class ScriptedModel:
+class ScriptedModel(Primitives):
     """A deterministic test double of `Model`.
 
     - `score`: minus the number of words in an option that the prompt lacks.
-    - `choose`: the same, calibrated and summed over forms as the real one does it.
-    - `extract`: the sentence that shares most words with the question, first among equals; None
-      when it shares fewer than `least_shared`.
+    - the primitives: what answers.py makes of these scores.
     - `generate`, `stream`, `constrain`: the text in `script` under the first key that the prompt
       contains, else `default`; `constrain` falls back to the smallest instance of the schema.
     - `rescore`: a letter is a token and costs half a nat; what is not written so lags by one.
@@ -59,13 +50,11 @@ class ScriptedModel:
         *,
         default: str = "I do not know.",
         context: int = 8192,
-        least_shared: int = 2,
         plans: bool = False,
     ) -> None:
         self._script = dict(script or {})
         self._default = default
         self._context = context
-        self._least_shared = least_shared
         self.plans = plans
         self.calls: deque[tuple[str, str]] = deque(maxlen=_CALLS_KEPT)
 
@@ -134,28 +123,9 @@ class ScriptedModel:
         self._enter("remember", beginning)
         return 0
 
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Ranking:
-        """Rank by words that an option shares with the places but not with the bare form."""
-        totals = [0.0] * len(options)
-        for form in forms:
-            asked = self.score(fill_places(form, places), options)
-            prior = self.score(fill_places(form, dict.fromkeys(places, form.null)), options)
-            totals = [t + a - p for t, a, p in zip(totals, asked, prior, strict=True)]
-        return Ranking(tuple(totals))
-
-    def extract(self, passage: str, question: str) -> Span | None:
-        """The sentence of `passage` that shares most words with `question`."""
-        self._enter("extract", question)
-        wanted = words(question)
-        shared = [(len(words(passage[a:b]) & wanted), -a, b) for a, b in sentences(passage)]
-        if not shared:
-            return None
-        most, start, end = max(shared)
-        if most < self._least_shared:
-            return None
-        return Span(passage[-start:end], -start, end)
+    def answer(self, primitive: str, *given: Any) -> Answer:
+        """What the primitive makes of `score`."""
+        return outcome(begun(primitive, Plain(self), *given))
 
     def _enter(self, method: str, prompt: str) -> None:
         self.calls.append((method, prompt))

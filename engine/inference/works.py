@@ -5,16 +5,18 @@ beside others. Guards: a prompt is never cut in silence; text from outside stays
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any, Final
 
 from pockethive.core.errors import BadInput, ContextOverflow, ModelError
-from pockethive.core.ports import ChoiceForm, Generation, Ranking, Rescored, Sampling, Span
-from pockethive.inference import primitives, requests
+from pockethive.core.ports import Answer, Generation, Rescored, Sampling, Span
+from pockethive.inference import requests
 from pockethive.inference.batcher import Ask
 from pockethive.inference.bundle import Card
+from pockethive.inference.guide import Guide, json_grammar
+from pockethive.inference.primitives import begun
 from pockethive.inference.requests import Scores, Writing
 from pockethive.inference.rescoring import Drawn, Held, lag_of, reread, spelled
 from pockethive.inference.sampling import drawer
@@ -91,11 +93,33 @@ class Works:
             if not encoded:
                 return ()
             ids = self._encode(prompt, max(map(len, encoded)))
-            known = self._scores[key] = yield from requests.score(ids, encoded)
-            if len(self._scores) > _SCORES_KEPT:
-                self._scores.popitem(last=False)
+            known = self._keep(key, (yield from requests.score(ids, encoded)))
         self._scores.move_to_end(key)
         return known
+
+    def tails(
+        self, prompt: str, texts: Sequence[str], tail: str
+    ) -> Generator[Ask, Any, tuple[float, ...]]:
+        """Summed log-probability of `tail` after `prompt` and each of `texts`."""
+        key = (prompt, (*texts, tail))
+        known = self._scores.get(key)
+        if known is None:
+            encoded = [self._tokens.encode(text) for text in texts]
+            ending = self._tokens.encode(tail)
+            if not all(encoded) or not ending:
+                raise BadInput("a text to score after, or what is scored, is empty")
+            if not encoded:
+                return ()
+            ids = self._encode(prompt, max(map(len, encoded)) + len(ending))
+            known = self._keep(key, (yield from requests.tails(ids, encoded, ending)))
+        self._scores.move_to_end(key)
+        return known
+
+    def _keep(self, key: tuple[str, tuple[str, ...]], scores: Scores) -> Scores:
+        self._scores[key] = scores
+        if len(self._scores) > _SCORES_KEPT:
+            self._scores.popitem(last=False)
+        return scores
 
     def remember(self, beginning: str) -> Generator[Ask, Any, int]:
         """Read the beginning of prompts to come; returns how many tokens that took.
@@ -105,19 +129,21 @@ class Works:
         ids = self._encode(beginning, 0)[:-2]
         return (yield from requests.remember(ids, self._files)) if ids else 0
 
-    def choose(
-        self, forms: Sequence[ChoiceForm], places: dict[str, str], options: Sequence[str]
-    ) -> Generator[Ask, Any, Ranking]:
-        """Rank options by few-shot, calibrated likelihood, summed over the prompt forms."""
-        plain = self._tokens.plain
-        clean = {name: plain(text) for name, text in places.items()}
-        return primitives.choose(self, forms, clean, [plain(option) for option in options])
+    def answer(self, primitive: str, *given: Any) -> Generator[Ask, Any, Answer]:
+        """What a primitive makes of what it is given; texts from outside stay texts."""
+        made = yield from begun(primitive, self, *map(self._plain, given))
+        if isinstance(made.value, Span):
+            span = made.value
+            return replace(made, value=replace(span, text=given[0][span.start : span.end]))
+        return made
 
-    def extract(self, passage: str, question: str) -> Generator[Ask, Any, Span | None]:
-        """A span of `passage` that answers `question`, or None when there is none."""
-        plain = self._tokens.plain
-        span = yield from primitives.extract(self, plain(passage), plain(question))
-        return replace(span, text=passage[span.start : span.end]) if span else None
+    def _plain(self, given: Any) -> Any:
+        """Control tokens broken in all texts of an argument."""
+        if isinstance(given, str):
+            return self._tokens.plain(given)
+        if isinstance(given, Mapping):
+            return {name: self._plain(each) for name, each in given.items()}
+        return tuple(map(self._plain, given)) if isinstance(given, Sequence) else given
 
     def count(self, text: str) -> int:
         """Tokens in `text`."""

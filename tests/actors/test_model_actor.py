@@ -12,11 +12,9 @@ from pockethive.actors.model_actor import ModelActor, Pieces
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Supervisor
 from pockethive.core.errors import ActorFailure, ContextOverflow, ModelError
-from pockethive.core.ports import ChoiceForm, Model, Sampling
+from pockethive.core.ports import Model, Sampling
 from pockethive.inference.testing import ScriptedModel
 from tests.actors.parrots import WAIT, Launch
-
-FORM = ChoiceForm(name="plain", shots="", template="{question}")
 
 
 class Touchy(ScriptedModel):
@@ -73,13 +71,13 @@ def test_the_proxy_answers_as_the_model_does(launch: Launch) -> None:
     assert list(proxy.stream("sky?", sampling)) == list(direct.stream("sky?", sampling))
     assert proxy.score("sky", ["sky", "sea"]) == direct.score("sky", ["sky", "sea"])
     assert proxy.constrain("x", schema, sampling) == direct.constrain("x", schema, sampling)
-    places = {"question": "is the sky blue"}
-    assert proxy.choose([FORM], places, ["sky blue", "sea"]) == direct.choose(
-        [FORM], places, ["sky blue", "sea"]
-    )
-    assert proxy.extract(passage, "when is the sky blue?") == direct.extract(
-        passage, "when is the sky blue?"
-    )
+    asked, options = "When is the sky blue?", ["sky blue", "sea"]
+    assert proxy.choose(asked, options, passage) == direct.choose(asked, options, passage)
+    assert proxy.label(passage, options) == direct.label(passage, options)
+    assert proxy.rank(asked, [passage, "no"]) == direct.rank(asked, [passage, "no"])
+    assert proxy.extract(passage, asked) == direct.extract(passage, asked)
+    assert proxy.fill(passage, {"sky": asked}) == direct.fill(passage, {"sky": asked})
+    assert proxy.compress(passage, 20) == direct.compress(passage, 20)
 
 
 def test_many_agents_use_the_model_on_one_thread_only(launch: Launch) -> None:

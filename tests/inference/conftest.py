@@ -4,23 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pockethive.core.ports import ChoiceForm
 from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, write_bundle
-
-
-@pytest.fixture
-def facts_form() -> ChoiceForm:
-    """General knowledge, with three worked examples."""
-    shots = {
-        "What colour is the sky on a clear day?": "blue",
-        "How many legs does a spider have?": "eight",
-        "What do cows give us to drink?": "milk",
-    }
-    return ChoiceForm(
-        name="facts",
-        shots="".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in shots.items()),
-        template="Question: {question}\nAnswer:",
-    )
 
 
 @pytest.fixture

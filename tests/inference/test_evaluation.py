@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from pockethive.cli.evaluation import words
 from pockethive.cli.models import register
 from pockethive.core.errors import BadInput, ModelError
-from pockethive.core.ports import Span
-from pockethive.inference import answers
-from pockethive.inference.answers import Answer, confidence
+from pockethive.core.ports import Answer, Span
+from pockethive.inference.answers import confidence
 from pockethive.inference.bundle import Bundle, open_bundle
 from pockethive.inference.evaluation import (
     ACCURACY,
@@ -173,17 +172,20 @@ def test_the_plot_is_a_picture_with_a_circle_for_each_bin_that_holds_answers() -
 def test_answers_are_put_together_from_what_was_given() -> None:
     model = ScriptedModel()
     passage = "The old tram stands in Oslo. It is red. Somebody likes that."
-    made = answers.compress(model, passage, 40)
+    made = model.compress(passage, 40)
     assert made.value == "The old tram stands in Oslo. It is red."
-    assert answers.compress(model, passage, 3).value == ""
-    order = answers.rank(model, "Where does the tram stand?", ["A cat sleeps.", passage]).value
+    assert model.compress(passage, 3).value == ""
+    order = model.rank("Where does the tram stand?", ["A cat sleeps.", passage]).value
     assert order == (1, 0)
-    filled = answers.fill(model, passage, {"town": "Where does the tram stand?", "colour": ""})
+    filled = model.fill(passage, {"town": "Where does the tram stand?", "colour": ""})
     assert all(said is None or said in passage for said in filled.value.values())
-    assert answers.extract(model, passage, "Who sings?").value is None
     assert 0 < made.confidence < 1
     with pytest.raises(BadInput, match="no field"):
-        answers.fill(model, passage, {})
+        model.fill(passage, {})
+    with pytest.raises(BadInput, match="nothing to choose"):
+        model.choose("Where?", [])
+    with pytest.raises(BadInput, match="at most 64"):
+        model.extract("It is so. " * 65, "Who?")
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)

@@ -3,11 +3,10 @@
 import pytest
 
 from pockethive.core.errors import ContextOverflow, ModelError
-from pockethive.core.ports import ChoiceForm, Model, Sampling
+from pockethive.core.ports import Model, Sampling
 from pockethive.inference.testing import ScriptedModel
 
 PASSAGE = "The ferry is called Alva. It runs on batteries. Visitors pay sixty kronor."
-FORM = ChoiceForm(name="fit", shots="Q: a\nA: b\n\n", template="Q: {question}\nA:")
 
 
 def test_it_is_a_model() -> None:
@@ -17,16 +16,17 @@ def test_it_is_a_model() -> None:
 
 def test_it_chooses_the_option_that_shares_words_with_the_question() -> None:
     options = ["about cooking", "about batteries and ferries", "about birds"]
-    ranking = ScriptedModel().choose([FORM], {"question": "Which batteries?"}, options)
-    assert ranking.best == 1
-    assert ranking.margin == 1.0
+    made = ScriptedModel().choose("Which batteries?", options)
+    assert made.value == 1
+    assert max(made.scores) == made.scores[1]
+    assert 0 < made.confidence < 1
 
 
-def test_it_extracts_a_copied_sentence_or_nothing() -> None:
-    span = ScriptedModel().extract(PASSAGE, "What do visitors pay?")
-    assert span is not None
-    assert span.text == PASSAGE[span.start : span.end] == "Visitors pay sixty kronor."
-    assert ScriptedModel().extract(PASSAGE, "Who painted the ceiling?") is None
+def test_it_extracts_a_copied_phrase_or_nothing() -> None:
+    found = ScriptedModel().extract(PASSAGE, "What do the Visitors pay?")
+    assert found.value.text == PASSAGE[found.value.start : found.value.end]
+    assert found.value.start > PASSAGE.index("Visitors")
+    assert ScriptedModel().extract("", "Who painted the ceiling?").value is None
 
 
 def test_it_writes_what_its_script_says_up_to_a_stop() -> None:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from pockethive.core.errors import BadInput
 from pockethive.core.ports import ChoiceForm
+from pockethive.inference.answer_forms import answer_forms
+from pockethive.inference.finding import flat
 from pockethive.inference.forms import fill_places
 from pockethive.inference.phrases import MOST_PHRASES, MOST_WORDS, phrases
-from pockethive.inference.primitives import flat
-from pockethive.inference.prompts import extract_form
 from pockethive.inference.spans import sentences
 from pockethive.inference.tokens import StopScanner
 
@@ -92,8 +92,10 @@ def test_places_are_filled_in_one_pass() -> None:
         fill_places(form, {"question": "x"})
 
 
-def test_the_shipped_form_ends_where_answers_begin() -> None:
-    form = extract_form()
-    assert form.words.endswith("Answer:")
-    assert form.shots.endswith("\n\n")
-    assert form.shots.count("Answer: ") == form.shots.count("Question: ") == 4
+def test_the_shipped_forms_end_where_answers_begin() -> None:
+    told = answer_forms()
+    for form in (told.choose, told.choose_in):
+        assert form.template.endswith("Answer:")
+        assert form.shots.endswith("\n\n")
+        assert form.shots.count("Answer: ") == form.shots.count("Question: ") >= 3
+    assert told.asked_by.template.endswith(" {text}\nQuestion:")
