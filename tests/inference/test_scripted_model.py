@@ -23,9 +23,8 @@ def test_it_chooses_the_option_that_shares_words_with_the_question() -> None:
 
 
 def test_it_extracts_a_copied_phrase_or_nothing() -> None:
-    found = ScriptedModel().extract(PASSAGE, "What do the Visitors pay?")
-    assert found.value.text == PASSAGE[found.value.start : found.value.end]
-    assert found.value.start > PASSAGE.index("Visitors")
+    found = ScriptedModel().extract(PASSAGE, "What is the ferry called?").value
+    assert found.text == PASSAGE[found.start : found.end]
     assert ScriptedModel().extract("", "Who painted the ceiling?").value is None
 
 
