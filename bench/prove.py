@@ -25,6 +25,7 @@ PROOFS: dict[str, Callable[[], None]] = {
         goals.verifiers,
         goals.questions,
         goals.engine,
+        goals.grammar,
         dht.costs,
         dht.scale,
         dht.faults,

@@ -107,7 +107,7 @@ class World:
 
     def again(self, kind: str, fact: Fact) -> str:
         """The same fact in other words."""
-        told = self.words["kinds"][kind]["facts"][fact.attribute]["says"]
+        told: list[str] = self.words["kinds"][kind]["facts"][fact.attribute]["says"]
         said = [each.replace("{n}", fact.name).replace("{v}", fact.value) for each in told]
         return next(s[0].upper() + s[1:] for s in said if s[0].upper() + s[1:] != fact.says)
 
