@@ -92,8 +92,10 @@ class Result:
     """A finished run. `status` is completed, partial, failed, or moved where another device of the
     owner keeps it; `reason` says why not completed.
 
-    `proof` makes the receipt, which `receipts` keeps from its first use on; `outputs` are the blobs
-    of its committed sinks, whose hashes the receipt binds. `drafts` wait in the home's outbox.
+    `confidence`, 0 to 1: how sure the roles are of the answer (docs/models.md says what that is
+    worth); None where they do not say. `proof` makes the receipt, which `receipts` keeps from its
+    first use on; `outputs` are the blobs of its committed sinks, whose hashes the receipt binds.
+    `drafts` wait in the home's outbox.
     """
 
     run_id: str
@@ -102,6 +104,7 @@ class Result:
     timed_out: bool
     answer: str
     found: bool
+    confidence: float | None
     citations: tuple[Citation, ...]
     tasks: tuple[TaskSeen, ...]
     devices: tuple[str, ...]
@@ -134,6 +137,7 @@ class Result:
             "reason": self.reason,
             "answer": self.answer,
             "found": self.found,
+            "confidence": self.confidence,
             "citations": [asdict(citation) for citation in self.citations],
             "tasks": tasks,
             "devices": list(self.devices),
@@ -162,8 +166,8 @@ class Gathered:
 def make_result(outcome: Outcome, gathered: Gathered) -> Result:
     """Join an outcome with the outputs of its sinks.
 
-    A sink's value is an answer when it holds `answer` (text), and may hold `citations` and `found`;
-    so is a text that a model wrote.
+    A sink's value is an answer when it holds `answer` (text), and may hold `citations`, `found`
+    and `confidence` in thousandths; so is a text that a model wrote.
     """
     sinks = (shown(sink) if is_written(sink) else sink for sink in gathered.sinks)
     answers = [sink for sink in sinks if isinstance(sink.get("answer"), str)]
@@ -176,6 +180,7 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
         timed_out=outcome.status is RunStatus.TIMED_OUT,
         answer=answer,
         found=any(sink.get("found", True) for sink in answers),
+        confidence=_least_sure(answers),
         citations=citations,
         tasks=tuple(_seen(report) for report in outcome.tasks),
         devices=gathered.devices,
@@ -191,6 +196,14 @@ def make_result(outcome: Outcome, gathered: Gathered) -> Result:
     )
 
 
+def _least_sure(answers: Sequence[dict[str, Any]]) -> float | None:
+    """The confidence of the least sure answer, 0 to 1; none where one does not say."""
+    told = [answer.get("confidence") for answer in answers]
+    sure = [each for each in told if type(each) is int and 0 <= each <= _CERTAIN]
+    return min(sure) / _CERTAIN if sure and len(sure) == len(told) else None
+
+
+_CERTAIN = 1000
 _MARK = re.compile(r" \[(\d+)\]$", re.MULTILINE)
 """A citation's number, at the end of its line; brackets inside a quotation are the source's own."""
 

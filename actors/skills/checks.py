@@ -19,7 +19,10 @@ from pockethive.actors.skills.synthesize import answer
 from pockethive.core.errors import SkillFailure
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
-_SAME = 500  # millinats; kernels differ a little between machines, so closer scores may swap
+_SAME = 1000  # millinats; kernels differ a little between machines, so closer scores may swap
+_AS_SURE = 100  # thousandths, for the same reason
+
+_ANSWER = {"answer", "citations", "confidence", "found"}
 
 
 class Quotation:
@@ -87,7 +90,8 @@ class Ranking:
             return _no("not a ranking: fields are missing or of another type")
         if value["question"] != str(work.params["question"]):
             return _no("ranked for another question")
-        mine, _ = rank_work(work, tools.model)
+        made = rank_work(work, tools.model)
+        mine = made.candidates
         scores = {_key(item["finding"]): int(item["score"]) for item in mine}
         theirs = [_key(item["finding"]) for item in candidates]
         if len(theirs) != len(mine) or len(set(theirs)) != len(theirs):
@@ -97,6 +101,8 @@ class Ranking:
         own = [scores[key] for key in theirs if key in scores]
         if len(own) != len(theirs) or any(b > a + _SAME for a, b in pairwise(own)):
             return _no("the same findings come in another order here")
+        if abs(made.confidence - value["confidence"]) > _AS_SURE:
+            return _no(f"{value['confidence']} thousandths sure, here {made.confidence}")
         return _yes(f"ranking {len(theirs)} candidates again gives the same order")
 
 
@@ -108,13 +114,15 @@ class Citations:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002 pure, by protocol
         """Judge an output of `synthesize`."""
-        if not isinstance(value, Mapping) or set(value) != {"answer", "citations", "found"}:
+        if not isinstance(value, Mapping) or set(value) != _ANSWER:
             return _no("not an answer: fields are missing or unknown")
         right = answer(work)
         if value["found"] != right["found"]:
             return _no("found and not found do not go with the candidates")
         if value["citations"] != right["citations"]:
             return _no("the citations are not the best candidates, numbered in their order")
+        if value["confidence"] != right["confidence"]:
+            return _no("the confidence is not that of the ranking")
         if value["answer"] != right["answer"]:
             return _no("the answer has text that is neither template nor quotation")
         if not right["found"]:
@@ -147,7 +155,9 @@ def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
 
 
 def _candidates(value: Any) -> list[Mapping[str, Any]] | None:
-    if not isinstance(value, Mapping) or set(value) != {"candidates", "question"}:
+    if not isinstance(value, Mapping) or set(value) != {"candidates", "confidence", "question"}:
+        return None
+    if type(value["confidence"]) is not int or not 0 <= value["confidence"] <= 1000:
         return None
     items = value["candidates"]
     if not isinstance(items, list) or len(items) > MOST_KEPT:

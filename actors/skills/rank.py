@@ -1,16 +1,17 @@
 """`rank`: put the findings of all devices in one order.
 
-The researchers' scores only say which findings are read; the order comes from the reasoner's own
-model, so that a device that praises its own finding gains nothing by it. Rule guarded here: the
-order is a function of findings and model; ties fall by source and text.
+The researchers' scores only say which findings are read; the order, and how sure it is, come from
+the reasoner's own model, so that a device that praises its own finding gains nothing by it. Rule
+guarded here: the order is a function of findings and model; ties fall by source and text.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
-from pockethive.actors.skills.likelihood import Reader, in_place
+from pockethive.actors.skills.likelihood import in_place
 from pockethive.actors.skills.windows import core
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
@@ -19,6 +20,7 @@ READ = 6  # candidates the reasoner's model reads
 KEPT = 4  # candidates that go on, unless told otherwise
 MOST_KEPT = 16
 LEAST_SCORE = 0  # millinats
+_PASSES = 2  # a text is read as a whole and by its sentences
 
 
 class Rank:
@@ -31,17 +33,34 @@ class Rank:
         """Order the findings of all devices."""
         if tools.model is None:
             raise SkillFailure("ranking needs a model", where=work.name)
-        ranked, tokens = rank_work(work, tools.model)
-        value = {"candidates": ranked, "question": str(work.params["question"])}
-        return Product(value=value, prompt_tokens=tokens)
+        ranked = rank_work(work, tools.model)
+        value = {
+            "candidates": ranked.candidates,
+            "confidence": ranked.confidence,
+            "question": str(work.params["question"]),
+        }
+        return Product(value=value, prompt_tokens=ranked.tokens)
 
 
-def rank_work(work: Work, model: Model) -> tuple[list[dict[str, Any]], int]:
-    """What `work` asks for: `{"finding", "score"}`, best first, and the tokens the model read."""
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """`candidates`: `{"finding", "score"}`, best first, in millinats.
+
+    `confidence`: that the first is the right one, in thousandths; 0 where there is none. `tokens`:
+    those that the model read.
+    """
+
+    candidates: list[dict[str, Any]]
+    confidence: int
+    tokens: int
+
+
+def rank_work(work: Work, model: Model) -> Ranked:
+    """What `work` asks for."""
     keep = min(int(work.params.get("keep", KEPT)), MOST_KEPT)
     findings = gather(work.inputs)[: max(READ, keep)]
-    ranked, tokens = rank(str(work.params["question"]), findings, model)
-    return ranked[:keep], tokens
+    ranked = rank(str(work.params["question"]), findings, model)
+    return replace(ranked, candidates=ranked.candidates[:keep])
 
 
 def gather(inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -60,19 +79,20 @@ def gather(inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(sorted(claims, key=lambda item: (best[item["device"]] is not item, *_claim(item))))
 
 
-def rank(
-    question: str, findings: Sequence[Mapping[str, Any]], model: Model
-) -> tuple[list[dict[str, Any]], int]:
-    """`{"finding", "score"}` in millinats, best first, and the tokens the model read."""
+def rank(question: str, findings: Sequence[Mapping[str, Any]], model: Model) -> Ranked:
+    """The findings in the order of the model's `rank`, without those it thinks foreign."""
     if not findings:
-        return [], 0
-    reader = Reader(model, question)
+        return Ranked([], 0, 0)
+    texts = [in_context(item, question) for item in findings]
+    made = model.rank(question, texts)
     ranked: list[dict[str, Any]] = [
-        {"finding": dict(item), "score": round(1000 * reader.gain(in_context(item, question)))}
-        for item in findings
+        {"finding": dict(item), "score": round(1000 * score)}
+        for item, score in zip(findings, made.scores, strict=True)
     ]
     ranked.sort(key=lambda item: (-item["score"], _claim(item["finding"])))
-    return [item for item in ranked if item["score"] >= LEAST_SCORE], reader.tokens
+    kept = [item for item in ranked if item["score"] >= LEAST_SCORE]
+    tokens = _PASSES * sum(model.count(f"{text} {question}") for text in texts)
+    return Ranked(kept, round(1000 * made.confidence) if kept else 0, tokens)
 
 
 def in_context(finding: Mapping[str, Any], question: str) -> str:

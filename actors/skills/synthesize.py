@@ -17,7 +17,7 @@ CITED = 3  # quotations in an answer
 SECTION_CITED = 2  # in each part of an answer to several questions
 LIST_CITED = 8
 MAX_SECTIONS = 8
-_MARGIN = 12_000  # millinats; a candidate further behind the best is not worth reading
+_MARGIN = 24_000  # millinats; a candidate further behind the best is not worth reading
 
 Candidates = Sequence[Mapping[str, Any]]
 
@@ -38,13 +38,16 @@ class Synthesize:
 
 
 def answer(work: Work) -> dict[str, Any]:
-    """`{"answer", "found", "citations"}`; a pure function of the work, so anybody can check it."""
+    """`{"answer", "found", "citations", "confidence"}`; pure, so anybody can check it.
+
+    `confidence`, in thousandths: that of the ranking; of the least sure part, where there are more.
+    """
     sections = _sections(work.inputs)
     listed = work.params.get("style") == LIST
     most = LIST_CITED if listed else CITED if len(sections) == 1 else SECTION_CITED
     parts: list[str] = []
     citations: list[dict[str, Any]] = []
-    for question, candidates in sections:
+    for question, candidates, _ in sections:
         cited = [
             _citation(len(citations) + place, finding)
             for place, finding in enumerate(_worth_citing(candidates, most), start=1)
@@ -53,17 +56,25 @@ def answer(work: Work) -> dict[str, Any]:
         text = _compose(cited, listed=listed)
         parts.append(text if len(sections) == 1 else f"{question}\n{text}")
     if not citations:
-        return {"answer": NOT_FOUND, "found": False, "citations": []}
-    return {"answer": "\n\n".join(parts), "found": True, "citations": citations}
+        return {"answer": NOT_FOUND, "found": False, "citations": [], "confidence": 0}
+    return {
+        "answer": "\n\n".join(parts),
+        "found": True,
+        "citations": citations,
+        "confidence": min(sure for _, _, sure in sections),
+    }
 
 
-def _sections(inputs: Mapping[str, Any]) -> list[tuple[str, Candidates]]:
-    """Candidates by question, best first; equal scores keep the order of their input."""
+def _sections(inputs: Mapping[str, Any]) -> list[tuple[str, Candidates, int]]:
+    """Candidates by question, best first, and how sure; equal scores keep their inputs' order."""
     joined: dict[str, list[Mapping[str, Any]]] = {}
+    sure: dict[str, int] = {}
     for name in sorted(inputs):
-        joined.setdefault(inputs[name]["question"], []).extend(inputs[name]["candidates"])
-    ordered: list[tuple[str, Candidates]] = [
-        (question, sorted(found, key=lambda item: -item["score"]))
+        question = inputs[name]["question"]
+        joined.setdefault(question, []).extend(inputs[name]["candidates"])
+        sure[question] = max(sure.get(question, 0), inputs[name]["confidence"])
+    ordered: list[tuple[str, Candidates, int]] = [
+        (question, sorted(found, key=lambda item: -item["score"]), sure[question])
         for question, found in joined.items()
     ]
     return ordered[:MAX_SECTIONS]

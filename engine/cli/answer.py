@@ -61,9 +61,10 @@ def _summary(result: Result) -> str:
     model = result.model
     made_with = f"{model.name} {model.quantization} {model.sha256[:8]}" if model.name else "none"
     k, q, f = min((task.witnesses for task in result.tasks), default=(0, 0, 0))
+    sure = "" if result.confidence is None else f" · {result.confidence:.0%} sure"
     return (
         f"{result.status} in {result.seconds:.1f} s (plan {result.plan_seconds:.1f} s) · "
-        f"{len(result.devices)} devices · model {made_with} · "
+        f"{len(result.devices)} devices{sure} · model {made_with} · "
         f"{result.prompt_tokens} tokens read, {result.generated_tokens} written · "
         f"witnesses K={k} q={q} f={f}\nrun {result.run_id}"
     )

@@ -33,8 +33,9 @@ def chain(hive: Any, question: str = QUESTION) -> tuple[dict[str, Any], Any, Any
 
 
 def test_the_answer_quotes_the_right_document_first(hive: Any) -> None:
-    found, _, answer = chain(hive)
+    found, ranked, answer = chain(hive)
     assert answer["found"]
+    assert 0 <= answer["confidence"] == ranked["confidence"] <= 1000
     first = answer["citations"][0]
     assert (first["number"], first["source"]) == (1, "ferry.txt")
     assert first["device"] == hive.device(0)
@@ -59,8 +60,8 @@ def test_every_honest_output_passes_its_checkers(hive: Any) -> None:
 def test_what_no_document_knows_is_not_found(hive: Any) -> None:
     found, ranked, answer = chain(hive, ODD)
     assert [found[name]["findings"] for name in sorted(found)] == [[], []]
-    assert ranked == {"candidates": [], "question": ODD}
-    assert answer == {"answer": NOT_FOUND, "found": False, "citations": []}
+    assert ranked == {"candidates": [], "confidence": 0, "question": ODD}
+    assert answer == {"answer": NOT_FOUND, "found": False, "citations": [], "confidence": 0}
     work = hive.work("search", 0, {}, question=ODD)
     verdict = hive.check("quotation", work, found["search-0"], 1)
     assert verdict.accept
@@ -220,7 +221,18 @@ def one_invented(value: dict[str, Any]) -> None:
     value["candidates"][0]["finding"]["quote"] = "The ferry leaves when it likes."
 
 
-@pytest.mark.parametrize("forge", [reversed_order, one_dropped, one_twice, one_invented])
+def surer(value: dict[str, Any]) -> None:
+    value["confidence"] = 0 if value["confidence"] > 500 else 1000
+
+
+def sure_without_measure(value: dict[str, Any]) -> None:
+    value["confidence"] = 1001
+
+
+RANKINGS = [reversed_order, one_dropped, one_twice, one_invented, surer, sure_without_measure]
+
+
+@pytest.mark.parametrize("forge", RANKINGS)
 def test_a_forged_ranking_is_rejected(hive: Any, forge: Callable[[dict[str, Any]], None]) -> None:
     found = searches(hive)
     ranked = hive.run("rank", 0, found, question=QUESTION, keep=3)
@@ -250,7 +262,10 @@ def denied(value: dict[str, Any]) -> None:
     value.update(answer=NOT_FOUND, found=False, citations=[])
 
 
-@pytest.mark.parametrize("forge", [added_text, other_source, other_number, nothing_cited, denied])
+ANSWERS = [added_text, other_source, other_number, nothing_cited, denied, surer]
+
+
+@pytest.mark.parametrize("forge", ANSWERS)
 def test_a_forged_answer_is_rejected(hive: Any, forge: Callable[[dict[str, Any]], None]) -> None:
     _, ranked, answer = chain(hive)
     forge(answer)
