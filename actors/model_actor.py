@@ -167,16 +167,7 @@ class Primitive:
 
 
 Request = (
-    Describe
-    | Count
-    | Generate
-    | Stream
-    | Chat
-    | Score
-    | Rescore
-    | Remember
-    | Constrain
-    | Primitive
+    Describe | Count | Generate | Stream | Chat | Score | Rescore | Remember | Constrain | Primitive
 )
 
 

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +36,6 @@ from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Rescored, Sampling
 from pockethive.core.rescore import MARGIN, WrittenText, judge
 from pockethive.inference import DEFAULT_MODEL, find_bundle
-from pockethive.inference import session as sessions
 from pockethive.inference.bundle import Bundle, open_bundle
 from pockethive.inference.paged import FAST
 from pockethive.inference.session import Session
@@ -102,16 +102,17 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def _cost(session: Session, prompts: Sequence[str], length: int) -> dict[str, Any]:
     """Medians over the texts that came to their full length."""
-    how, rows = _greedy(length), []
+    how = _greedy(length)
+    rows: list[tuple[float, float, float, float, int]] = []
     session.generate(prompts[0], how)  # compiles kernels
     for prompt in prompts:
         session.blocks.forget()
-        made, writing = _timed(lambda prompt=prompt: session.generate(prompt, how))
+        made, writing = _timed(partial(session.generate, prompt, how))
         session.blocks.forget()
-        _, reading = _timed(lambda p=prompt, m=made: session.rescore(p, m.ids, how))
+        _, reading = _timed(partial(session.rescore, prompt, made.ids, how))
         session.blocks.forget()
         session.score(prompt, [f" {length}", f" {length + 1}"])  # what was scored is not read again
-        _, known = _timed(lambda p=prompt, m=made: session.rescore(p, m.ids, how))
+        _, known = _timed(partial(session.rescore, prompt, made.ids, how))
         if len(made.ids) == length:
             rows.append((writing, reading, known, reading / writing, made.prompt_tokens))
     names = ("write", "read", "known", "ratio", "prompt_tokens")
@@ -123,7 +124,9 @@ def _cost(session: Session, prompts: Sequence[str], length: int) -> dict[str, An
 def _distances(bundle: Bundle, texts: Sequence[Any], threads: int) -> dict[str, Any]:
     """How far the reader's numbers are from the writer's, at worst."""
     session = Session(bundle, threads=threads)
-    means, lags, faults = [], [], []
+    means: list[float] = []
+    lags: list[float] = []
+    faults: list[str] = []
     for text in texts:
         made, how = _generation(text["made"]), _sampling(text["sampling"])
         mine = session.rescore(text["prompt"], made.ids, how)
@@ -166,8 +169,9 @@ def _elsewhere(
 
 def _cheats(session: Session, bundle: Bundle, prompts: Sequence[str]) -> dict[str, Any]:
     """Of each kind: how many were tried and accepted, and the smallest lag that gave one away."""
-    sessions.EXACT = FAST  # type: ignore[misc]  # what a device would do that wants to be quick
-    fast, how, found = Session(bundle, threads=2), _greedy(TOKENS), {}
+    fast = Session(bundle, threads=2, arithmetic=FAST)  # of a device that wants to be quick
+    how = _greedy(TOKENS)
+    found: dict[str, dict[str, Any]] = {}
     for kind, prompt, made in _attempts(session, fast, prompts, how):
         mine = session.rescore(prompt, made.ids, how)
         told = made if kind == QUICK else _as_read(session, made, mine)

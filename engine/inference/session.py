@@ -39,15 +39,13 @@ class Session(Primitives):
         *,
         threads: int = 2,
         cache: Path | None = None,
-        memory: int = MEMORY,
         arithmetic: dict[str, object] = EXACT,
         roomy: bool = False,
     ) -> None:
         """Load `bundle`. Raises ModelError when memory would not suffice, and tells the sum.
 
-        `cache` is a folder where remembered prompts are kept for the next process. `memory`: bytes
-        for keys and values. `arithmetic`: `EXACT`, or `FAST` where nobody compares. `roomy`: see
-        `PagedGraph`.
+        `cache` is a folder where remembered prompts are kept for the next process. `arithmetic`:
+        `EXACT`, or `FAST` where nobody compares. `roomy`: see `PagedGraph`.
         """
         free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
         check_memory(parts, free, str(bundle.folder))
@@ -58,7 +56,7 @@ class Session(Primitives):
         least = blocks_for(min(LEAST_TOKENS, bundle.card.context))
         told = {**parts, f"keys and values of {least * BLOCK} tokens": least * graph.block_bytes}
         check_memory(told, free, str(bundle.folder))
-        left = memory if free is None else min(memory, free - sum(parts.values()))
+        left = MEMORY if free is None else min(MEMORY, free - sum(parts.values()))
         count = max(1, min(left // graph.block_bytes, 4 * blocks_for(bundle.card.context)))
         graph.provide(count)
         named = f"{bundle.model_class.sha256} {bundle.model_class.runtime}"

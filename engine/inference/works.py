@@ -71,7 +71,6 @@ class Works:
         self, prompt: str, schema: dict[str, object], sampling: Sampling
     ) -> Generator[Ask, Any, Generation]:
         """JSON text that satisfies a schema. Raises ModelError if `max_tokens` ran out."""
-        from pockethive.inference.guide import Guide, json_grammar  # six megabytes of llguidance
 
         guide = Guide(self._tokens, json_grammar(schema))
         made = yield from self._write(prompt, sampling, guide, unseen)

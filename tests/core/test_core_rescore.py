@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pockethive.core.canonical import decode_object, encode
 from pockethive.core.effects import RunChecks, RunReplica, RunSkill
-from pockethive.core.entry import Commit, Entry, Output
+from pockethive.core.entry import Commit, Entry, Output, Verdict
 from pockethive.core.errors import BadEncoding, GraphError
 from pockethive.core.fold import fold
 from pockethive.core.graph import TaskGraph
@@ -214,7 +214,8 @@ class TestClasses:
         made = made_by(WORKER, ONE)
         assert isinstance(made.body, Output)
         body = verdict(made, OTHER).body
-        said = entry(OTHER, replace(body, checks=(checker_of("search"),)))  # type: ignore[type-var]  # a verdict
+        assert isinstance(body, Verdict)
+        said = entry(OTHER, replace(body, checks=(checker_of("search"),)))
         commit = Commit(
             task=TASK.id,
             generation=1,
@@ -293,7 +294,7 @@ class TestRuns:
             first = honest.run(ALONE).tasks[0].worker
             liars = frozenset({first} - {None})
             models = dict.fromkeys(DEVICES, ONE)
-            played = Table(plan(f"liar {seed}", models, liars=liars), sign, verify)  # type: ignore[arg-type]  # no None is left
+            played = Table(plan(f"liar {seed}", models, liars=liars), sign, verify)
             (report,) = played.run(ALONE).tasks
             assert report.status == "committed"
             assert report.worker not in liars
