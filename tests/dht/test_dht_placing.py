@@ -1,6 +1,7 @@
 """Records go where they belong with few questions: who was just heard or found is asked first."""
 
 import asyncio
+import contextlib
 from collections import Counter
 
 import pytest
@@ -64,15 +65,14 @@ def test_of_a_crowd_those_heard_last_are_remembered() -> None:
 def test_a_node_that_has_just_heard_everybody_finds_the_nearest_without_asking_its_way() -> None:
     steps: dict[bool, int] = {}
 
-    async def story(world: World, nodes: list[Node]) -> None:
+    async def story(stack: contextlib.AsyncExitStack) -> None:
         for node in nodes:
-            await node.start()
+            await stack.enter_async_context(node)
         seed_tables(nodes, world.net._random)
         for knows in (False, True):
             if knows:
-                await asyncio.gather(
-                    *(nodes[0].request(node.contact, "hello", b"") for node in nodes[1:])
-                )
+                for node in nodes[1:]:
+                    await nodes[0].request(node.contact, "hello", b"")
             with asked() as methods:
                 for number in range(10):
                     asker = nodes[0] if knows else nodes[1 + number]
@@ -80,11 +80,15 @@ def test_a_node_that_has_just_heard_everybody_finds_the_nearest_without_asking_i
                     assert len(found.contacts) == K
             steps[knows] = methods["find_node"]
 
+    async def whole() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await story(stack)
+
     world = World(3)
     nodes = [world.node(RULES, STILL) for _ in range(150)]
     for node in nodes:
         node.serve("hello", lambda _peer, body: body)
-    world.run(story(world, nodes))
+    world.run(whole())
     world.close()
     assert steps[True] < 10 * K * 1.2
     assert steps[True] < 0.7 * steps[False]
@@ -172,6 +176,31 @@ def test_a_look_at_three_holders_asks_fewer_and_finds_what_they_have() -> None:
         assert (asked_for[None] or 0) >= K
 
     play(story, 30, settings=STILL)
+
+
+def test_a_device_of_whom_the_table_has_no_room_is_searched_for_once_in_a_while() -> None:
+    async def story(nodes: list[Node]) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for node in nodes:
+                await stack.enter_async_context(node)
+            seed_tables(nodes, world.net._random)
+            known = nodes[0]._running.known
+            far = next(node for node in nodes[1:] if known(node.identity.public) is None)
+            await nodes[0].request(far.identity.public, "hello", b"")
+            with asked() as methods:
+                for _ in range(3):
+                    await nodes[0].request(far.identity.public, "hello", b"")
+            assert not methods["find_node"]
+            await asyncio.sleep(FRESH + 1)
+            assert known(far.identity.public) is None
+            await nodes[0].request(far.identity.public, "hello", b"")
+
+    world = World(4)
+    nodes = [world.node(RULES, STILL) for _ in range(120)]
+    for node in nodes:
+        node.serve("hello", lambda _peer, body: body)
+    world.run(story(nodes))
+    world.close()
 
 
 def test_what_the_rules_refuse_is_stored_nowhere_and_said_to_whoever_waits() -> None:
