@@ -5,12 +5,13 @@ a time. Guards: an answer is reckoned by one code, whatever model scores for it.
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pockethive.inference.batcher import Ask
+if TYPE_CHECKING:  # who only asks a model needs no run time for models
+    from pockethive.inference.batcher import Ask
 
 T = TypeVar("T")
-Work = Generator[Ask, Any, T]
+Work = Generator["Ask", Any, T]
 
 
 class Scorer(Protocol):
