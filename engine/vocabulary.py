@@ -38,6 +38,7 @@ def _judging(home: Path, need: ModelNeed) -> float | None:
 
 def _choosing(home: Path, wish: ModelWish) -> ModelNeed:
     """The model of `home` that fulfils a wish. Raises RefusedModel."""
-    from pockethive.inference.choosing import candidates, choose, free_memory
+    from pockethive.inference.choosing import candidates, choose
+    from pockethive.inference.footprint import free_memory
 
     return choose(wish, candidates(home), free_memory())

@@ -12,10 +12,10 @@ from typing import Final
 from pockethive.core.errors import ModelError, RefusedModel
 from pockethive.core.spec import ModelNeed, ModelWish
 from pockethive.inference.bundle import Bundle, Card, find_bundles, read_card
+from pockethive.inference.footprint import PROGRAM
 from pockethive.inference.speed import read_speed
 
-_MEMORY_OF_SIZE: Final = 4  # times its files a model took at work, before it was measured here
-_MEMINFO: Final = Path("/proc/meminfo")
+_AT_WORK: Final = 1.5  # times its files: with keys and values of a thousand tokens, as measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +67,6 @@ def choose(wish: ModelWish, found: Sequence[Candidate], free: int | None) -> Mod
     return ModelNeed(name=best.name, quantization=best.quantization)
 
 
-def free_memory() -> int | None:
-    """Bytes that programs can have without others being swapped out; None: unknown here."""
-    try:
-        for line in _MEMINFO.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        return None
-    return None
-
-
 def _lack(wish: ModelWish, each: Candidate, free: int | None) -> list[str]:
     """What keeps a model from being what is wished for."""
     reasons = {
@@ -96,7 +85,7 @@ def _lack(wish: ModelWish, each: Candidate, free: int | None) -> list[str]:
 
 def _candidate(folder: Path, card: Card) -> Candidate:
     speed = read_speed(folder, card.sha256)
-    reckoned = _MEMORY_OF_SIZE * Bundle(folder, card).size
+    reckoned = PROGRAM + int(_AT_WORK * Bundle(folder, card).size)
     return Candidate(
         name=card.name,
         quantization=card.quantization,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -81,16 +82,30 @@ def build_village(tmp_path: Path) -> Village:
     return Village(team, tuple(folders), tmp_path / "home")
 
 
+_EXITING = 0x4  # PF_EXITING of the kernel
+
+
 def processes_naming(text: str) -> list[int]:
-    """Processes whose command line names `text`; this test's own does not."""
+    """Processes whose command line names `text`; this test's own does not.
+
+    One that was killed, and that the kernel has not taken away yet, is gone.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
-            line = (folder / "cmdline").read_bytes()
+            named = text.encode() in (folder / "cmdline").read_bytes()
+            if named and not _ending(folder):
+                found.append(int(folder.name))
         except OSError:
             continue
-        if text.encode() in line:
-            found.append(int(folder.name))
     return found
+
+
+def _ending(folder: Path) -> bool:
+    """Whether a process is on its way out, or SIGKILL on its way to it; proc(5)."""
+    lines = (folder / "status").read_text().splitlines()
+    pending = (int(line.split()[1], 16) for line in lines if line[:6] in ("SigPnd", "ShdPnd"))
+    flags = int((folder / "stat").read_text().rpartition(")")[2].split()[6])
+    return bool(flags & _EXITING) or any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending)

@@ -10,7 +10,7 @@ from pockethive.configs.loader import load_team_text
 from pockethive.core.errors import ConfigError, ModelError, RefusedModel
 from pockethive.core.spec import ModelNeed, ModelWish
 from pockethive.inference.bundle import Bundle
-from pockethive.inference.choosing import Candidate, candidates, choose, free_memory
+from pockethive.inference.choosing import Candidate, candidates, choose
 from pockethive.inference.speed import FILE, Speed, keep_speed, measure, read_speed
 from pockethive.inference.testing import ScriptedModel
 from pockethive.vocabulary import vocabulary
@@ -146,8 +146,3 @@ def test_a_wish_that_cannot_be_fulfilled_is_a_fault_at_its_place(
         load_team_text(TEAM.format(model=model), "t.yaml", vocabulary(tmp_path))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_free_memory_is_told_where_the_system_tells_it() -> None:
-    free = free_memory()
-    assert free is None or free > 1_000_000
