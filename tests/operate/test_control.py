@@ -79,9 +79,11 @@ def test_whoever_asks_to_read_with_care_has_the_node_walk_disjoint_paths(
     paths: list[bool] = []
     collect = HiveServer.collect
 
-    async def noted(self: HiveServer, key: bytes, *, careful: bool = False) -> tuple[Record, ...]:
+    async def noted(
+        self: HiveServer, key: bytes, *, careful: bool = False, nearest: int | None = None
+    ) -> tuple[Record, ...]:
         paths.append(careful)
-        return await collect(self, key, careful=careful)
+        return await collect(self, key, careful=careful, nearest=nearest)
 
     monkeypatch.setattr(HiveServer, "collect", noted)
     ask_node(beside.folder, "put", key="k", value=to_text(b"v"), seconds=60)
