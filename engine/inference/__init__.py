@@ -63,16 +63,19 @@ def open_model(
     *,
     quantization: str = "int8",
     threads: int | None = None,
-    roomy: bool = False,
+    roomy: bool | None = None,
 ) -> Model:
-    """Load a model that is on this device; two seconds and about 320 MB for the default one.
+    """Load a model that is on this device; two seconds and 320 to 430 MB for the default one.
 
     `name` is a model's name or the path of a bundle; `threads` defaults to the cores this process
-    may use; `roomy` buys speed for memory (`Session`). The model belongs to one thread at a time.
+    may use; `roomy` buys speed for memory (`Session`), unsaid where memory is plenty. The model
+    belongs to one thread at a time.
+
     Raises ModelError (RefusedModel: before anything of it is loaded) or UnknownModel.
     """
     from pockethive.inference.bundle import open_bundle
     from pockethive.inference.card_check import check_tokens
+    from pockethive.inference.footprint import free_memory, has_room
     from pockethive.inference.shelf import find_bundle
 
     folder = find_bundle(name, quantization, home)
@@ -91,6 +94,8 @@ def open_model(
         ) from error
     bundle = open_bundle(folder)
     check_tokens(folder, bundle.card)
+    if roomy is None:
+        roomy = has_room(bundle.size, free_memory())
     return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE, roomy=roomy)
 
 

@@ -13,6 +13,7 @@ PROGRAM: Final = 150 << 20
 """Bytes of everything but weights, keys and values: measured for the default model."""
 LEAST_TOKENS: Final = 1024
 """A model that cannot keep so many in memory is not worth loading."""
+_SHARE: Final = 4
 _MB: Final = 1 << 20
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
@@ -48,6 +49,12 @@ def check_memory(parts: dict[str, int], free: int | None, where: str) -> None:
         where=where,
         cure="make room, or choose a smaller model or `--quantization int4`",
     )
+
+
+def has_room(weights: int, free: int | None) -> bool:
+    """Whether a second packed copy of `weights` (bytes) is worth its memory: short passes are up to
+    twice as fast with it. Where all of the model takes a quarter of what is free at most."""
+    return free is not None and _SHARE * (PROGRAM + 2 * weights) <= free
 
 
 def _system_memory(path: Path) -> int | None:

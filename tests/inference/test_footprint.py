@@ -6,7 +6,12 @@ import pytest
 
 from pockethive.core.errors import RefusedModel
 from pockethive.inference.bundle import Bundle
-from pockethive.inference.footprint import check_memory, free_memory, group_memory
+from pockethive.inference.footprint import (
+    check_memory,
+    free_memory,
+    group_memory,
+    has_room,
+)
 from pockethive.inference.session import Session
 
 MB = 1 << 20
@@ -44,3 +49,9 @@ def test_a_session_is_refused_before_it_reads_a_file(
     (small_bundle.folder / "tokenizer.json").unlink()
     with pytest.raises(RefusedModel, match=r"too little memory: .* and 100 MB are free"):
         Session(small_bundle)
+
+
+def test_speed_is_bought_with_memory_only_where_that_is_plenty() -> None:
+    assert has_room(139 * MB, 2_000 * MB)
+    assert not has_room(139 * MB, 1_500 * MB)
+    assert not has_room(139 * MB, None), "nobody can tell"
