@@ -13,11 +13,12 @@ import numpy as np
 
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
-from pockethive.inference.evaluation import Marked, marks
-from pockethive.inference.tasks import PRIMITIVES, task_set
+from pockethive.inference.evaluation import marks
+from pockethive.inference.tasks import task_set
 
 _PENALTY = 0.01
 _STEPS = 100
+FITTED_HERE = ("label", "rank", "fill", "compress")  # the others: bench/weights.py
 
 
 def fitted(
@@ -35,35 +36,17 @@ def fitted(
     return [round(float(each), 4) for each in weights]
 
 
-def groups(primitive: str, found: Sequence[Marked]) -> dict[str, list[Marked]]:
-    """Answers by the weights that speak for them."""
-    if primitive == "extract":
-        return {
-            "extract": [each for each in found if each.evidence],
-            "extract_none": [each for each in found if not each.evidence],
-        }
-    if primitive == "choose":
-        return {
-            "choose": [each for each in found if each.kind != "value"],
-            "choose_in": [each for each in found if each.kind == "value"],
-        }
-    return {primitive: list(found)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.confidence", description=__doc__)
     parser.add_argument("--home", type=Path, default=default_home())
-    parser.add_argument("--primitive", choices=PRIMITIVES, action="append")
+    parser.add_argument("--primitive", choices=FITTED_HERE, action="append")
     options = parser.parse_args()
     model = open_model(DEFAULT_MODEL, options.home)
-    for primitive in options.primitive or PRIMITIVES:
+    for primitive in options.primitive or FITTED_HERE:
         found = marks(task_set(primitive, "tune"), model)
-        for name, group in groups(primitive, found).items():
-            weights = (
-                fitted([x.evidence for x in group], [x.right for x in group]) if group else [0]
-            )
-            share = sum(each.right for each in group)
-            print(f"  {name}: {weights}  # {share} of {len(group)} right", flush=True)
+        weights = fitted([each.evidence for each in found], [each.right for each in found])
+        share = sum(each.right for each in found)
+        print(f"  {primitive}: {weights}  # {share} of {len(found)} right", flush=True)
 
 
 if __name__ == "__main__":
