@@ -98,6 +98,9 @@ class Graph(Protocol):
     def copy(self, copies: Copies) -> None:
         """Copy blocks."""
 
+    def lose(self, blocks: Sequence[int]) -> None:
+        """Give the memory of blocks to the system."""
+
     def dump(self, blocks: Sequence[int]) -> Contents:
         """What blocks hold."""
 
@@ -194,6 +197,8 @@ class Batcher:
         chosen = self._choose(turns)
         if chosen:
             self._read(chosen)
+        if not self._jobs:  # who comes next finds what is remembered; nobody needs the rest
+            self._graph.lose(self._blocks.given_back())
 
     def fail(self, error: BaseException) -> None:
         """Nothing can be read any more: every request ends with `error`."""

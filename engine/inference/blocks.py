@@ -68,6 +68,7 @@ class Blocks:
         self._unused = 0  # known blocks that nobody reads
         self._promised = 0
         self._free = list(range(count - 1, -1, -1))
+        self._written: set[int] = set()  # since they were last given back
         self._readers = [0] * count
         self._known: OrderedDict[int, _Known] = OrderedDict()  # by number; last used last
         self._numbers: dict[int, int] = {}  # of blocks that are known
@@ -156,6 +157,15 @@ class Blocks:
             self._leave(block)
         sequence.ids, sequence.blocks, sequence.chain = [], [], []
 
+    def given_back(self) -> list[int]:
+        """Blocks that hold only what nobody will read, each named once, in order.
+
+        Their memory may be lost from now on: who takes one writes it first.
+        """
+        gone = sorted(self._written.intersection(self._free))
+        self._written.difference_update(gone)
+        return gone
+
     def forget(self) -> None:
         """Know nothing any more but what is in use."""
         for number in list(self._known):
@@ -219,6 +229,7 @@ class Blocks:
             self._drop(next(unused))
         block = self._free.pop()
         self._readers[block] = 1
+        self._written.add(block)
         return block
 
     def _leave(self, block: int) -> None:

@@ -10,6 +10,7 @@ Knows token ids and blocks only. Not thread-safe: one thread at a time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from pockethive.core.errors import ModelError
 from pockethive.inference.blocks import BLOCK
-from pockethive.inference.pages import code_pages, file_pages, give_back, trim_heap
+from pockethive.inference.pages import code_pages, file_pages, give_back, give_up, trim_heap
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.silent_openvino import opset as ops
 from pockethive.inference.silent_openvino import transformations
@@ -118,6 +119,13 @@ class PagedGraph:
         for source, target in copies:
             for array in self._memory:
                 array[target] = array[source]
+
+    def lose(self, blocks: Sequence[int]) -> None:
+        """Give the memory of blocks to the system; what they hold is lost. In order, none twice."""
+        runs = [list(run) for _, run in groupby(enumerate(blocks), lambda each: each[1] - each[0])]
+        for array in self._memory:
+            start, size = array.ctypes.data, array[0].nbytes
+            give_up(tuple((start + run[0][1] * size, len(run) * size) for run in runs))
 
     def dump(self, blocks: Sequence[int]) -> Contents:
         """What blocks hold, as a copy."""

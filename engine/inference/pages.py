@@ -2,8 +2,10 @@
 
 What loading a model leaves behind: pages of the weights' file, which the run time has packed into
 another form; code that only compiling runs; what the allocator keeps for later. All of it can be
-read again from its file, so nothing is lost but the time of a page fault. Guards: only pages that
-nobody has written and nobody can write are given back, only while their file is surely mapped.
+read again from its file, so nothing is lost but the time of a page fault. Besides, an array's
+owner can give up what it holds. Guards: of what is mapped from files, only pages that nobody has
+written and nobody can write are given back, only while their file is surely mapped; of an array,
+only pages that lie in it wholly.
 
 Does its work on Linux and Android; elsewhere these functions do nothing.
 """
@@ -50,6 +52,16 @@ def give_back(ranges: Ranges) -> None:
         _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
 
 
+def give_up(ranges: Ranges) -> None:
+    """Let the system have what these parts of the caller's own arrays hold; zeros are read then.
+
+    Pages at the edges that hold anything else stay as they are. On other systems all stays.
+    """
+    if _MAPS.exists():
+        whole = (_whole_pages(start, length) for start, length in ranges)
+        give_back(tuple(part for part in whole if part[1] > 0))
+
+
 def trim_heap() -> None:
     """Give back what the allocator holds and nobody uses, where it can be asked to (glibc)."""
     if _MAPS.exists() and hasattr(_libc(), "malloc_trim"):
@@ -66,6 +78,11 @@ def resident() -> int:
 
 def _is_code(mapping: _Mapping) -> bool:
     return mapping.rights == "r-xp"
+
+
+def _whole_pages(start: int, length: int) -> tuple[int, int]:
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    return first, (start + length) // mmap.PAGESIZE * mmap.PAGESIZE - first
 
 
 def _libc() -> ctypes.CDLL:

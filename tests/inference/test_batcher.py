@@ -24,6 +24,7 @@ from pockethive.inference.requests import Writing, Written
 from pockethive.inference.slices import Slice
 
 VOCABULARY = 50
+LOST = 10**9  # no token: a history with it says other things
 
 
 def said(history: Sequence[int]) -> "np.typing.NDArray[np.float32]":
@@ -37,10 +38,15 @@ class Parchment:
     def __init__(self, blocks: int) -> None:
         self.memory = np.full((blocks, BLOCK), -1, np.int64)
         self.passes: list[list[int]] = []
+        self.lost: list[int] = []
 
     def copy(self, copies: Copies) -> None:
         for source, target in copies:
             self.memory[target] = self.memory[source]
+
+    def lose(self, blocks: Sequence[int]) -> None:
+        self.memory[list(blocks)] = LOST
+        self.lost.extend(blocks)
 
     def dump(self, blocks: Sequence[int]) -> Contents:
         return (self.memory[list(blocks)],)
@@ -312,3 +318,22 @@ def test_memory_that_is_full_is_waited_for_in_turn() -> None:
     for prompt, scores in zip(prompts, made, strict=True):
         assert scores == pytest.approx([scored(prompt, [1, 2])], abs=1e-4)
     assert blocks.used <= 8
+
+
+def test_when_nobody_asks_any_more_memory_of_what_is_not_remembered_is_given_back() -> None:
+    many, graph, blocks = batcher(16, remembered=2)
+    prompts = [[number] * 70 for number in range(4)]
+    seen: list[list[int]] = [[] for _ in prompts]
+    works = [requests.write(p, writing(30, s)) for p, s in zip(prompts, seen, strict=True)]
+    assert len(run(many, *works)) == 4
+    lost = set(graph.lost)
+    held = set(np.flatnonzero((graph.memory >= 0).any(axis=1)).tolist())
+    assert len(lost) + blocks.used == len(lost | held), "each was given back or is remembered"
+    assert all((graph.memory[block] == LOST).all() for block in lost)
+    again: list[list[int]] = [[] for _ in prompts]
+    for prompt, into in zip(prompts, again, strict=True):  # one after another: at rest between
+        run(many, requests.write(prompt, writing(30, into)))
+        assert into == written(prompt, 30)
+    graph.lost.clear()
+    many.step(0.0)
+    assert graph.lost == [], "nothing is given back twice"

@@ -4,9 +4,17 @@ import mmap
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pockethive.inference.pages import code_pages, file_pages, give_back, resident, trim_heap
+from pockethive.inference.pages import (
+    code_pages,
+    file_pages,
+    give_back,
+    give_up,
+    resident,
+    trim_heap,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is given back")
 
@@ -41,3 +49,15 @@ def test_code_that_is_given_back_still_runs() -> None:
     give_back(ranges)
     trim_heap()
     assert sum(range(1000)) == 499500
+
+
+def test_part_of_an_array_is_given_up_but_for_pages_that_hold_something_else() -> None:
+    array = np.full(SIZE, 7, np.uint8)
+    before = resident()
+    start, length = 3 * mmap.PAGESIZE + 100, SIZE // 2
+    give_up(((array.ctypes.data + start, length), (array.ctypes.data + SIZE - 10, 10)))
+    assert before - resident() > SIZE // 4
+    assert (array[:start] == 7).all()
+    assert (array[start + length :] == 7).all()
+    inside = array[start + mmap.PAGESIZE : start + length - mmap.PAGESIZE]
+    assert not inside.any()
