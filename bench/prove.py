@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from bench.machine import machine
-from bench.proofs import claims, dht, goals
+from bench.proofs import claims, dht, goals, models
 
 PROOFS: dict[str, Callable[[], None]] = {
     proof.__name__: proof
@@ -26,6 +26,8 @@ PROOFS: dict[str, Callable[[], None]] = {
         goals.questions,
         goals.engine,
         goals.grammar,
+        models.logits,
+        models.model_soak,
         dht.costs,
         dht.scale,
         dht.faults,
