@@ -25,6 +25,8 @@ MOST_AT_ONCE = 64
 PIECES_LIMIT = 32
 PATIENCE_SECONDS = 5.0
 """How long a stream's reader may leave the model waiting; others wait behind it."""
+REST_SECONDS = 60.0
+"""After so long unused a model that is not dropped forgets what it read."""
 
 
 class Pieces:
@@ -188,11 +190,15 @@ class ModelActor(BaseActor):
     """
 
     def __init__(self, load: Callable[[], Model], idle_seconds: float | None = None) -> None:
-        """`load` runs on the actor's thread. After `idle_seconds` unused the model is dropped."""
+        """`load` runs on the actor's thread. After `idle_seconds` unused the model is dropped.
+
+        Without, it stays, but gives back after `REST_SECONDS` what only helps who comes soon.
+        """
         super().__init__()
         self._load = load
         self._model: Model | None = None
-        self.idle_seconds = idle_seconds
+        self._drops = idle_seconds is not None
+        self.idle_seconds = REST_SECONDS if idle_seconds is None else idle_seconds
 
     def handle(self, envelope: Envelope[Any]) -> BaseException | None:
         """Handle one letter, and those that come while the model is at work."""
@@ -213,8 +219,11 @@ class ModelActor(BaseActor):
             raise self._dropped(error) from error
 
     def on_idle(self) -> None:
-        """Give the memory back."""
-        self._model = None
+        """Give the memory back, all or what is easily made again."""
+        if self._drops:
+            self._model = None
+        elif (model := self._shared) is not None:
+            model.rest()
 
     def on_stop(self) -> None:
         """Drop the model on the thread that used it."""

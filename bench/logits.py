@@ -44,8 +44,8 @@ from pockethive.inference.workshop import Workshop
 
 TOLERANCES: Final = {
     "same weights": {"most": 1e-3, "mean": 1e-4, "divergence": 1e-8, "agreement": 0.998},
-    "int8": {"mean": 1.0, "divergence": 0.05, "agreement": 0.90},
-    "int4": {"mean": 3.0, "divergence": 0.60, "agreement": 0.60},
+    "int8": {"mean": 0.3, "divergence": 0.01, "agreement": 0.94},
+    "int4": {"mean": 3.0, "divergence": 0.40, "agreement": 0.60},
 }
 """Logits: greatest and mean absolute difference, mean Kullback-Leibler divergence in nats, share
 of tokens after which the most probable one is the same (at least)."""

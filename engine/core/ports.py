@@ -225,3 +225,6 @@ class Shared(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End all requests with an error."""
+
+    def rest(self) -> None:
+        """Nobody has asked for a while: give back what only helps who comes soon."""

@@ -207,6 +207,12 @@ class Batcher:
             self._end(job)
             job.done(None, error)
 
+    def rest(self) -> None:
+        """When nothing is under way: remember nothing, and give all of that memory back."""
+        if not self._jobs:
+            self._blocks.forget()
+            self._graph.lose(self._blocks.given_back())
+
     def _turn(self, job: Job) -> tuple[bool, float, int]:
         return job.patient, self._spent[job.order.role], job.number
 

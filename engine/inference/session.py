@@ -113,6 +113,10 @@ class Session(Primitives):
         """End all requests with an error."""
         self._batcher.fail(error)
 
+    def rest(self) -> None:
+        """Forget what was read, and give its memory back; while a request is under way nothing."""
+        self._batcher.rest()
+
     # one at a time
 
     def count(self, text: str) -> int:

@@ -218,6 +218,7 @@ class Choir:
         self.most = 0
         self.roles: list[str] = []
         self.works = self
+        self.rested = threading.Event()
 
     def generate(self, prompt: str, sampling: Sampling, show: Any = None) -> tuple[str, Any]:
         return prompt, show
@@ -265,6 +266,9 @@ class Choir:
         for _, _, done, _ in left:
             done(None, error)
 
+    def rest(self) -> None:
+        self.rested.set()
+
 
 def singers(launch: Launch) -> tuple[ModelProxy, list[Choir]]:
     loads: list[Choir] = []
@@ -290,6 +294,16 @@ def test_what_comes_while_the_model_is_at_work_is_begun_beside_it(launch: Launch
     assert loads[0].most == 2
     assert loads[0].roles == ["writer", "chooser", "", "", ""]
     assert len(loads) == 1
+
+
+def test_a_model_that_is_kept_is_told_when_nobody_has_asked_for_a_while(launch: Launch) -> None:
+    choir: Any = Choir()
+    actor = ModelActor(lambda: choir)
+    actor.idle_seconds = 0.001
+    proxy = ModelProxy(launch(actor), WAIT)
+    assert proxy.score("one", ["x"]) == (-1.0,)
+    assert choir.rested.wait(WAIT)
+    assert proxy.score("two", ["x"]) == (-1.0,)
 
 
 def test_a_model_that_fails_at_work_fails_all_and_is_loaded_anew(launch: Launch) -> None:

@@ -337,3 +337,24 @@ def test_when_nobody_asks_any_more_memory_of_what_is_not_remembered_is_given_bac
     graph.lost.clear()
     many.step(0.0)
     assert graph.lost == [], "nothing is given back twice"
+
+
+def test_at_rest_all_is_given_back_but_not_while_somebody_asks() -> None:
+    many, graph, blocks = batcher(16)
+    prompt, seen = [7] * 70, list[int]()
+    run(many, requests.write(prompt, writing(30, [])))
+    assert graph.lost == []
+    many.add(requests.write(prompt, writing(30, seen)), lambda *_: None)
+    many.step(0.0)
+    many.rest()
+    assert graph.lost == []
+    while len(many):
+        many.step(0.0)
+    assert seen == written(prompt, 30)
+    used = blocks.used
+    graph.lost.clear()
+    many.rest()
+    assert (len(graph.lost), blocks.used) == (used, 0)
+    again: list[int] = []
+    run(many, requests.write(prompt, writing(30, again)))
+    assert again == seen
