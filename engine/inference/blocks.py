@@ -162,6 +162,8 @@ class Blocks:
 
         Their memory may be lost from now on: who takes one writes it first.
         """
+        while self._unused > self._most:
+            self._drop_unused()
         gone = sorted(self._written.intersection(self._free))
         self._written.difference_update(gone)
         return gone
@@ -225,8 +227,7 @@ class Blocks:
     def _take(self) -> int:
         """A block that nobody reads. Promises see to it that there is one."""
         if not self._free or self._unused > self._most:
-            unused = (n for n, known in self._known.items() if not self._readers[known.block])
-            self._drop(next(unused))
+            self._drop_unused()
         block = self._free.pop()
         self._readers[block] = 1
         self._written.add(block)
@@ -240,6 +241,11 @@ class Blocks:
             self._unused += 1
         else:
             self._free.append(block)
+
+    def _drop_unused(self) -> None:
+        """Know the block no more that nobody has read for longest."""
+        unused = (n for n, known in self._known.items() if not self._readers[known.block])
+        self._drop(next(unused))
 
     def _drop(self, number: int) -> None:
         """Know a block no more."""

@@ -326,6 +326,7 @@ def test_when_nobody_asks_any_more_memory_of_what_is_not_remembered_is_given_bac
     seen: list[list[int]] = [[] for _ in prompts]
     works = [requests.write(p, writing(30, s)) for p, s in zip(prompts, seen, strict=True)]
     assert len(run(many, *works)) == 4
+    assert blocks.used == 2, "many ended at once, and no more is remembered than may be"
     lost = set(graph.lost)
     held = set(np.flatnonzero((graph.memory >= 0).any(axis=1)).tolist())
     assert len(lost) + blocks.used == len(lost | held), "each was given back or is remembered"
