@@ -83,6 +83,9 @@ class Echo:
     def copy(self, copies: Any) -> None:
         """Nothing is kept in blocks."""
 
+    def lose(self, blocks: Sequence[int]) -> None:
+        """Nothing is held, so nothing is lost."""
+
     def dump(self, blocks: Any) -> Any:
         raise AssertionError(blocks)
 
