@@ -1,5 +1,6 @@
 """Reading a text again: the arithmetic of it, and then the default model on texts of all kinds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
