@@ -16,7 +16,7 @@ All prompts of a round are the same for all and seen by none before: random word
 | together1, 4, 8 | tokens/s in all of 32 tokens after 32, the prompts' reading included |
 | score_ratio | 4 options of 6 tokens after a prefix of 300, by one reading of 300 |
 | again1, again40 | ms to the first token after 1 and 40 new ones, 300 before them known |
-| json | ms a token of a text by a schema never seen, its grammar's making included |
+| json, json_token | ms for a text by a schema never seen, its grammar made first; ms a token |
 | json_cost, json_valid | of that, what is beyond a token of decode32; share of texts that fit |
 | perplexity | of the shipped text in windows of 256, as `quality.json` has it |
 
@@ -236,8 +236,10 @@ def _constrained(process: Process, given: dict[str, Any], decode: list[float]) -
     """Tokens are those of the text as one tokenizer cuts it, whoever wrote it."""
     made = process.ask("constrain", ids=given["ids"], schema=given["schema"], most=JSON_TOKENS)
     each = 1000 * made["seconds"] / max(1, given["count"](made["text"]))
+    free = 1000 / decode[-1] if decode else each
     valid = float(fits(made["text"], given["schema"]))
-    return {"json": each, "json_cost": each - 1000 / decode[-1], "json_valid": valid}
+    found = {"json": 1000 * made["seconds"], "json_token": each, "json_cost": each - free}
+    return found | {"json_valid": valid}
 
 
 def _read(
@@ -259,7 +261,7 @@ def _versions(maker: Maker) -> dict[str, str]:
     """What is in the peers' environment."""
     if not maker.python.exists():
         return {}
-    command = [maker.python, "-m", "pip", "list", "--format", "json"]
+    command = [str(maker.python), "-m", "pip", "list", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return {each["name"]: each["version"] for each in json.loads(done.stdout)}
 

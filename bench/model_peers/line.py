@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+_BEGAN = time.perf_counter()  # before anything but the standard library is imported
+
 
 class Lacks(Exception):
     """The run time has no such thing; the text says what it has instead, if anything."""
@@ -51,9 +53,8 @@ def serve(make: Callable[[dict[str, Any]], Peer]) -> None:
     """Obey until stdin ends. `argv[1]`: JSON for `make`, which imports the run time."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    began = time.perf_counter()
     peer = make(json.loads(sys.argv[1]))
-    answers.write(json.dumps({"seconds": time.perf_counter() - began, **_memory()}) + "\n")
+    answers.write(json.dumps({"seconds": time.perf_counter() - _BEGAN, **_memory()}) + "\n")
     for line in sys.stdin:
         order = json.loads(line)
         answers.write(json.dumps(_obeyed(peer, order["do"], order["with"])) + "\n")
@@ -68,7 +69,8 @@ def _obeyed(peer: Peer, what: str, given: dict[str, Any]) -> dict[str, Any]:
     except Lacks as lack:
         return {"lacks": str(lack)}
     except Exception as error:  # noqa: BLE001  # a run time raises what it likes: it is reported
-        return {"failed": f"{type(error).__name__}: {error}"[:400]}
+        said = " ".join(str(error).split())
+        return {"failed": f"{type(error).__name__}: {said}"[:200]}
     took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - spent}
     return took | made
 

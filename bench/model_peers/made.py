@@ -7,6 +7,7 @@ when its file says so.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -102,6 +103,8 @@ class Maker:
             command = [self._tool(), "-m", "onnxruntime_genai.models.builder", "-e", "cpu"]
             command += ["-m", str(unpacked), "-p", precision, "-o", str(target)]
             _run([*command, "-c", str(self.files / "cache")], PYTHONPATH=str(builder))
+            # The GGUF file's tokenizer says that it is another kind: grammars fail on spaces.
+            shutil.copy(self.bundle / "tokenizer.json", target)
 
         self._once("builder", wanted, install)
         self._once("unpacked", wanted, unpack)

@@ -1,5 +1,6 @@
 """A run time at work in a process of its own: the asking end of `line.py`."""
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -37,7 +38,11 @@ class Process:
             text=True,
             cwd=ROOT,
         )
-        self.imported = self._answer()
+        try:
+            self.imported = self._answer()
+        except Lacking:
+            self.end()
+            raise
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -55,12 +60,15 @@ class Process:
     def end(self) -> None:
         """It ends with its stdin; after half a minute it is killed."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stdout.close()
         self._log.close()
 
     def ask(self, what: str, **given: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ From the wheel's Q4_1 weights, as our int8 bundle is: no peer is given others.
 import sys
 from ctypes import byref
 
-import llama_cpp
+import llama_cpp  # type: ignore[import-not-found,unused-ignore]  # of the peers
 
 
 def main(file: str, target: str) -> int:

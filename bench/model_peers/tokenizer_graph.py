@@ -6,8 +6,8 @@ import sys
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # tells nobody
 
 from openvino import save_model  # noqa: E402
-from openvino_tokenizers import convert_tokenizer  # noqa: E402
-from transformers import PreTrainedTokenizerFast  # noqa: E402
+from openvino_tokenizers import convert_tokenizer  # type: ignore[import-untyped,unused-ignore]  # noqa: E402
+from transformers import PreTrainedTokenizerFast  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
 
 
 def main(tokenizer: str, target: str) -> None:

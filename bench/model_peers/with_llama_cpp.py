@@ -19,9 +19,9 @@ class LlamaCpp:
     """`folder` names a GGUF file. Its other settings are its own choice."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        import llama_cpp
+        import llama_cpp  # type: ignore[import-not-found,unused-ignore]  # of the peers
         import numpy as np
-        from llama_cpp.llama_grammar import json_schema_to_gbnf
+        from llama_cpp.llama_grammar import json_schema_to_gbnf  # type: ignore[import-not-found,unused-ignore]
 
         self._given, self._np, self._llama = given, np, llama_cpp
         self._gbnf = json_schema_to_gbnf

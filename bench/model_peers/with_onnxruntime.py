@@ -28,7 +28,7 @@ class OnnxRuntime:
 
     def __init__(self, given: dict[str, Any]) -> None:
         import numpy as np
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-not-found,unused-ignore]  # of the peers
 
         self._given, self._np, self._ort = given, np, onnxruntime
         self._names = [f"{n}.{side}" for n in range(_LAYERS) for side in ("key", "value")]

@@ -13,7 +13,7 @@ class OnnxRuntimeGenai:
 
     def __init__(self, given: dict[str, Any]) -> None:
         import numpy as np
-        import onnxruntime_genai
+        import onnxruntime_genai  # type: ignore[import-not-found,unused-ignore]  # of the peers
 
         onnxruntime_genai.disable_telemetry_events()
         self._given, self._np, self._genai = given, np, onnxruntime_genai
