@@ -58,7 +58,7 @@ def main() -> int:
     options = _options()
     if options.table:
         report = json.loads(options.table.read_text(encoding="utf-8"))
-        print(tables(report["medians"], report["lacks"]))
+        print(tables(medians(report["raw"]), report["lacks"]))
         return 0
     bundle = find_bundle(DEFAULT_MODEL, "int8", options.home)
     if bundle is None:

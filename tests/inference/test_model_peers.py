@@ -32,7 +32,9 @@ def test_a_text_fits_only_if_each_property_is_of_its_kind_and_length() -> None:
 
 
 def test_what_a_run_time_has_not_is_told_apart_from_what_it_failed_at() -> None:
-    middle = medians({"one": {"prefill512": [3.0, 1.0, 2.0]}})
+    middle = medians({"one": {"prefill512": [3.0, 1.0, 2.0], "json_valid": [1, 1, 0, 0]}})
+    assert middle["one"]["json_valid"] == 0.5, "a share, not the middle one"
+    del middle["one"]["json_valid"]
     lacks = {"one": {"json": "has it not: no grammars", "score": "failed: out of memory"}}
     speed, rest, why = tables(middle, lacks).split("\n\n")
     assert "| one | 2 | – |" in speed
