@@ -1,15 +1,16 @@
 """What a task costs in messages among 100 to 3,000 devices at the core's table: machines alone.
 
-    python -m bench.crowd_table [--sizes N …] [--tasks-each N] [--churn PERCENT] [--seed N]
+    python -m bench.crowd_table [--sizes N … --tasks-each N] [--churn PERCENT] [--seed N]
 
 The machines of `pockethive.core` with the table's network (20 ms) and clock, no node, no roster and
-no bound of 512 members: everybody knows everybody, which is worse. Ten tasks for each device, but
-no more than 10,000, in runs of at most 200 of an owner each, all at once; each task is verified by
+no bound of 512 members: everybody knows everybody, which is worse. Two series, because a task costs
+more the more of them a device has at once: ten tasks for each of 100 to 1,000 devices, three for
+each of 300 to 3,000. Runs have at most 200, of an owner each, all at once; each task is verified by
 one other device; work takes five seconds, a judgement one. A share of the devices dies each minute,
 at moments drawn by the seed, and for each one another comes; owners stay. Bytes pass through the
 real codecs; signatures are keyed hashes. Exit code 1: a run did not end with every task committed
-once, too many were executed again, or messages are not flat within a fifth. Writes crowd_table.json
-and .svg.
+once, too many were executed again, or messages are not flat within a fifth in a series. Writes
+crowd_table.json, and an .svg for each series.
 """
 
 import argparse
@@ -36,10 +37,9 @@ from pockethive.core.table_plan import Line, TablePlan
 from pockethive.core.task import Check, DeviceId, PlannedTask, Policy, Verification
 from pockethive.core.testing import Table
 
-SIZES = (100, 300, 1000, 3000)
+SERIES = {10: (100, 300, 1000), 3: (300, 1000, 3000)}
+"""Devices, by how many tasks each has."""
 MESSAGES = ("Send", "AskWitness", "Publish", "ReadTask", "Ping")
-TASKS_EACH = 10
-MOST_TASKS = 10_000
 IN_A_RUN = 200
 DRAWN = (("messages_a_task", "#1660a8"),)
 PLAYED = 600.0  # seconds within which devices die and come
@@ -138,38 +138,48 @@ def holds(row: dict[str, Any]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each size in a process of its own."""
+    options = _options(arguments)
+    if options.alone:
+        (size,) = options.sizes
+        tasks = size * options.tasks_each
+        print(json.dumps(measure(size, tasks, options.churn, options.seed)))
+        return 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    series = {options.tasks_each: options.sizes} if options.sizes else SERIES
+    rows: list[dict[str, Any]] = []
+    spreads: dict[int, float] = {}
+    for each, sizes in series.items():
+        found = [_apart(size, each, options) for size in sizes]
+        rows += found
+        costs = [row["messages_a_task"] for row in found]
+        spreads[each] = round(max(costs) / min(costs) - 1, 3)
+        told = {"machine": machine(), "churn": options.churn, "spreads": spreads, "rows": rows}
+        (options.out / "crowd_table.json").write_text(json.dumps(told, indent=1) + "\n")
+        (options.out / f"crowd_table_{each}.svg").write_text(draw(found, DRAWN))
+    print(json.dumps({"machine": machine(), "spreads": spreads}))
+    return 0 if all(map(holds, rows)) and max(spreads.values()) <= FLAT else 1
+
+
+def _apart(size: int, each: int, options: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.crowd_table", "--alone", "--sizes", str(size)]
+    command += ["--tasks-each", str(each), "--churn", str(options.churn)]
+    command += ["--seed", str(options.seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout, end="", flush=True)
+    return {"tasks_each": each, **json.loads(done.stdout)}
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--tasks-each", type=int, default=TASKS_EACH, help="tasks for each device")
-    parser.add_argument("--most", type=int, default=MOST_TASKS, help="tasks in all")
+    parser.add_argument("--sizes", type=int, nargs="+", help="instead of the two series")
+    parser.add_argument("--tasks-each", type=int, default=10, help="tasks for each device")
     parser.add_argument("--churn", type=float, default=20.0, help="per cent a minute")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.alone:
-        (size,) = options.sizes
-        tasks = min(options.most, size * options.tasks_each)
-        print(json.dumps(measure(size, tasks, options.churn, options.seed)))
-        return 0
-    rows: list[dict[str, Any]] = []
-    options.out.mkdir(parents=True, exist_ok=True)
-    for size in options.sizes:
-        command = [sys.executable, "-m", "bench.crowd_table", "--alone", "--sizes", str(size)]
-        command += ["--tasks-each", str(options.tasks_each), "--churn", str(options.churn)]
-        command += ["--seed", str(options.seed), "--most", str(options.most)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(json.loads(done.stdout))
-        print(json.dumps(rows[-1]), flush=True)
-        told = {"machine": machine(), "churn": options.churn, "rows": rows}
-        (options.out / "crowd_table.json").write_text(json.dumps(told, indent=1) + "\n")
-        (options.out / "crowd_table.svg").write_text(draw(rows, DRAWN))
-    costs = [row["messages_a_task"] for row in rows]
-    spread = max(costs) / min(costs) - 1
-    print(json.dumps({"machine": machine(), "spread": round(spread, 3)}))
-    return 0 if all(map(holds, rows)) and spread <= FLAT else 1
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
