@@ -17,7 +17,7 @@ from pykka._envelope import Envelope
 from pockethive.actors.base import BaseActor
 from pockethive.actors.letters import Mailbox, Reply, fail
 from pockethive.core.errors import ActorFailure, ModelError, PocketHiveError
-from pockethive.core.ports import Model, Sampling, Shared
+from pockethive.core.ports import Model, ModelFacts, Sampling, Shared
 
 _log = logging.getLogger(__name__)
 
@@ -189,13 +189,19 @@ class ModelActor(BaseActor):
     asker as they are; any other becomes a ModelError with the cause, and the model is loaded anew.
     """
 
-    def __init__(self, load: Callable[[], Model], idle_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        idle_seconds: float | None = None,
+        tell: Callable[[ModelFacts | None], None] = lambda _: None,
+    ) -> None:
         """`load` runs on the actor's thread. After `idle_seconds` unused the model is dropped.
 
         Without, it stays, but gives back after `REST_SECONDS` what only helps who comes soon.
+        `tell` hears on that thread how the model is used, as it changes; None: there is none.
         """
         super().__init__()
-        self._load = load
+        self._load, self._tell = load, tell
         self._model: Model | None = None
         self._drops = idle_seconds is not None
         self.idle_seconds = REST_SECONDS if idle_seconds is None else idle_seconds
@@ -205,6 +211,7 @@ class ModelActor(BaseActor):
         error = self._take(envelope)
         while error is None and (model := self._shared) is not None and model.under_way:
             error = self._advance(model)
+        self._told()
         return error
 
     def on_receive(self, message: Any) -> Any:
@@ -224,10 +231,16 @@ class ModelActor(BaseActor):
             self._model = None
         elif (model := self._shared) is not None:
             model.rest()
+        self._told()
 
     def on_stop(self) -> None:
         """Drop the model on the thread that used it."""
         self._model = None
+        self._told()
+
+    def _told(self) -> None:
+        shared = self._shared
+        self._tell(shared.facts() if shared else None if self._model is None else ModelFacts())
 
     @property
     def _shared(self) -> Shared | None:
@@ -286,6 +299,7 @@ class ModelActor(BaseActor):
             model.step()
         except Exception as error:  # noqa: BLE001 - whose requests were under way were told
             self._dropped(error)
+        self._told()
         inbox = self.actor_inbox
         assert isinstance(inbox, Mailbox)
         while inbox.closed or (not inbox.empty() and model.under_way < MOST_AT_ONCE):

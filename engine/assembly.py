@@ -21,7 +21,7 @@ from pockethive.clocks import lease_clock, wall_clock
 from pockethive.core.canonical import to_text
 from pockethive.core.errors import ActorFailure, NetworkError, StorageError
 from pockethive.core.events import Event
-from pockethive.core.ports import ModelClass
+from pockethive.core.ports import ModelClass, ModelFacts
 from pockethive.core.spec import Team
 from pockethive.credits import FILE as CREDITS
 from pockethive.credits import Credits
@@ -236,8 +236,13 @@ class Assembly(Parts):
         source = self._source
         if source is None:
             return None
-        ref = self.supervisor.start(ChildSpec(name=MODEL, factory=lambda: ModelActor(source.load)))
+        spec = ChildSpec(name=MODEL, factory=lambda: ModelActor(source.load, tell=self._use_model))
+        ref = self.supervisor.start(spec)
         return ModelProxy(ref, MODEL_SECONDS)
+
+    def _use_model(self, facts: ModelFacts | None) -> None:
+        """On the model's thread."""
+        self.model_facts = facts
 
     def _warm_up(self) -> None:
         """Load the model while there is nothing else to do; nobody waits for it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pockethive import __version__
+from pockethive.core.ports import ModelFacts
 from pockethive.dht.tally import BOUNDS, Tally
 from pockethive.health import illnesses, obstacles
 from pockethive.vitals import Vitals
@@ -51,6 +52,7 @@ def families(vitals: Vitals) -> Iterator[Family]:
     yield from _store(vitals)
     yield from _traffic(vitals)
     yield from _work(vitals)
+    yield from _model(vitals)
 
 
 def _device(vitals: Vitals) -> Iterator[Family]:
@@ -104,6 +106,15 @@ def _work(vitals: Vitals) -> Iterator[Family]:
     yield _gauge("leases", "Leases held.", vitals.leases)
     yield _gauge("lending", "1 while it works for other owners, too.", vitals.lending.open)
     yield _gauge("draining", "1 while it is leaving.", vitals.draining)
+
+
+def _model(vitals: Vitals) -> Iterator[Family]:
+    facts = vitals.model or ModelFacts()
+    yield _gauge("model_loaded", "1 while a model is in memory.", vitals.model is not None)
+    yield _gauge("model_requests", "Requests that the model has in hand.", facts.under_way)
+    yield _gauge("model_cache_bytes", "Keys and values that the model holds.", facts.held)
+    yield _gauge("model_cache_bytes_limit", "Keys and values at most.", facts.limit)
+    yield _counter("model_tokens", "Tokens through the model since it was loaded.", facts.read)
 
 
 def _gauge(name: str, about: str, value: float) -> Family:

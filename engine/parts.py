@@ -36,7 +36,7 @@ from pockethive.core.entry import Member
 from pockethive.core.events import CreditsRead, Event, MembersChanged
 from pockethive.core.idle import Lending
 from pockethive.core.labels import Label
-from pockethive.core.ports import Model, ModelClass
+from pockethive.core.ports import Model, ModelClass, ModelFacts
 from pockethive.core.replica import Replica
 from pockethive.core.report import Happening, Outcome
 from pockethive.core.scout import Scout
@@ -99,6 +99,9 @@ class Ground:
 
 class Parts(ABC):
     """The parts of one device. Built on any thread; `start` and `leave` run on its loop."""
+
+    model_facts: ModelFacts | None = None
+    """How its model is used; None while none is loaded."""
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pockethive.core.idle import Lending
+from pockethive.core.ports import ModelFacts
 from pockethive.dht.facts import NodeFacts
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Vitals:
         lag: the longest that the loop let something due wait in the last minute, seconds.
         disk_free: bytes on the home's disk. joining: it was told whom to meet.
         fault: what its machines crashed of; empty when they did not.
-        lending: whether it works for other owners now.
+        lending: whether it works for other owners now. model: None: it has loaded none.
     """
 
     node: NodeFacts
@@ -48,6 +49,7 @@ class Vitals:
     draining: bool
     fault: str
     lending: Lending
+    model: ModelFacts | None = None
 
 
 class LagWatch:
@@ -96,6 +98,7 @@ def take_vitals(device: "Device", began: float, lag: LagWatch) -> Vitals:
         joining=bool(device.settings.join),
         draining=parts.draining,
         lending=parts.lending,
+        model=parts.model_facts,
         fault="" if device.fault is None else repr(device.fault)[:200],
     )
 

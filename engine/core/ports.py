@@ -195,6 +195,17 @@ class Model(Protocol):
         """Whole sentences of `text` in at most `budget` characters."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """How a loaded model is used, at one moment. `held` and `limit`: bytes of keys and values, of
+    what is remembered, too. `read`: tokens that passed through it since it was loaded."""
+
+    under_way: int = 0
+    held: int = 0
+    limit: int = 0
+    read: int = 0
+
+
 @runtime_checkable
 class Shared(Protocol):
     """A loaded model that does many things at once: `begin` any number, `step` until all ended."""
@@ -228,3 +239,6 @@ class Shared(Protocol):
 
     def rest(self) -> None:
         """Nobody has asked for a while: give back what only helps who comes soon."""
+
+    def facts(self) -> ModelFacts:
+        """What it holds and has done."""

@@ -160,6 +160,8 @@ class Batcher:
         self._jobs: list[Job] = []
         self._spent: dict[str, float] = {}  # tokens by role, of those that have requests
         self._numbers = 0
+        self.read = 0
+        """Tokens since the start."""
 
     def __len__(self) -> int:
         """Requests under way."""
@@ -269,6 +271,7 @@ class Batcher:
         for (job, reading, count), piece in zip(chosen, slices, strict=True):
             self._blocks.wrote(reading.asked.sequence, piece.ids)
             reading.done += count
+            self.read += count
             self._spent[job.order.role] += count
             end = row + len(piece.rows)
             if reading.asked.targets:

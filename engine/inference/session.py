@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pockethive.core.ports import Answer, Generation, ModelClass, Rescored, Sampling
+from pockethive.core.ports import Answer, Generation, ModelClass, ModelFacts, Rescored, Sampling
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
@@ -116,6 +116,16 @@ class Session(Primitives):
     def rest(self) -> None:
         """Forget what was read, and give its memory back; while a request is under way nothing."""
         self._batcher.rest()
+
+    def facts(self) -> ModelFacts:
+        """What it holds and has done."""
+        size, blocks = self.block_bytes, self.blocks
+        return ModelFacts(
+            under_way=len(self._batcher),
+            held=size * blocks.used,
+            limit=size * blocks.count,
+            read=self._batcher.read,
+        )
 
     # one at a time
 

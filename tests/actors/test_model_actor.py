@@ -12,7 +12,7 @@ from pockethive.actors.model_actor import ModelActor, Pieces
 from pockethive.actors.model_proxy import ModelProxy
 from pockethive.actors.supervisor import ChildSpec, Supervisor
 from pockethive.core.errors import ActorFailure, ContextOverflow, ModelError
-from pockethive.core.ports import Model, Sampling
+from pockethive.core.ports import Model, ModelFacts, Sampling
 from pockethive.inference.testing import ScriptedModel
 from tests.actors.parrots import WAIT, Launch
 
@@ -269,6 +269,9 @@ class Choir:
     def rest(self) -> None:
         self.rested.set()
 
+    def facts(self) -> ModelFacts:
+        return ModelFacts(under_way=len(self.open), read=len(self.roles))
+
 
 def singers(launch: Launch) -> tuple[ModelProxy, list[Choir]]:
     loads: list[Choir] = []
@@ -304,6 +307,21 @@ def test_a_model_that_is_kept_is_told_when_nobody_has_asked_for_a_while(launch: 
     assert proxy.score("one", ["x"]) == (-1.0,)
     assert choir.rested.wait(WAIT)
     assert proxy.score("two", ["x"]) == (-1.0,)
+
+
+def test_how_the_model_is_used_is_told_while_it_works_and_that_it_has_gone(
+    supervisor: Supervisor,
+) -> None:
+    told: list[ModelFacts | None] = []
+    choir: Any = Choir()
+    spec = ChildSpec(name="model", factory=lambda: ModelActor(lambda: choir, tell=told.append))
+    proxy = ModelProxy(supervisor.start(spec), WAIT)
+    stream = proxy.stream("one wait", Sampling())
+    assert next(stream) == "one"
+    assert proxy.score("two three", ["x"]) == (-1.0,)
+    assert supervisor.stop(WAIT) == ()
+    assert ModelFacts(under_way=2, read=2) in told
+    assert told[-1] is None
 
 
 def test_a_model_that_fails_at_work_fails_all_and_is_loaded_anew(launch: Launch) -> None:

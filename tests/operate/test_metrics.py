@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pockethive.core.errors import NetworkError
 from pockethive.core.idle import Lending
+from pockethive.core.ports import ModelFacts
 from pockethive.dht.facts import NodeFacts
 from pockethive.dht.tally import Tally
 from pockethive.health import illnesses, obstacles
@@ -54,6 +55,7 @@ VITALS = Vitals(
     draining=False,
     fault="",
     lending=Lending(open=True, reason="it is idle"),
+    model=ModelFacts(under_way=2, held=7_000, limit=9_000, read=345),
 )
 
 
@@ -74,6 +76,8 @@ def test_an_independent_parser_reads_what_was_measured() -> None:
     assert samples["pockethive_drops_total", (("reason", 'odd "name"\\\n'),)] == 1
     assert samples["pockethive_open_jobs", (("machine", "scout"),)] == 1
     assert samples["pockethive_witness_answers_total", (("answer", "grant"),)] == 6
+    assert samples["pockethive_model_cache_bytes", ()] == 7_000
+    assert samples["pockethive_model_tokens_total", ()] == 345
     bucket = "pockethive_operation_seconds_bucket"
     assert samples[bucket, (("le", "0.01"), ("operation", "get"))] == 3
     assert samples[bucket, (("le", "+Inf"), ("operation", "get"))] == 4
