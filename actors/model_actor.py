@@ -175,10 +175,12 @@ Request = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and whose it is: roles share the model alike."""
+    """A request, and whose it is: roles share the model alike. `until`: the asker waits so long,
+    by `time.monotonic()`."""
 
     request: Request
     role: str
+    until: float = float("inf")
 
 
 class ModelActor(BaseActor):
@@ -283,6 +285,7 @@ class ModelActor(BaseActor):
             _work(model.works, asked.request),
             partial(self._ended, reply),
             role=asked.role,
+            until=asked.until,
             wanted=lambda: not reply.abandoned,
         )
         return None

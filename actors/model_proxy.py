@@ -4,6 +4,7 @@ Rule guarded here: an agent never holds the model itself. Every call waits its t
 limit; closing a stream stops the model.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -114,6 +115,7 @@ class ModelProxy(Primitives):
         return self._described
 
     def _ask(self, message: Request, answer: type[T]) -> T:
-        given = self._ref.ask(Asked(message, self._role), timeout=self._timeout)
+        until = time.monotonic() + self._timeout
+        given = self._ref.ask(Asked(message, self._role, until), timeout=self._timeout)
         assert isinstance(given, answer)
         return given

@@ -224,11 +224,13 @@ class Shared(Protocol):
         done: Callable[[Any, BaseException | None], None],
         *,
         role: str = "",
+        until: float = float("inf"),
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Begin a request. `done` is called once, with its result or its error.
 
-        Roles share the model alike. What is not `wanted` any more ends, and nobody is told.
+        Roles share the model alike; but who waits only `until` soon (`time.monotonic()`) goes
+        first. What is not `wanted` any more ends, and nobody is told.
         """
 
     def step(self) -> None:

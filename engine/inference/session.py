@@ -93,10 +93,11 @@ class Session(Primitives):
         done: Callable[[Any, BaseException | None], None],
         *,
         role: str = "",
+        until: float = float("inf"),
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """See `pockethive.core.ports.Shared`."""
-        self._batcher.add(work, done, order=Order(role=role), wanted=wanted)
+        self._batcher.add(work, done, order=Order(role=role, deadline=until), wanted=wanted)
 
     def step(self) -> None:
         """One pass over some tokens of the requests under way.

@@ -1,6 +1,7 @@
 """One model, many agents: turns, errors, streams that end early, and memory given back."""
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -217,6 +218,7 @@ class Choir:
         self.open: list[list[Any]] = []
         self.most = 0
         self.roles: list[str] = []
+        self.until: list[float] = []
         self.works = self
         self.rested = threading.Event()
 
@@ -236,9 +238,11 @@ class Choir:
         done: Callable[[Any, BaseException | None], None],
         *,
         role: str = "",
+        until: float = float("inf"),
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.roles.append(role)
+        self.until.append(until)
         self.open.append([work[0].split(), work[1], done, wanted])
         self.most = max(self.most, len(self.open))
 
@@ -285,6 +289,7 @@ def singers(launch: Launch) -> tuple[ModelProxy, list[Choir]]:
 
 def test_what_comes_while_the_model_is_at_work_is_begun_beside_it(launch: Launch) -> None:
     proxy, loads = singers(launch)
+    began = time.monotonic()
     stream = proxy.of("writer").stream("one wait", Sampling())
     assert next(stream) == "one"  # and now it waits for ever, while others come and go
     assert proxy.of("chooser").score("one two three", ["x"]) == (-1.0,)
@@ -296,6 +301,8 @@ def test_what_comes_while_the_model_is_at_work_is_begun_beside_it(launch: Launch
     assert proxy.score("", ["x"]) == (-1.0,)
     assert loads[0].most == 2
     assert loads[0].roles == ["writer", "chooser", "", "", ""]
+    assert loads[0].until[0] == float("inf")  # each piece of a stream has a time limit of its own
+    assert all(began < until <= time.monotonic() + WAIT for until in loads[0].until[1:])
     assert len(loads) == 1
 
 
