@@ -78,7 +78,7 @@ def _logits(
     for name, bundle in bundles.items():
         session = Session(bundle, threads=options.threads)
         ids = session.tokens.encode(shipped_text())[: options.tokens]
-        ours[name] = np.concatenate(session.run(_read(ids)))
+        ours[name] = np.concatenate(session.run(read(ids)))
         folder = scratch / f"{name}-weights"
         folder.mkdir()
         unpack(bundle.folder / "openvino_model.xml", folder)
@@ -89,14 +89,14 @@ def _logits(
     report: dict[str, Any] = {"tokens": len(ids), "transformers_s": time.monotonic() - began}
     for name, logits in ours.items():
         report[name] = {
-            "source weights": _difference(logits, np.load(source)),
-            "same weights": _difference(logits, np.load(scratch / f"{name}.npy")),
+            "source weights": difference(logits, np.load(source)),
+            "same weights": difference(logits, np.load(scratch / f"{name}.npy")),
         }
     report["children_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     return report
 
 
-def _read(ids: Sequence[int]) -> Generator[Ask, Any, list[Floats]]:
+def read(ids: Sequence[int]) -> Generator[Ask, Any, list[Floats]]:
     """The logits after each token, in pieces."""
     seen: list[Floats] = []
     sequence = yield Begin(ids, blocks_for(len(ids)))
@@ -151,7 +151,8 @@ def _transformers(ids: Sequence[int], into: Path, weights: dict[str, str], home:
         raise SystemExit(f"transformers failed: {done.stderr[-2000:]}")
 
 
-def _difference(ours: Floats, theirs: Floats) -> dict[str, float]:
+def difference(ours: Floats, theirs: Floats) -> dict[str, float]:
+    """Of logits [tokens, vocabulary]: as `TOLERANCES` has it."""
     apart = np.abs(ours - theirs)
     mine, right = _log_softmax(ours), _log_softmax(theirs)
     divergence = (np.exp(right) * (right - mine)).sum(axis=1)

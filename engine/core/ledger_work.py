@@ -114,7 +114,6 @@ class WorkDesk:
             needs_model=task.needs_model,
             label=task.label,
             place=task.place,
-            rank=0,
             entry=state.entry,
             inputs=inputs,
             remarks=state.question.remarks_sha,

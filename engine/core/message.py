@@ -17,7 +17,6 @@ class Offer:
     needs_model: bool
     label: Label
     place: DeviceId | None
-    rank: int  # this device's place in the rendezvous order; 0 asks at once
     entry: Entry  # the signed task
     inputs: tuple[tuple[str, TaskId], ...] = ()  # committed sources: (name, task)
     remarks: str = ""  # the blob that says why its owner rejected earlier outputs, hex

@@ -34,8 +34,6 @@ from pockethive.core.message import (
 from pockethive.core.task import DeviceId, TaskId
 from pockethive.core.task_codec import MAX_SOURCES, MAX_WITNESSES
 
-MAX_RANK = 10_000
-
 
 def encode_message(message: Message, spell: Spell = whole) -> bytes:
     """Canonical bytes of a message. Raises BadEncoding when they exceed `MAX_MESSAGE`."""
@@ -67,7 +65,6 @@ def _message(message: Message, spell: Spell) -> dict[str, Any]:  # noqa: C901 - 
                 "model": message.needs_model,
                 "label": message.label.value,
                 "place": message.place,
-                "rank": message.rank,
                 "entry": spell(message.entry),
                 "inputs": _inputs(message.inputs),
             }
@@ -118,7 +115,6 @@ def _decode(  # noqa: C901 - one case per message
                 needs_model=fields.flag("model"),
                 label=fields.one_of("label", Label),
                 place=_take_place(fields),
-                rank=fields.whole("rank", 0, MAX_RANK),
                 entry=take_entry(fields, "entry", open_entry),
                 inputs=_take_inputs(fields, task),
                 remarks=fields.sha("remarks") if "remarks" in fields else "",

@@ -45,7 +45,6 @@ from pockethive.core.task import DeviceId, Task, TaskId
 
 __all__ = ["Scout", "ScoutSettings"]
 
-STAGGER_SECONDS = 0.5  # two round trips far away, and the owner's word that it is taken
 MAX_JOBS = 64
 MAX_LATER = 1_024
 GRACE_SECONDS = 60.0  # for others' work in hand when this device stops lending itself
@@ -162,13 +161,8 @@ class Scout:
             self._later[task.id] = offer
 
     def _take(self, offer: Offer, now: float) -> Effects:
-        """Make a job of an offer; the first in the rendezvous order begins at once."""
-        job = Job(offer, self._settings.device, self._verify)
-        self._jobs[offer.task] = job
-        if offer.rank > 0:
-            yield job.set("start", now + offer.rank * STAGGER_SECONDS)
-            return
-        job.stage = Stage.QUEUED
+        """Make a job of an offer; it begins at once where hands are free."""
+        self._jobs[offer.task] = Job(offer, self._settings.device, self._verify)
         yield from self._next(now)
 
     def _leave(self, now: float, *, patient: bool) -> Effects:
@@ -212,10 +206,7 @@ class Scout:
         if job is None or purpose not in PURPOSES:
             return
         job.fired(purpose)
-        if purpose == "start" and job.stage is Stage.WAITING:
-            job.stage = Stage.QUEUED
-            yield from self._next(now)
-        elif purpose == "retry" and job.lease.phase is Phase.BACKING_OFF:
+        if purpose == "retry" and job.lease.phase is Phase.BACKING_OFF:
             yield from job.lease.begin(now)
         elif purpose == "read" and job.stage is Stage.GETTING:
             yield from self._read_again(job, now)

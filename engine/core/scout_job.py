@@ -24,7 +24,6 @@ HOLD_SECONDS = 0.3  # an output that is committed sooner needs no hold: the leas
 class Stage(Enum):
     """What a scout does for a task."""
 
-    WAITING = "waiting"  # for its turn in the rendezvous order
     QUEUED = "queued"  # for a free pair of hands
     GETTING = "getting"  # lease and inputs
     WORKING = "working"
@@ -42,7 +41,7 @@ class Job:
     def __init__(self, offer: Offer, device: DeviceId, verify: VerifySignature) -> None:
         assert isinstance(offer.entry.body, Task)
         self.task = offer.entry.body
-        self.stage = Stage.WAITING
+        self.stage = Stage.QUEUED
         self.lease = Acquisition(offer.entry, device)
         self.sources = Sources(offer.inputs, self.task, verify)
         self._remarks = offer.remarks
@@ -176,4 +175,4 @@ class Job:
             yield from self.cancel(purpose)
 
 
-PURPOSES = ("start", "retry", "renew", "read", "tell", "claim", "hold")
+PURPOSES = ("retry", "renew", "read", "tell", "claim", "hold")

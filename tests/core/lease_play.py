@@ -16,7 +16,6 @@ OFFER = Offer(
     needs_model=False,
     label=Label.HIVE,
     place=None,
-    rank=0,
     entry=SIGNED,
 )
 

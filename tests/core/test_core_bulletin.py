@@ -248,7 +248,6 @@ def test_a_busy_device_reads_nothing() -> None:
             needs_model=False,
             label=task.label,
             place=None,
-            rank=0,
             entry=entry(task.owner, task),
         )
         scout.handle(MessageArrived(sender=task.owner, message=offer), 1.0)

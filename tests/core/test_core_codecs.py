@@ -187,7 +187,6 @@ MESSAGES: tuple[Message, ...] = (
         needs_model=True,
         label=Label.HIVE,
         place=DEVICES[1],
-        rank=2,
         entry=SIGNED,
         inputs=SOURCES,
     ),

@@ -64,7 +64,6 @@ def offer(task: Task) -> MessageArrived:
         needs_model=False,
         label=task.label,
         place=None,
-        rank=0,
         entry=entry(OWNER, task),
     )
     return MessageArrived(sender=OWNER, message=message)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pockethive.core.effects import AskWitness, Effect, Publish, RunSkill, Send, SetTimer, StopSkill
+from pockethive.core.effects import AskWitness, Effect, Publish, RunSkill, Send, StopSkill
 from pockethive.core.entry import Close, CloseReason, Entry
 from pockethive.core.events import (
     EntryArrived,
@@ -22,6 +22,7 @@ from pockethive.core.lease import (
     Propose,
 )
 from pockethive.core.message import Ended, LetGo, Offer
+from pockethive.core.polling import poll_key
 from pockethive.core.scout import Scout, ScoutSettings
 from pockethive.core.task import DeviceId
 from tests.core.core_play import DEVICES, OWNER_KEY, entry, make_task, member, output, sha, verify
@@ -59,9 +60,15 @@ class TestScout:
             effects = scout.handle(event, 0.2)
         return effects
 
-    def test_it_takes_its_turn(self) -> None:
-        effects = self.offered(self.scout(), replace(OFFER, rank=2))
-        assert effects == (SetTimer(name=f"start:{TASK.id}", at=1.0),)
+    def test_an_offer_that_finds_no_free_hands_waits(self) -> None:
+        scout, other = self.scout(), make_task("other")
+        waits = replace(OFFER, task=other.id, entry=entry(OWNER, other))
+        self.offered(scout)
+        assert self.offered(scout, waits) == ()
+        close = Close(task=TASK.id, reason=CloseReason.CANCELLED, detail="")
+        ended = Ended(task=TASK.id, entry=entry(OWNER, close))
+        free = scout.handle(MessageArrived(sender=OWNER, message=ended), 0.1)
+        assert other.id in {poll_key(e.ask) for e in of(AskWitness, free)}
 
     @pytest.mark.parametrize(
         "offer",
@@ -168,11 +175,12 @@ class TestScout:
     def test_what_it_has_not_asked_for_it_leaves_when_the_owner_says_that_it_is_taken(
         self, sender: DeviceId, *, goes: bool
     ) -> None:
-        scout = self.scout()
-        self.offered(scout, replace(OFFER, rank=2))
-        letter = LetGo(task=TASK.id, epoch=0, reason="it is taken")
+        scout, other = self.scout(), make_task("other")
+        self.offered(scout)
+        self.offered(scout, replace(OFFER, task=other.id, entry=entry(OWNER, other)))
+        letter = LetGo(task=other.id, epoch=0, reason="it is taken")
         scout.handle(MessageArrived(sender=sender, message=letter), 0.2)
-        assert scout.open == (0 if goes else 1)
+        assert scout.open == (1 if goes else 2)
 
     def test_it_stops_for_the_owners_close_and_not_for_a_strangers(self) -> None:
         scout = self.scout()

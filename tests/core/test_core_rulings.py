@@ -185,7 +185,6 @@ def test_an_offer_names_the_remarks_that_there_are(remarks: str) -> None:
         needs_model=False,
         label=Label.HIVE,
         place=None,
-        rank=0,
         entry=entry(OWNER, TASK),
         remarks=remarks,
     )

@@ -226,7 +226,6 @@ def test_a_worker_leaves_its_work_for_a_later_generation_of_the_same_owner_alone
                 needs_model=False,
                 label=one.label,
                 place=None,
-                rank=0,
                 entry=entry(one.owner, one),
             )
             scout.handle(MessageArrived(sender=one.owner, message=offer), 1.0)
