@@ -99,6 +99,16 @@ def device(number: int, folder: Path, model: Model) -> Tools:
     return Tools(model=model, documents=index, sign=key.sign, verify=verify)
 
 
+def seated(folder: Path, model: Any, seed: int = 0) -> Bench:
+    """Three devices on one model, the documents in three folders below `folder`."""
+    folders = write_corpus(folder)
+    return Bench(
+        tools=tuple(device(n, place, model) for n, place in enumerate(folders, start=1)),
+        texts={p.name: p.read_text(encoding="utf-8") for f in folders for p in f.iterdir()},
+        rng=random.Random(seed),
+    )
+
+
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     """Ed25519."""
     try:
@@ -122,6 +132,16 @@ def work(skill: str, question: str, device: str, inputs: dict[str, Any]) -> Work
 
 def answer_by_chain(bench: Bench, question: str, tally: Tally) -> Answer:
     """Search on every device, check on the next one, rank, check, answer, check."""
+    ranked = ranked_by(bench, question, found_by(bench, question, tally), tally)
+    first, second, *_ = bench.tools
+    task = work("synthesize", question, index_of(first).device, {"rank": ranked})
+    answer: Answer = SKILLS["synthesize"].run(task, first).value
+    _accepted(("citations",), task, answer, second, tally)
+    return answer
+
+
+def found_by(bench: Bench, question: str, tally: Tally) -> dict[str, Any]:
+    """What the searches found that were accepted."""
     found: dict[str, Any] = {}
     for number, tools in enumerate(bench.tools):
         task = work("search", question, index_of(tools).device, {})
@@ -129,14 +149,16 @@ def answer_by_chain(bench: Bench, question: str, tally: Tally) -> Answer:
         verifier = bench.tools[(number + 1) % len(bench.tools)]
         if _accepted(("quotation", "fit"), task, value, verifier, tally):
             found[f"search-{number}"] = value
+    return found
+
+
+def ranked_by(bench: Bench, question: str, found: dict[str, Any], tally: Tally) -> dict[str, Any]:
+    """The findings in one order."""
     first, second, *_ = bench.tools
     task = work("rank", question, index_of(first).device, found)
-    ranked = SKILLS["rank"].run(task, first).value
+    ranked: dict[str, Any] = SKILLS["rank"].run(task, first).value
     _accepted(("ranking",), task, ranked, second, tally)
-    task = work("synthesize", question, index_of(first).device, {"rank": ranked})
-    answer: Answer = SKILLS["synthesize"].run(task, first).value
-    _accepted(("citations",), task, answer, second, tally)
-    return answer
+    return ranked
 
 
 def _accepted(
@@ -310,12 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     questions = json.loads(options.questions.read_text(encoding="utf-8"))
     model: Any = Remembering(open_model(options.model, options.home, threads=2))
     with tempfile.TemporaryDirectory() as folder:
-        folders = write_corpus(Path(folder))
-        bench = Bench(
-            tools=tuple(device(n, place, model) for n, place in enumerate(folders, start=1)),
-            texts={p.name: p.read_text(encoding="utf-8") for f in folders for p in f.iterdir()},
-            rng=random.Random(options.seed),
-        )
+        bench = seated(Path(folder), model, options.seed)
         plain_search = measure(bench, questions, answer_by_bm25, show=False)
         chain = measure(bench, questions, answer_by_chain, show=True)
         verdicts = judge(bench, plant(bench, questions))

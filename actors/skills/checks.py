@@ -19,7 +19,7 @@ from pockethive.actors.skills.synthesize import answer
 from pockethive.core.errors import SkillFailure
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
-_SAME = 1000  # millinats; kernels differ a little between machines, so closer scores may swap
+_SAME = 500  # millinats; kernels differ a little between machines, so closer scores may swap
 _AS_SURE = 100  # thousandths, for the same reason
 
 _ANSWER = {"answer", "citations", "confidence", "found"}

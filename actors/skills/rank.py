@@ -1,8 +1,10 @@
 """`rank`: put the findings of all devices in one order.
 
 The researchers' scores only say which findings are read; the order, and how sure it is, come from
-the reasoner's own model, so that a device that praises its own finding gains nothing by it. Rule
-guarded here: the order is a function of findings and model; ties fall by source and text.
+the reasoner's own model, so that a device that praises its own finding gains nothing by it. It
+reads findings as researchers and verifiers do (likelihood.py), so what a device has searched or
+judged before is at hand and not read again. Rule guarded here: the order is a function of findings
+and model; ties fall by source and text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +13,17 @@ from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
-from pockethive.actors.skills.likelihood import in_place
+from pockethive.actors.skills.likelihood import Reader, in_place
 from pockethive.actors.skills.windows import core
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
+from pockethive.inference.answer_forms import answer_forms
+from pockethive.inference.answers import confidence
 
 READ = 6  # candidates the reasoner's model reads
 KEPT = 4  # candidates that go on, unless told otherwise
 MOST_KEPT = 16
 LEAST_SCORE = 0  # millinats
-_PASSES = 2  # a text is read as a whole and by its sentences
 
 
 class Rank:
@@ -80,19 +83,24 @@ def gather(inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def rank(question: str, findings: Sequence[Mapping[str, Any]], model: Model) -> Ranked:
-    """The findings in the order of the model's `rank`, without those it thinks foreign."""
+    """The findings by how likely each makes the question, without those that speak against it."""
     if not findings:
         return Ranked([], 0, 0)
-    texts = [in_context(item, question) for item in findings]
-    made = model.rank(question, texts)
+    reader = Reader(model, question)
     ranked: list[dict[str, Any]] = [
-        {"finding": dict(item), "score": round(1000 * score)}
-        for item, score in zip(findings, made.scores, strict=True)
+        {"finding": dict(item), "score": round(1000 * reader.gain(in_context(item, question)))}
+        for item in findings
     ]
     ranked.sort(key=lambda item: (-item["score"], _claim(item["finding"])))
     kept = [item for item in ranked if item["score"] >= LEAST_SCORE]
-    tokens = _PASSES * sum(model.count(f"{text} {question}") for text in texts)
-    return Ranked(kept, round(1000 * made.confidence) if kept else 0, tokens)
+    sure = confidence(answer_forms().sure["finding"], [lead([item["score"] for item in kept])])
+    return Ranked(kept, round(1000 * sure) if kept else 0, reader.tokens)
+
+
+def lead(scores: Sequence[int]) -> float:
+    """Nats by which the first of ranked findings is ahead of the next, or of no text at all."""
+    best, second, *_ = [*scores, 0, 0]
+    return (best - second) / 1000
 
 
 def in_context(finding: Mapping[str, Any], question: str) -> str:

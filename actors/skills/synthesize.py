@@ -17,7 +17,7 @@ CITED = 3  # quotations in an answer
 SECTION_CITED = 2  # in each part of an answer to several questions
 LIST_CITED = 8
 MAX_SECTIONS = 8
-_MARGIN = 24_000  # millinats; a candidate further behind the best is not worth reading
+_MARGIN = 12_000  # millinats; a candidate further behind the best is not worth reading
 
 Candidates = Sequence[Mapping[str, Any]]
 
