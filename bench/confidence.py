@@ -9,9 +9,9 @@ items are never read here.
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,12 +20,16 @@ from pockethive.actors.skills.rank import lead
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.inference.evaluation import marks
-from pockethive.inference.tasks import task_set
+from pockethive.inference.tasks import Split, task_set
 
 _PENALTY = 0.01
-_FEW = 1.0
+_FEW = 1.0  # where few went wrong
 _STEPS = 100
 DEVELOPMENT = QUESTIONS.with_name("language_reference_dev.json")
+SPLITS: Final[Mapping[str, tuple[Split, ...]]] = {
+    "fill": ("tune", "spent"),
+    "compress": ("tune", "spent"),
+}
 FITTED_HERE = ("label", "rank", "fill", "compress")  # the others: bench/weights.py
 
 
@@ -71,9 +75,11 @@ def main() -> None:
         if primitive == "finding":
             weights, right = fitted_findings(model)
         else:
-            found = marks(task_set(primitive, "tune"), model)
+            splits = SPLITS.get(primitive, ("tune",))
+            found = [mark for split in splits for mark in marks(task_set(primitive, split), model)]
             right = [each.right for each in found]
-            weights = fitted([each.evidence for each in found], right)
+            penalty = _FEW if len(splits) > 1 else _PENALTY
+            weights = fitted([each.evidence for each in found], right, penalty)
         print(f"  {primitive}: {weights}  # {sum(right)} of {len(right)} right", flush=True)
 
 

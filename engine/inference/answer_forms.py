@@ -35,9 +35,11 @@ class AnswerForms:
     """How each primitive of answers.py asks; `sure`: the weights of its confidence."""
 
     choose: ChoiceForm
+    choose_number: ChoiceForm
     choose_in: ChoiceForm
     label: tuple[ChoiceForm, ...]
     asked_by: TextForm
+    titled: TextForm
     extract: Mapping[str, float]
     fill: Mapping[str, str]
     compress: Mapping[str, float]
@@ -52,9 +54,11 @@ def answer_forms() -> AnswerForms:
     asked, sure = _read("answers.yaml"), _read("confidence.yaml")
     return AnswerForms(
         choose=ChoiceForm(**asked["choose"]),
+        choose_number=ChoiceForm(**asked["choose_number"]),
         choose_in=ChoiceForm(**asked["choose_in"]),
         label=_choices(asked["label"]),
         asked_by=TextForm(**asked["asked_by"]),
+        titled=TextForm(**asked["titled"]),
         extract=asked["extract"],
         fill=asked["fill"],
         compress=asked["compress"],
@@ -73,9 +77,13 @@ class _Parts:
     weights: tuple[str, ...] = ()
 
 
-_OPTIONS: Final = ("option", "short_option", "said")
+_OPTIONS: Final = ("option", "title_option", "short_option", "number_option", "said")
 _PARTS: Final[Mapping[str, _Parts]] = {
-    "choose": _Parts(("choose", "choose_in", "asked_by"), _OPTIONS, (*_OPTIONS, "sentence")),
+    "choose": _Parts(
+        ("choose", "choose_number", "choose_in", "asked_by", "titled"),
+        _OPTIONS,
+        (*_OPTIONS, "sentence"),
+    ),
     "label": _Parts(("label",), ("label",)),
     "extract": _Parts(
         ("asked_by", "choose_in", "extract"), ("extract", "extract_none"), ("sentence", "phrase")

@@ -12,8 +12,8 @@ from typing import Any
 from pockethive.core.errors import BadInput
 from pockethive.core.ports import Answer, ChoiceForm, Span
 from pockethive.inference.answer_forms import answer_forms
-from pockethive.inference.clues import subject
-from pockethive.inference.condensing import condensed
+from pockethive.inference.clues import subject, titled
+from pockethive.inference.condensing import condensed, outlook
 from pockethive.inference.finding import (
     Found,
     Phrase,
@@ -35,9 +35,10 @@ _LONG = 4  # words from which on an option can be read as a text
 def choose(model: Scorer, question: str, options: Sequence[str], text: str = "") -> Work[Answer]:
     """The index of the option that answers `question`, about `text` if there is one.
 
-    Options of several words are weighed by what each makes of the question, by their likelihood as
-    its answer and by their kind; short ones by their likelihood alone. About a text: by whether the
-    sentences that the question fits say them. Raises BadInput without options, ContextOverflow.
+    Options of several words are weighed by what each makes of the question, or of the title in it,
+    by their likelihood as its answer and by their kind; short ones by their likelihood alone. About
+    a text: by whether the sentences that the question fits say them. Raises BadInput without
+    options, ContextOverflow.
     """
     _some(options)
     name, clues = yield from option_clues(model, flat(question), options, text)
@@ -50,11 +51,20 @@ def option_clues(
     """What speaks for each option, and the name of the weights for it."""
     if text:
         return "said", (yield from _said(model, question, options, text))
-    form, places = answer_forms().choose, {"question": question}
-    likely = yield from _contrast(model, form, places, options)
-    clues: list[Clues] = [{"asked": nats} for nats in likely]
-    if any(len(option.split()) < _LONG for option in options):
+    told, places = answer_forms(), {"question": question}
+    short = any(len(option.split()) < _LONG for option in options)
+    if short and re.search(r"\d", question):
+        likely = yield from model.score(*_asked(told.choose_number, places, options))
+        return "number_option", [{"asked": nats} for nats in likely]
+    made = yield from _contrast(model, told.choose, places, options)
+    clues: list[Clues] = [{"asked": nats} for nats in made]
+    if short:
         return "short_option", clues
+    if title := titled(question):
+        fits = yield from asked_by(model, title, options, told.titled)
+        return "title_option", [
+            {**clue, "title": nats} for clue, nats in zip(clues, fits, strict=True)
+        ]
     gains = yield from asked_by(model, question, options)
     return "option", [
         {**clue, "gain": gain, "kind": best_kind(option, (0, len(option)), question)}
@@ -140,10 +150,9 @@ def compress(model: Scorer, text: str, budget: int) -> Work[Answer]:
     surprises = [0.0] * len(texts)
     for number, each in enumerate(texts):
         surprises[number] = -(yield from model.score("Text:", [f" {each}"]))[0]
-    named = answer_forms().compress["named"]
-    kept, worth, left = condensed(texts, surprises, budget, named)
-    lead = min(worth, default=0.0) - max(left, default=0.0)
-    return _answer(" ".join(texts[number] for number in kept), "compress", lead)
+    kept, worth, left = condensed(texts, surprises, budget, answer_forms().compress)
+    value = " ".join(texts[number] for number in kept)
+    return _answer(value, "compress", *outlook(worth, left))
 
 
 def _said(model: Scorer, question: str, options: Sequence[str], text: str) -> Work[list[Clues]]:
@@ -169,10 +178,17 @@ def _contrast(
     model: Scorer, form: ChoiceForm, places: Mapping[str, str], options: Sequence[str]
 ) -> Work[list[float]]:
     """Nats of each option, minus those with every place empty (Zhao et al. 2021)."""
-    texts = [f"{form.lead}{option}{form.end}" for option in options]
-    asked = yield from model.score(fill_places(form, places), texts)
-    prior = yield from model.score(fill_places(form, dict.fromkeys(places, form.null)), texts)
+    asked = yield from model.score(*_asked(form, places, options))
+    nothing = dict.fromkeys(places, form.null)
+    prior = yield from model.score(*_asked(form, nothing, options))
     return [a - p for a, p in zip(asked, prior, strict=True)]
+
+
+def _asked(
+    form: ChoiceForm, places: Mapping[str, str], options: Sequence[str]
+) -> tuple[str, list[str]]:
+    """The prompt and the options as they stand after it."""
+    return fill_places(form, places), [f"{form.lead}{option}{form.end}" for option in options]
 
 
 def _open(found: Found, taken: set[int]) -> Phrase:

@@ -39,7 +39,8 @@ _NAME: Final = re.compile(rf"(?!(?:{_CALENDAR})\b)[A-Z][\w.]*(?:[ -][A-Z][\w.]*)
 _NAME_RUN: Final = re.compile(
     r"(?:\b[Tt]he )?\b[A-Z][\w']*(?:(?: of(?: the)?| the| and)? [A-Z][\w']*)*"
 )
-_SUBJECT: Final = re.compile(r"(?!The )\b[A-Z]\w+(?: (?:of )?[A-Z]\w+)*")
+_SUBJECT: Final = re.compile(r"(?!The )\b[A-Z]\w+(?:(?:'s|(?<=s)')? (?:of (?:the )?)?[A-Z]\w+)*")
+_TITLE: Final = re.compile(r"[\"“]([^\"“”]{2,80})[\"”]")
 _NEXT_WORD: Final = re.compile(r"\s([a-z]\w+)")
 _NAME_GOES_ON: Final = re.compile(r"[A-Z]\w*[ -]$")
 _AFTER_PLACE: Final = re.compile(r"\b(?:in|at|to|from|near|on|behind|beside)\s+(?:the\s+)?$")
@@ -121,6 +122,12 @@ def named_text(question: str) -> str:
         if found.start() > 0:
             return f"{found[0][0].upper()}{found[0][1:]}."
     return ""
+
+
+def titled(question: str) -> str:
+    """What a question sets in quotation marks, or nothing."""
+    found = _TITLE.search(question)
+    return found[1].strip() if found else ""
 
 
 def subject(text: str) -> str:

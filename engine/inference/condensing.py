@@ -5,22 +5,23 @@ that are kept already do not say. Guards: nothing is rewritten; what is said twi
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pockethive.inference.clues import stems, subject
 
 _NAME = re.compile(r"(?<=\s)[A-Z]\w+|\b\d[\d.,]*\b")
 _WORD = re.compile(r"[^\W_]+")
-_AGAIN = 2.0  # half of its words said already, and a sentence is worth nothing
+_AGAIN = 1.5  # two thirds of its words said already, and a sentence is worth nothing
 
 
 def condensed(
-    texts: Sequence[str], surprises: Sequence[float], budget: int, named: float
+    texts: Sequence[str], surprises: Sequence[float], budget: int, weights: Mapping[str, float]
 ) -> tuple[list[int], list[float], list[float]]:
     """Numbers of the sentences to keep, in order; what each was worth; what those left out are.
 
-    `surprises`: nats of each sentence; `named`: more for one that is about what the text names
-    most, and for each name or number in it; `budget`: characters. Pure.
+    `surprises`: nats of each sentence. `weights`: `named`, nats more for one that is about what the
+    text names most, and for each name or number in it; `beside`, what another keeps of its worth.
+    `budget`: characters. Pure.
     """
     about = subject(" ".join(texts))
     topic = _stems(about)
@@ -32,9 +33,11 @@ def condensed(
     def value(number: int) -> float:
         text = texts[number]
         words = _stems(text) - topic
-        again = len(words & said) / max(1, len(words))
-        names = len(_stems(" ".join(_NAME.findall(text))) - topic) if about in text else -1
-        return (surprises[number] + named * (1 + names)) * (1 - min(1.0, _AGAIN * again))
+        fresh = 1 - min(1.0, _AGAIN * len(words & said) / max(1, len(words)))
+        if about not in text:
+            return weights["beside"] * surprises[number] * fresh
+        names = len(_stems(" ".join(_NAME.findall(text))) - topic)
+        return (surprises[number] + weights["named"] * (1 + names)) * fresh
 
     while fitting := sorted(n for n in left if len(texts[n]) <= room):
         best = max(fitting, key=lambda n: (value(n), -n))
@@ -48,3 +51,12 @@ def condensed(
 
 def _stems(text: str) -> frozenset[str]:
     return stems(_WORD.findall(text.lower()))
+
+
+def outlook(worth: Sequence[float], left: Sequence[float]) -> tuple[float, float]:
+    """What tells whether nothing is missing, in nats.
+
+    By how much the least that was kept outweighs the most that was left out; and the latter.
+    """
+    missed = max(left, default=0.0)
+    return min(worth, default=0.0) - missed, missed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pockethive.core.errors import BadInput
-from pockethive.inference.answer_forms import answer_forms
+from pockethive.inference.answer_forms import TextForm, answer_forms
 from pockethive.inference.clues import (
     Kind,
     asked_share,
@@ -67,9 +67,14 @@ def read_sentences(text: str) -> tuple[Offsets, ...]:
     return spans
 
 
-def asked_by(model: Scorer, question: str, texts: Sequence[str]) -> Work[list[float]]:
-    """Nats by which each text makes the question likelier than none does (query likelihood)."""
-    form = answer_forms().asked_by
+def asked_by(
+    model: Scorer, question: str, texts: Sequence[str], form: TextForm | None = None
+) -> Work[list[float]]:
+    """Nats by which each text makes the question likelier than none does (query likelihood).
+
+    `form`: how it is asked, as a question unless told otherwise.
+    """
+    form = form or answer_forms().asked_by
     before, after = form.template.split(" {text}")
     made = yield from model.tails(
         form.shots + before,

@@ -32,6 +32,7 @@ FROZEN: Final = {
     "fill.spent": "0f49f55788da706540743db6fd17fd167208d8f0ce3856ca3cd496e2310f2164",
     "fill.held": "1d14a89776d3b654913a8840828c59ac096e97cd5c68ab1952e9e746bd34de07",
     "compress.tune": "449e5d07ac1db015f2a3751459534e95a6ac56d150b86d2f178c9ba089c3310f",
+    "compress.spent": "f61a30c2fd6895daa19399848c2986e57c210b0d9ebd48ce1775e46e8a45cba3",
     "compress.held": "e01dd52c824f8b3b80de956d1abcff1facfe7d8c3b5df38c7634f33409fe4059",
 }
 """SHA-256 of each set."""

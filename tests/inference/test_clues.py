@@ -12,6 +12,7 @@ from pockethive.inference.clues import (
     name_share,
     named_text,
     subject,
+    titled,
     unasked,
     wanted,
     word_share,
@@ -87,6 +88,9 @@ def test_a_number_without_what_it_counts_is_cut() -> None:
 
 def test_a_text_is_about_what_it_names_most() -> None:
     assert subject("The Salt Mill is old. Ada Brink owns the Salt Mill.") == "Salt Mill"
+    said = "The Choir of the Docks has a hall. Rain fell. The Choir of the Docks sings."
+    assert subject(said) == "Choir of the Docks"
+    assert subject("The Bakers' Mill is old. Who owns the Bakers' Mill?") == "Bakers' Mill"
     assert subject("Nothing is named here, not even once.") == ""
 
 
@@ -99,3 +103,10 @@ def test_any_text_gives_clues_between_minus_one_and_one(question: str, passage: 
         assert is_cut(passage, each) in (0, 1)
     assert 0 <= name_share(question, passage) <= 1
     assert 0 <= word_share(question, passage) <= 1
+
+
+def test_a_title_is_what_stands_in_quotation_marks() -> None:
+    assert titled('What does the section "Opening hours" say?') == "Opening hours"
+    assert titled("What does “Refunds” say?") == "Refunds"
+    assert titled("What is five o'clock tea, and who's asking?") == ""
+    assert titled('a lone " is no title') == ""
