@@ -29,8 +29,8 @@ class Small:
 
 
 class Basket:
-    """`add` on any thread. `have_fetched` hands `fetch` to the machines' driver and never blocks;
-    when it says that nobody will come, what is in the basket is lost.
+    """`add` on any thread. `have_fetched` hands `fetch` to the machines' driver, or makes one of a
+    thread that is idle; when it says that nobody will come, what is in the basket is lost.
 
     `told`: the event of an output that is kept under this name.
     """
@@ -38,19 +38,19 @@ class Basket:
     def __init__(
         self,
         shelf: Shelf,
-        have_fetched: Callable[[Fetch], bool],
+        have_fetched: Callable[[Fetch, bool], bool],
         told: Callable[[Small, str], Event],
     ) -> None:
         self._shelf, self._have_fetched, self._told = shelf, have_fetched, told
         self._lock = threading.Lock()
         self._held: list[Small] = []
 
-    def add(self, made: Small) -> None:
-        """Have an output kept and told of."""
+    def add(self, made: Small, *, idle: bool = False) -> None:
+        """Have an output kept and told of. `idle`: the calling thread has nothing else to do."""
         with self._lock:
             self._held.append(made)
             first = len(self._held) == 1
-        if first and not self._have_fetched(self.fetch):
+        if first and not self._have_fetched(self.fetch, idle):
             with self._lock:
                 self._held.clear()
 

@@ -78,6 +78,9 @@ class Machines(Protocol):
     def post_from(self, fetch: Fetch, to: str) -> bool:
         """Have events fetched once it is their turn, all for one machine; False: they never are."""
 
+    def drive(self, fetch: Fetch, to: str) -> bool:
+        """Have them fetched on this thread, now; False: somebody else has the machines."""
+
 
 Order = RunSkill | RunReplica | RunChecks | WorkHere
 
@@ -104,6 +107,7 @@ class AgentCrew:
     ) -> None:
         self._plan, self._staff = plan, staff
         self._machines, self._post, self._members = machines, machines.post, members
+        self._refs: dict[str, Ref] = {}  # of whom was hired
         self._orders: dict[str, tuple[str, Order]] = {}
         # An answer in a vote is given again as it was, whoever asks this device for it.
         self._answers: Memory[Made] = Memory(ANSWERS)
@@ -190,8 +194,8 @@ class AgentCrew:
         for token in tokens:
             self._reported(WorkFailed(token=token, reason=f"{agent} crashed: {error}"))
 
-    def _hire(self, name: str, factory: Callable[[], BaseActor]) -> Ref:
-        return self._staff.start(ChildSpec(name=name, factory=factory))
+    def _hire(self, name: str, factory: Callable[[], BaseActor]) -> None:
+        self._refs[name] = self._staff.start(ChildSpec(name=name, factory=factory))
 
     def _agent(self, skill: Skill | None) -> AgentActor:
         checkers = self._plan.checkers if skill is None else {}
@@ -218,7 +222,7 @@ class AgentCrew:
 
     def _order(self, agent: str, order: DoWork | DoChecks, token: str) -> None:
         try:
-            self._staff.ref(agent).tell(order)
+            (self._refs.get(agent) or self._staff.ref(agent)).tell(order)
         except PocketHiveError as error:
             self._reported(WorkFailed(token=token, reason=str(error)))
 
@@ -243,13 +247,16 @@ class AgentCrew:
         assert self._basket is not None
         data, tokens = packed(product), tokens_of(product)
         if len(data) <= SMALL:
-            self._basket.add(Small(order, data, tokens))
+            idle = self._refs[order.planned.skill].waiting == 0
+            self._basket.add(Small(order, data, tokens), idle=idle)
         else:
             made = self._workbench.put(data, tokens, order.planned.label)
             self._post(self._done(order, made), LEDGER)
 
-    def _fetched(self, fetch: Fetch) -> bool:
-        return self._machines.post_from(fetch, LEDGER)
+    def _fetched(self, fetch: Fetch, idle: bool) -> bool:
+        """An agent that would only wait drives the machines itself: nobody has to be woken."""
+        driven = idle and self._machines.drive(fetch, LEDGER)
+        return driven or self._machines.post_from(fetch, LEDGER)
 
     def _told(self, made: Small, name: str) -> Event:
         return self._done(made.order, Made(sha256=name, size=len(made.data), tokens=made.tokens))

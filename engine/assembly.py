@@ -75,6 +75,7 @@ class Assembly(Parts):
         self._credits = None if team is None else Credits(settings.home / CREDITS)
         self.journal = None if team is None else journal_of(settings)
         self._interpreter: Ref | None = None
+        self._driver: InterpreterActor | None = None
         self._source = (
             model_source(settings.model, settings.home, settings.threads)
             if settings.model is not None
@@ -124,6 +125,11 @@ class Assembly(Parts):
     def post_from(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
         """Have events fetched when it is their turn; False: they will not be. Any thread."""
         return self._tell(PostFrom(fetch, to), "what was made here")
+
+    def drive(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
+        """See `Parts.drive`."""
+        driver = self._driver if self.machines_live else None
+        return driver is not None and driver.drive(PostFrom(fetch, to))
 
     def _tell(self, letter: Post | PostFrom, what: str) -> bool:
         if self._interpreter is None:
@@ -223,10 +229,11 @@ class Assembly(Parts):
         self.crew.start(self.workbench, self.shelf)
         if self.settings.eager:
             self._warm_up()
+        self._driver = driver = InterpreterActor(interpreter)
         return self.supervisor.start(
             ChildSpec(
                 name=INTERPRETER,
-                factory=lambda: InterpreterActor(interpreter),
+                factory=lambda: driver,  # it is never started again
                 restart=Restart.TEMPORARY,
                 mailbox_limit=MAX_EVENTS,
             )

@@ -184,6 +184,11 @@ class Parts(ABC):
     def post_from(self, fetch: Callable[[], Iterable[Event]], to: str | None) -> bool:
         """Have events fetched when it is their turn; False: they will not be. Any thread."""
 
+    def drive(self, _fetch: Callable[[], Iterable[Event]], _to: str | None) -> bool:
+        """Feed what is fetched on this thread, which has nothing else to do, if nobody else drives
+        the machines; False: nothing was fetched."""
+        return False
+
     @abstractmethod
     def _model_in_use(self, agent: str) -> Model | None:
         """What skills and checkers ask."""

@@ -32,7 +32,8 @@ def basket_of(store: BlobStore, *, served: bool = True) -> tuple[Basket, list[Fe
     fetches: list[Fetch] = []
     shelf = Shelf(lambda: store)
 
-    def fetch(this: Fetch) -> bool:
+    def fetch(this: Fetch, idle: bool) -> bool:
+        assert not idle
         fetches.append(this)
         return served
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pockethive.actors.interpreter import Interpreter, Machine
-from pockethive.actors.interpreter_actor import MAX_DUE, InterpreterActor, Post
+from pockethive.actors.interpreter_actor import MAX_DUE, InterpreterActor, Post, PostFrom
+from pockethive.actors.letters import Mailbox
 from pockethive.core.coordinator import Coordinator
 from pockethive.core.effects import AskWitness, Effect, PlanGoal, Send, SetTimer
 from pockethive.core.errors import BadEncoding
@@ -193,3 +194,77 @@ def test_letters_that_wait_together_have_their_effects_begun_together() -> None:
     actor.stop()
     assert actor.join(10)
     assert handed == [MAX_DUE, 6]
+
+
+class Gate:
+    """A machine that notes on which thread it hears what, and can be held or broken."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.held, self.go = threading.Event(), threading.Event()
+
+    def handle(self, event: Event, now: float) -> tuple[Effect, ...]:
+        assert isinstance(event, TimerFired)
+        if event.name == "wait":
+            self.held.set()
+            assert self.go.wait(10)
+        if event.name == "break":
+            raise RuntimeError("broken")
+        self.heard.append((event.name, threading.current_thread().name))
+        return (SetTimer(name=event.name, at=now),)
+
+
+def brought(name: str) -> PostFrom:
+    return PostFrom(lambda: (TimerFired(name=name),), "gate")
+
+
+def test_who_would_only_wait_drives_the_machines_itself_and_never_while_another_does() -> None:
+    gate, hands = Gate(), Recorder()
+    actor = InterpreterActor(Interpreter({"gate": gate}, hands, Clock(), DEVICE))
+    ref = actor.launch()
+    here = threading.current_thread().name
+    assert actor.drive(brought("mine"))
+    assert gate.heard == [("mine", here)]
+    assert hands.performed == [("gate", SetTimer(name="gate|mine", at=0.0))]
+    ref.tell(Post(TimerFired(name="wait")))
+    assert gate.held.wait(10)
+    assert not actor.drive(brought("too soon"))
+    gate.go.set()
+    ref.ask(brought("last"), timeout=10)
+    actor.stop()
+    assert actor.join(10)
+    assert gate.heard == [("mine", here), ("wait", actor.name), ("last", actor.name)]
+    assert len(hands.performed) == 3
+    assert not actor.drive(brought("too late"))
+
+
+def test_a_letter_that_comes_while_another_thread_drives_is_taken_next_by_the_actor() -> None:
+    gate = Gate()
+    actor = InterpreterActor(Interpreter({"gate": gate}, Recorder(), Clock(), DEVICE))
+    ref = actor.launch()
+    driver = threading.Thread(target=actor.drive, args=(brought("wait"),), name="agent")
+    driver.start()
+    assert gate.held.wait(10)
+    reply = ref.request(Post(TimerFired(name="letter")))
+    gate.go.set()
+    reply.get(timeout=10)
+    driver.join(10)
+    actor.stop()
+    assert actor.join(10)
+    assert gate.heard == [("wait", "agent"), ("letter", actor.name)]
+
+
+def test_what_a_machine_crashes_with_on_another_thread_is_the_crash_of_the_interpreter() -> None:
+    gate, hands = Gate(), Recorder()
+    ends: list[BaseException | None] = []
+    actor = InterpreterActor(Interpreter({"gate": gate}, hands, Clock(), DEVICE))
+    mailbox = Mailbox("interpreter")
+    ref = actor.launch(mailbox, lambda _, error: ends.append(error))
+    several = PostFrom(lambda: (TimerFired(name="one"), TimerFired(name="break")), "gate")
+    assert not actor.drive(several)
+    assert not actor.drive(brought("after"))
+    ref.tell(brought("after"))
+    assert actor.join(10)
+    assert [str(error) for error in ends] == ["broken"]
+    assert [name for name, _ in gate.heard] == ["one"]
+    assert len(hands.performed) == 1
