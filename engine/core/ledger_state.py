@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from sys import intern
+from typing import Any
 
 from pockethive.core.ballot import votes
 from pockethive.core.credibility import Standing
@@ -16,7 +17,7 @@ from pockethive.core.lifecycle import Move, Status, step
 from pockethive.core.polling import Poll
 from pockethive.core.question import Question
 from pockethive.core.report import TaskReport
-from pockethive.core.seldom import Seldom, seldom
+from pockethive.core.seldom import Seldom
 from pockethive.core.task import Committee, DeviceId, EdgeKind, PlannedTask, RunId, Task, TaskId
 from pockethive.core.verification import accepting, evidence, satisfied, waived
 from pockethive.core.vote import Vote
@@ -57,8 +58,8 @@ class Local:
     said: tuple[Body, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class TaskState(Seldom):
+@dataclass(slots=True, kw_only=True, eq=False)
+class TaskState:
     """One task of a run. `now`-times are seconds of the lease clock."""
 
     planned: PlannedTask
@@ -70,21 +71,21 @@ class TaskState(Seldom):
     status: Status = Status.WAITING
     story: tuple[str, ...] = ()
     failures: int = 0
-    returns: int = 0  # how often a device gave it back because it does not lend itself any more
-    failed: list[str] = seldom(list)  # of each failure: who, and why
+    returns = Seldom[int](int)  # how often a device gave it back: it does not lend itself any more
+    failed = Seldom[list[str]](list)  # of each failure: who, and why
     claims: int = 0
     holder: DeviceId | None = None
     epoch: int = 0
-    given_back: int = 0  # the epoch that its holder gave back; older words of it may follow
+    given_back = Seldom[int](int)  # the epoch that its holder gave back; older words may follow
     soft_at: float = inf  # when its holder is asked to yield, and
     hard_at: float = inf  # when the attempt has failed, while it is claimed
-    yields: int = 0  # how many holders were asked, each
-    yielding: int = 0  # at this epoch
-    overtaken: dict[DeviceId, int] = seldom(dict)  # given back, and never claimed
+    yields = Seldom[int](int)  # how many holders were asked, each
+    yielding = Seldom[int](int)  # at this epoch
+    overtaken = Seldom[dict[DeviceId, int]](dict)  # given back, and never claimed
     heard_at: float = 0.0  # when the holder last said that it works
-    blamed: list[DeviceId] = seldom(list)  # whose lease or output failed
+    blamed = Seldom[list[DeviceId]](list)  # whose lease or output failed
     offered: frozenset[DeviceId] = frozenset()  # as the next two: one is shared by most tasks
-    least_inputs: frozenset[str] = frozenset()  # committed when it was first offered
+    least_inputs = Seldom[frozenset[str]](frozenset)  # committed when it was first offered
     wave: int = FIRST_WAVE  # how many devices it is offered to next, one after another
     turn: int = 0  # whose turn it is among them
     offer_at: float = 0.0  # not offered (again) before
@@ -94,32 +95,32 @@ class TaskState(Seldom):
     nobody_since: float | None = None
     patience: float | None = None  # its device stopped answering: how long that is borne
     output: Entry | None = None  # under verification
-    outputs: dict[str, Entry] = seldom(dict)  # by digest
-    verdicts: dict[str, Entry] = seldom(dict)  # and waivers
-    found: dict[str, Entry] = seldom(dict)  # outputs and verdicts read in the DHT
-    asked: dict[DeviceId, float] = seldom(dict)  # verifiers, and when
+    outputs = Seldom[dict[str, Entry]](dict)  # by digest
+    verdicts = Seldom[dict[str, Entry]](dict)  # and waivers
+    found = Seldom[dict[str, Entry]](dict)  # outputs and verdicts read in the DHT
+    asked = Seldom[dict[DeviceId, float]](dict)  # verifiers, and when
     checking: frozenset[DeviceId] = frozenset()
     declined: frozenset[DeviceId] = frozenset()
-    vote: Vote = seldom(Vote)  # where its answer is voted on
-    question: Question = seldom(Question)  # where its owner is asked
-    keepers: dict[DeviceId, float] = seldom(dict)  # asked to hold it, and when
+    vote = Seldom[Vote](Vote)  # where its answer is voted on
+    question = Seldom[Question](Question)  # where its owner is asked
+    keepers = Seldom[dict[DeviceId, float]](dict)  # asked to hold it, and when
     kept: frozenset[DeviceId] = frozenset()  # those that do
     keep_until: float | None = None  # until when a commit waits for them
     commit_poll: Poll | None = None
-    commit_epoch: int = 0
-    commit_at: float = 0.0
-    commit_attempts: int = 0
-    polls: int = 0  # questions to all its witnesses so far; numbers them
+    commit_epoch = Seldom[int](int)
+    commit_at = Seldom[float](float)
+    commit_attempts = Seldom[int](int)
+    polls = Seldom[int](int)  # questions to all its witnesses so far; numbers them
     publish_at: float = 0.0
     publishing: Publish | None = None  # sent again until it stands
     end: Entry | None = None  # the commit or close as it stands in the DHT
     sealing: SealRound | None = None
-    hopeless: str = ""  # why its witnesses can never end it: it is planned anew
-    unproven: str = ""  # the output that a holder was shown and nobody here could prove
-    split: bool = False  # its witnesses hold values that no quorum can agree on
-    heritage: list[Entry] = seldom(list)  # earlier generations and their seals
+    hopeless = Seldom[str](str)  # why its witnesses can never end it: it is planned anew
+    unproven = Seldom[str](str)  # the output that a holder was shown and nobody here could prove
+    split = Seldom[bool](bool)  # its witnesses hold values that no quorum can agree on
+    heritage = Seldom[list[Entry]](list)  # earlier generations and their seals
     reason: str = ""
-    reported: bool = False
+    rare: dict[str, Any] | None = None  # what is `Seldom`
 
     @property
     def id(self) -> TaskId:

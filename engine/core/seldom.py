@@ -5,31 +5,37 @@ know of one (votes, verdicts, holders) is of tasks that go a longer way than the
 """
 
 from collections.abc import Callable
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
-_MAKE = "made at first sight by"
 
 
-def seldom(make: Callable[[], T]) -> T:
-    """A field of a slotted dataclass that derives from `Seldom`; `make` makes its first value."""
-    made: T = field(init=False, metadata={_MAKE: make})
-    return made
+class HasRare(Protocol):
+    """An object with such attributes."""
+
+    rare: dict[str, Any] | None
+    """What was made of them, by name; None at first."""
 
 
-class Seldom:
-    """Base of dataclasses with such fields."""
+class Seldom(Generic[T]):
+    """An attribute of a slotted class; no field of its dataclass. `make` makes its first value."""
 
-    __slots__ = ()
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._name = make, ""
 
-    if not TYPE_CHECKING:  # which would then believe in every name
+    def __set_name__(self, _kind: type, name: str) -> None:
+        self._name = name
 
-        def __getattr__(self, name: str) -> Any:
-            """Called for what is not there."""
-            known = type(self).__dict__.get("__dataclass_fields__", {}).get(name)
-            if known is None or _MAKE not in known.metadata:
-                raise AttributeError(f"{type(self).__name__} has no {name}", name=name, obj=self)
-            made = known.metadata[_MAKE]()
-            object.__setattr__(self, name, made)
-            return made
+    def __get__(self, thing: HasRare, _kind: type | None = None) -> T:
+        rare = thing.rare
+        if rare is None:
+            rare = thing.rare = {}
+        if self._name not in rare:
+            rare[self._name] = self._make()
+        found: T = rare[self._name]
+        return found
+
+    def __set__(self, thing: HasRare, value: T) -> None:
+        if thing.rare is None:
+            thing.rare = {}
+        thing.rare[self._name] = value

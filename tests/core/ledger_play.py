@@ -16,6 +16,7 @@ from pockethive.core.events import (
 from pockethive.core.graph import TaskGraph
 from pockethive.core.ledger import Ledger, LedgerSettings
 from pockethive.core.message import Made, Opened, Progress
+from pockethive.core.seldom import Seldom
 from pockethive.core.spec import Limits
 from pockethive.core.task import DeviceId, Task
 from tests.core.core_play import (
@@ -101,5 +102,7 @@ def frozen(thing: Any, seen: dict[int, tuple[int, Any]] | None = None) -> Any:
 
 @cache
 def slots_of(kind: type) -> tuple[str, ...]:
-    """The slots of a class and of all it inherits from."""
-    return tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
+    """The slots of a class and of all it inherits from; of what is made at first sight, each."""
+    slots = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
+    seldom = [name for name, value in vars(kind).items() if isinstance(value, Seldom)]
+    return tuple(name for name in (*slots, *seldom) if not seldom or name != "rare")
