@@ -8,7 +8,8 @@ import heapq
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from pockethive.core.graph import TaskGraph
+from pockethive.core.graph import Outcome, TaskGraph
+from pockethive.core.task import EdgeKind
 
 
 class Agenda:
@@ -21,6 +22,9 @@ class Agenda:
             for source in task.sources:
                 readers[places[source]].append(place)
         self._readers: Sequence[Sequence[int]] = readers
+        self._told = [Outcome.OPEN] * len(graph.tasks)
+        self._missing = [len(task.sources) for task in graph.tasks]  # that are not committed
+        self._all = [all(e.kind is EdgeKind.ALL for e in task.after) for task in graph.tasks]
         self._due: set[int] = set(range(len(graph.tasks)))
         self._wakes: list[tuple[float, int]] = []  # a heap; what `_wake_at` does not say is void
         self._wake_at: dict[int, float] = {}
@@ -38,8 +42,21 @@ class Agenda:
         self._due.update(range(len(self._readers)))
 
     def mark_readers(self, place: int) -> None:
-        """A task came to its end: whoever waits for it."""
+        """What a task is to its readers has changed: whoever waits for it."""
         self._due.update(self._readers[place])
+
+    def told(self, place: int, outcome: Outcome) -> None:
+        """What a task is to its readers now. If it has changed, those are marked for whom it may
+        make a difference: of a commit, who waits for all it needs is told when it is the last."""
+        before = self._told[place]
+        if outcome is before:
+            return
+        self._told[place] = outcome
+        change = (before is Outcome.COMMITTED) - (outcome is Outcome.COMMITTED)
+        for reader in self._readers[place]:
+            self._missing[reader] += change
+            if change >= 0 or not self._missing[reader] or not self._all[reader]:
+                self._due.add(reader)
 
     def wake(self, place: int, at: float) -> None:
         """Look at a task in the first round at or after `at`; infinity: not for the time's sake."""

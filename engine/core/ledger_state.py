@@ -304,7 +304,6 @@ class RunState:
     agenda: Agenda = field(init=False)
     unfinished: set[int] = field(init=False)  # places of tasks that are open or being published
     busy: set[int] = field(default_factory=set)  # places of those that are offered or further
-    arrived: dict[int, Outcome] = field(default_factory=dict)  # what their readers were told of
     doubts: dict[str, Standing] = field(default_factory=dict)  # of owners that were ever caught
     slow: set[DeviceId] = field(default_factory=set)  # asked to yield; made nothing in time since
     cost: Cost = field(default_factory=Cost)
@@ -336,9 +335,7 @@ class RunState:
             return  # another one has taken its place
         place, outcome = state.place, _outcome(state)
         self.agenda.wake(place, self._wake_at(state, now))
-        if outcome is not self.arrived.get(place, Outcome.OPEN):
-            self.arrived[place] = outcome
-            self.agenda.mark_readers(place)
+        self.agenda.told(place, outcome)
         _keep(self.unfinished, place, state.open or state.publishing is not None)
         under_way = state.open and state.status is not Status.WAITING and state.local is None
         _keep(self.busy, place, under_way)
@@ -383,14 +380,17 @@ class RunState:
             self.agenda.mark(place)
         return bool(places)
 
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether all these tasks were committed, as their dependants see it."""
+        return all(_outcome(self.tasks[name]) is Outcome.COMMITTED for name in names)
+
     def outcomes(self, names: Iterable[str]) -> Mapping[str, Outcome]:
         """How tasks ended, as their dependants see it: a commit counts once it can be read."""
         return {name: _outcome(self.tasks[name]) for name in names}
 
 
 def _keep(places: set[int], place: int, wanted: bool) -> None:
-    change = places.add if wanted else places.discard
-    change(place)
+    (places.add if wanted else places.discard)(place)
 
 
 def _outcome(state: TaskState) -> Outcome:

@@ -52,6 +52,9 @@ class WorkDesk:
 
     def unlock(self, run: RunState, state: TaskState, now: float) -> Effects:
         """See whether a waiting task may start, or never will."""
+        if run.has(state.planned.sources):  # whatever its edges ask for; mostly that is all
+            state.move(Move.UNLOCK, now, "ready")
+            return
         outcomes = run.outcomes(state.planned.sources)
         readiness = run.graph.readiness(state.task.name, outcomes, now - run.began)
         if readiness is Readiness.READY:
