@@ -50,15 +50,19 @@ from pockethive.core.task import RunId, TaskId
 MACHINES: Final = ("coordinator", "ledger")
 """The machines of a run's owner, by their number in a journal."""
 
-_TOLD: Final[Mapping[str, tuple[type, ...]]] = {
-    "coordinator": (
-        *(GoalSubmitted, GraphPlanned, PlanningFailed, CancelRequested, RunAdopted),
-        *(TaskEnded, TaskReopened, BudgetSpent, RunMoved, TimerFired, Restarted),
+_TOLD: Final[Mapping[str, frozenset[type]]] = {
+    "coordinator": frozenset(
+        (
+            *(GoalSubmitted, GraphPlanned, PlanningFailed, CancelRequested, RunAdopted),
+            *(TaskEnded, TaskReopened, BudgetSpent, RunMoved, TimerFired, Restarted),
+        )
     ),
-    "ledger": (
-        *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, WitnessAnswered),
-        *(PingAnswered, SendFailed, TaskRead, TimerFired, Restarted, SkillDone, SkillFailed),
-        *(RunAdopted, QuestionShown, OwnerAnswered),
+    "ledger": frozenset(
+        (
+            *(GoalSubmitted, CreditsRead, MembersChanged, GraphOpened, GraphClosed, RunAdopted),
+            *(WitnessAnswered, PingAnswered, SendFailed, TaskRead, TimerFired, Restarted),
+            *(SkillDone, SkillFailed, QuestionShown, OwnerAnswered),
+        )
     ),
 }
 _LETTERS: Final = (Made, Progress, Opened, AskOffer)
@@ -128,15 +132,16 @@ def replay(
 
 def concerns(machine: str, event: Event) -> bool:
     """Whether an event can change one of the two; whatever else it is fed is not written."""
+    if type(event) in _TOLD.get(machine, ()):
+        # of a vote, which is the scout's; what it opens with is written nowhere
+        return not (isinstance(event, SkillDone) and event.nonce)
     match event:
         case MessageArrived(message=message):
             return machine == "ledger" and isinstance(message, _LETTERS)
-        case SkillDone(nonce=nonce) if nonce:
-            return False  # of a vote, which is the scout's; what it opens with is written nowhere
         case EntryArrived(entry=entry):
             return machine == "ledger" and (entry.kind in _OWN or _of_claim(entry))
         case _:
-            return type(event) in _TOLD.get(machine, ())
+            return False
 
 
 def _of_claim(entry: Entry) -> bool:
@@ -151,12 +156,13 @@ def binds(effects: Iterable[Effect]) -> bool:
     vote ended, and what the owner himself answered: two answers under one name would be as those of
     a cheat, and no witness would serve the second.
     """
-    return any(
-        isinstance(each, PublishAll)
-        or (isinstance(each, Publish) and each.kind in _BINDING)
-        or (isinstance(each, AskWitness) and isinstance(each.request, Seal))
-        for each in effects
-    )
+    for each in effects:
+        match each:
+            case PublishAll() | AskWitness(request=Seal()):
+                return True
+            case Publish(kind=kind) if kind in _BINDING:
+                return True
+    return False
 
 
 def _derived(pending: deque[Event], turn: Next) -> Event:
