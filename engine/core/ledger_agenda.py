@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 from pockethive.core.graph import Outcome, TaskGraph
+from pockethive.core.ledger_pace import Pace
 from pockethive.core.task import EdgeKind
 
 
@@ -28,6 +29,7 @@ class Agenda:
         self._due: set[int] = set(range(len(graph.tasks)))
         self._wakes: list[tuple[float, int]] = []  # a heap; what `_wake_at` does not say is void
         self._wake_at: dict[int, float] = {}
+        self.pace = Pace()
 
     def pass_over(self, place: int) -> None:
         """Do not look at a task in the next round, unless it is marked again."""
@@ -52,6 +54,8 @@ class Agenda:
         if outcome is before:
             return
         self._told[place] = outcome
+        if outcome is not Outcome.OPEN:
+            self.pace.ended(place)
         change = (before is Outcome.COMMITTED) - (outcome is Outcome.COMMITTED)
         for reader in self._readers[place]:
             self._missing[reader] += change
@@ -73,6 +77,7 @@ class Agenda:
             if self._wake_at.get(place) == at:
                 del self._wake_at[place]
                 self._due.add(place)
+        self._due.update(self.pace.due(now))
         turns = sorted(self._due)
         self._due.clear()
         last = -1

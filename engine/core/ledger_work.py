@@ -79,6 +79,9 @@ class WorkDesk:
             yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
+        needs = (task.skill, task.place)
+        if not (state.offered or run.agenda.pace.admits(state.place, needs, len(members), now)):
+            return
         if state.turn == 0 and now >= state.repeat_at:
             state.repeating, state.repeat_at = True, now + state.repeat
             state.repeat = min(2 * state.repeat, MOST_REPEAT_SECONDS)
