@@ -9,7 +9,6 @@ table. A repeated request gets the first answer again; what is not idempotent do
 import asyncio
 import logging
 import random
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
@@ -18,6 +17,7 @@ from kademlia.protocol import KademliaProtocol
 from pockethive.core.errors import NetworkError, ProtocolError, StorageError, WrongClock
 from pockethive.dht import puzzle, reasons, wire
 from pockethive.dht.answers import Answers
+from pockethive.dht.backlog import Backlog
 from pockethive.dht.calls import Calls
 from pockethive.dht.contact import Contact
 from pockethive.dht.identity import node_id
@@ -26,7 +26,7 @@ from pockethive.dht.methods import Methods
 from pockethive.dht.proofs import Proofs
 from pockethive.dht.reasons import Counts
 from pockethive.dht.routing import Peer, XorRoutingTable
-from pockethive.dht.seal import MAX_DATAGRAM, Sealer, WrongTime
+from pockethive.dht.seal import Sealer, WrongTime
 from pockethive.dht.settings import NodeSettings
 from pockethive.dht.store import RecordStore
 from pockethive.dht.transport import Address, Message, SealedTransport, normal
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 _MAX_RUNNING: Final = 128  # handlers of direct requests at a time
 _LONG: Final = 600.0  # seconds after which no NAT lets an answer in: what comes then was dialled
-_RECEIVE_BUFFER: Final = 2**20  # bytes; the system may allow fewer
 _ACK: Final = wire.pack_reply(b"")
 _ASK: Final = wire.pack_request("ask", ())[1:5]
 _READS: Final = {"ping", "seen", "find_node", "find_value", "names", "fetch", "lacks"}
@@ -85,15 +84,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
     # asyncio's datagram protocol
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:
-        # asyncio reads into 256 KiB otherwise, which costs more than opening what it read
-        transport.max_size = MAX_DATAGRAM + 1  # type: ignore[attr-defined]
-        end = transport.get_extra_info("socket")
-        if end is not None:  # k answers to each of many lookups arrive at once
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self.transport = SealedTransport(
             transport, self._sealer, self.counters, self._loop.call_soon, self._loop.call_later
         )
         self.transport.client = bool(self._settings.client)
+        self._backlog = Backlog(transport)
         self._calls = Calls(self.transport, self._settings.randbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -103,6 +98,12 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self.counters[reasons.UNREACHABLE] += 1
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self.transport.answering = True
+        for come in ((data, addr), *self._backlog.take()):
+            self._receive(*come)
+        self.transport.flush()
+
+    def _receive(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:
             address = normal(addr)
             paying = self._gate.pays(address[0])
@@ -120,10 +121,8 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
             self.counters[reasons.INTERNAL] += 1
             log.debug("a datagram from %s failed inside", addr, exc_info=True)
         else:
-            self.transport.answering = True
             for message in messages:
                 self._deliver(message)
-            self.transport.flush()
 
     @property
     def boot(self) -> bytes:
@@ -215,6 +214,7 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         for task in self._running:
             task.cancel()
         self.transport.close()
+        self._backlog.close()
         return list(self._running)
 
     def spawn(self, work: Callable[[], Awaitable[None]], name: str) -> bool:
