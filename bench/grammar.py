@@ -19,10 +19,10 @@ from pockethive.configs.home import default_home
 from pockethive.core.ports import Sampling
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.inference.guide import Guide, json_grammar
-from pockethive.inference.paged import Floats
 from pockethive.inference.requests import Writing, write
 from pockethive.inference.sampling import drawer
 from pockethive.inference.session import Session
+from pockethive.inference.slices import Floats
 from pockethive.inference.tokens import Spelling
 
 SCHEMAS: Final = 40

@@ -34,12 +34,12 @@ from pockethive.inference.batcher import Ask, Begin, Read
 from pockethive.inference.blocks import blocks_for
 from pockethive.inference.bundle import Bundle, open_bundle
 from pockethive.inference.catalogue import find_source
-from pockethive.inference.paged import Floats
 from pockethive.inference.quality import shipped_text
 from pockethive.inference.quantizer import fetch_wheel
 from pockethive.inference.requests import Writing, write
 from pockethive.inference.session import Session
 from pockethive.inference.silent_openvino import openvino as ov
+from pockethive.inference.slices import Floats
 from pockethive.inference.workshop import Workshop
 
 TOLERANCES: Final = {

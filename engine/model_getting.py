@@ -15,7 +15,6 @@ from pockethive.core.task import DeviceId
 from pockethive.dht.contact import Contact
 from pockethive.inference.bundle import (
     CARD,
-    MODEL_FILES,
     Bundle,
     Card,
     bundle_folder,
@@ -67,6 +66,8 @@ class Getting:
             raise BadEncoding(f"a parcel of {len(raw)} bytes")
         parcel = Parcel.decode(raw)
         card = parse_card(parcel.card, SCHEME + self._name[:12])
+        if parcel.blobs.keys() != card.files.keys():
+            raise BadEncoding("a parcel whose card names other files")
         target = bundle_folder(self._home, card.name, card.quantization)
         here = await asyncio.to_thread(_same, target, card)
         if here is not None:
@@ -76,7 +77,7 @@ class Getting:
         wanted = {"fetching its files": self._size, "the bundle": self._size}
         check_space(self._home, wanted, f"getting {card.name}")
         self._parcel = parcel
-        for name in sorted(MODEL_FILES, key=lambda name: card.files[name].size):
+        for name in sorted(card.files, key=lambda name: card.files[name].size):
             await node.fetch(parcel.blobs[name], holders)
         return await asyncio.to_thread(self._place, parcel, card, target)
 

@@ -24,7 +24,6 @@ from pockethive.core.labels import Label
 from pockethive.home import write_atomically
 from pockethive.inference.bundle import (
     CARD,
-    MODEL_FILES,
     Bundle,
     Card,
     open_bundle,
@@ -114,7 +113,7 @@ class Sharing:
         shelf, folder = self._parts.shelf, bundle.folder
         parcel = Parcel(
             card=(folder / CARD).read_bytes(),
-            blobs={name: shelf.keep_file(folder / name, Label.HIVE) for name in MODEL_FILES},
+            blobs={name: shelf.keep_file(folder / name, Label.HIVE) for name in bundle.card.files},
             words=words_beside(folder),
         )
         return parcel, shelf.keep(parcel.encode(), Label.HIVE)

@@ -20,8 +20,7 @@ import numpy as np
 from pockethive.core.errors import ModelError
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, shared
 from pockethive.inference.blocks import Sequence as Tokens
-from pockethive.inference.paged import Contents, Floats, Pass
-from pockethive.inference.slices import Slice
+from pockethive.inference.slices import Contents, Floats, Pass, Slice
 
 CHUNK: Final = 256
 """Tokens that one pass reads at most while somebody waits for his next word."""
@@ -60,13 +59,15 @@ class Read:
     Answered by the logits [vocabulary] after the last one; or, where there are `targets`, by their
     log-probabilities, after each of the last `len(targets)` tokens. Logits are a view, valid until
     the request asks for the next thing. `see`: shown the logits [some, vocabulary] of targets as
-    they come, in their order, valid until it returns; it must not raise.
+    they come, in their order, valid until it returns; it must not raise. `word`: one token was
+    drawn, and the next one is wanted.
     """
 
     sequence: Tokens
     ids: Sequence[int]
     targets: Sequence[int] = ()
     see: Callable[[Floats], None] | None = None
+    word: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ Work = Generator[Ask, Any, Any]
 
 
 class Graph(Protocol):
-    """What runs a pass (`PagedGraph`)."""
+    """What runs a pass (`PagedGraph`, `OnnxGraph`)."""
 
     def run(self, slices: Sequence[Slice]) -> Pass:
         """Read all slices."""
@@ -306,6 +307,7 @@ class Batcher:
             blocks=sequence.blocks,
             rows=[row - begin for row in rows],
             targets=targets,
+            word=asked.word and len(asked.ids) == 1,
         )
 
     def _resume(self, job: Job, answer: Any) -> None:

@@ -1,6 +1,7 @@
 """A model on disk: one folder that says what it holds.
 
-    openvino_model.xml, openvino_model.bin   graph and weights
+    openvino_model.xml, openvino_model.bin   graph and weights, for OpenVINO
+    model.onnx, model.onnx.data              the same instead, for ONNX Runtime
     tokenizer.json                           repaired (see export/export_script.py)
     card.json                                source, licence, quantization, hashes
     quality.json                             what it keeps of its source (see quality.py)
@@ -26,12 +27,14 @@ import orjson
 from pockethive.core.errors import RefusedModel
 from pockethive.core.ports import ModelClass
 from pockethive.inference.card_check import check_fields
+from pockethive.inference.catalogue import ONNX
 from pockethive.inference.forms import fill_template
 
 log = logging.getLogger(__name__)
 
 CARD = "card.json"
 MODEL_FILES = ("openvino_model.bin", "openvino_model.xml", "tokenizer.json")
+ONNX_FILES = ("model.onnx", "model.onnx.data", "tokenizer.json")
 _STAMP = ".verified"
 _VERSION = 1
 MOST_CARD_BYTES = 64 << 10
@@ -88,20 +91,36 @@ class Bundle:
 
     @property
     def model_class(self) -> ModelClass:
-        """Name, quantization and hash, with the run time that this room uses."""
+        """Name, quantization and hash, with the run time that reads it and its arithmetic."""
         from importlib.metadata import version  # a megabyte; a device without models asks nothing
 
+        package, arithmetic = ("onnxruntime", "int8") if self.for_onnx else ("openvino", "f32")
         return ModelClass(
             name=self.card.name,
             quantization=self.card.quantization,
             sha256=self.card.sha256,
-            runtime=f"openvino {version('openvino')} f32",
+            runtime=f"{package} {version(package)} {arithmetic}",
         )
+
+    @property
+    def for_onnx(self) -> bool:
+        """Whether ONNX Runtime reads it; else OpenVINO does."""
+        return self.card.quantization == ONNX
+
+    @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        return self.folder / model_files(self.card.quantization)[1 if self.for_onnx else 0]
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
         return sum(entry.size for entry in self.card.files.values())
+
+
+def model_files(quantization: str) -> tuple[str, ...]:
+    """The files of a bundle beside its card."""
+    return ONNX_FILES if quantization == ONNX else MODEL_FILES
 
 
 def bundle_folder(home: Path, name: str, quantization: str) -> Path:
@@ -175,11 +194,12 @@ def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundl
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
         fresh = Path(scratch) / "bundle"
         fresh.mkdir()
-        for name in MODEL_FILES:
-            (made / name).rename(fresh / name)
         for name, body in beside.items():
             (fresh / name).write_bytes(body)
-        _sync(fresh / name for name in (*MODEL_FILES, *beside))
+        names = tuple(read_card(fresh).files)
+        for name in names:
+            (made / name).rename(fresh / name)
+        _sync(fresh / name for name in (*names, *beside))
         open_bundle(fresh, full=True)
         if target.exists():
             target.rename(Path(scratch) / "old")
@@ -189,7 +209,8 @@ def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundl
 
 def sealed_card(made: Path, card: Card) -> Card:
     """The card of the model files in `made`, with its hash."""
-    return replace(card, files={name: _entry(made / name) for name in MODEL_FILES}).sealed()
+    names = model_files(card.quantization)
+    return replace(card, files={name: _entry(made / name) for name in names}).sealed()
 
 
 def find_bundles(home: Path) -> list[Path]:
@@ -216,8 +237,8 @@ def _parse_card(raw: dict[str, Any]) -> Card:
     raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
     raw["stop_ids"], raw["prefix_ids"] = tuple(raw["stop_ids"]), tuple(raw["prefix_ids"])
     card = Card(**raw)
-    if set(card.files) != set(MODEL_FILES):
-        raise ValueError(f"it must name {', '.join(MODEL_FILES)}")
+    if set(card.files) != set(names := model_files(card.quantization)):
+        raise ValueError(f"it must name {', '.join(names)}")
     check_fields(card)
     return card
 

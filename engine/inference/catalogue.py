@@ -13,7 +13,9 @@ from typing import Literal
 from pockethive.core.errors import UnknownModel
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-QUANTIZATIONS = ("int8", "int4")
+ONNX = "int8onnx"
+"""Weights in int8 by blocks, for ONNX Runtime; what has another name is for OpenVINO."""
+QUANTIZATIONS = ("int8", "int4", ONNX)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 

@@ -11,7 +11,7 @@ import llguidance.numpy
 import numpy as np
 
 from pockethive.core.errors import BadInput, ModelError
-from pockethive.inference.paged import Floats
+from pockethive.inference.slices import Floats
 from pockethive.inference.tokens import Tokens
 
 

@@ -9,7 +9,6 @@ Knows token ids and blocks only. Not thread-safe: one thread at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +22,15 @@ from pockethive.inference.pages import code_pages, file_pages, give_back, give_u
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.silent_openvino import opset as ops
 from pockethive.inference.silent_openvino import transformations
-from pockethive.inference.slices import Slice, filling, padded, padded_rows, passes
-
-Floats = npt.NDArray[np.float32]
-Contents = tuple[npt.NDArray[Any], ...]
-"""What blocks hold: for each layer's keys and for its values, [blocks, ...]."""
+from pockethive.inference.slices import (
+    Contents,
+    Pass,
+    Slice,
+    filling,
+    padded,
+    padded_rows,
+    passes,
+)
 
 EXACT: Final = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -43,19 +46,15 @@ _FLOATS: Final = (ov.Type.f16, ov.Type.f32, ov.Type.bf16)
 _SMALL: Final = 64 << 10  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What came of the rows of all slices, in their order. Valid until the next pass.
+class PagedGraph:
+    """A causal language model of Optimum's OpenVINO export.
 
-    `logits` [rows, vocabulary]; `logprobs` [rows]: natural logarithms, of the targets.
+    `steady`: a token's numbers are the same whether it is read or written, to rounding; `kernels`:
+    nothing has to be told of them, since these are float32.
     """
 
-    logits: Floats
-    logprobs: Floats
-
-
-class PagedGraph:
-    """A causal language model of Optimum's OpenVINO export."""
+    steady: Final = True
+    kernels: Final = ""
 
     def __init__(
         self,

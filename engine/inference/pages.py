@@ -41,6 +41,21 @@ def file_pages(path: Path) -> Ranges:
     return _ranges(lambda each: each.path == real and each.rights.startswith("r--"))
 
 
+def unwritten_pages(path: Path) -> Ranges:
+    """Where this process maps `path` for itself and has not written, though it might.
+
+    For whoever knows that the mapping's owner never writes. Valid as `file_pages` is.
+    """
+    real, mapping, found = str(path.resolve()), None, []
+    for line in _lines(_MAPS.with_name("smaps")):
+        name, _, rest = line.partition(" ")
+        if not name.endswith(":"):
+            mapping = _mapping(line) if real in line else None
+        elif name == "Anonymous:" and mapping is not None and rest.split()[0] == "0":
+            found.append(mapping)
+    return _lengths([each for each in found if each.path == real and each.rights.endswith("p")])
+
+
 def code_pages(part: str) -> Ranges:
     """Where the code of libraries lies that have `part` in their path."""
     return _ranges(lambda each: part in each.path and ".so" in each.path and _is_code(each))
@@ -60,6 +75,17 @@ def give_up(ranges: Ranges) -> None:
     if _MAPS.exists():
         whole = (_whole_pages(start, length) for start, length in ranges)
         give_back(tuple(part for part in whole if part[1] > 0))
+
+
+def in_small_pages(start: int, length: int) -> None:
+    """Have the system give this part of a caller's own array page by page as it is written on.
+
+    numpy asks for two megabytes at the first byte: an array that is written on here and there would
+    then be in memory as a whole.
+    """
+    first, whole = _whole_pages(start, length)
+    if _MAPS.exists() and hasattr(mmap, "MADV_NOHUGEPAGE") and whole > 0:
+        _libc().madvise(ctypes.c_void_p(first), ctypes.c_size_t(whole), mmap.MADV_NOHUGEPAGE)
 
 
 def trim_heap() -> None:
@@ -90,11 +116,17 @@ def _libc() -> ctypes.CDLL:
 
 
 def _ranges(wanted: Callable[[_Mapping], bool]) -> Ranges:
-    if not _MAPS.exists():
-        return ()
-    lines = _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    mappings = [_mapping(line) for line in lines]
-    return tuple((each.start, each.end - each.start) for each in mappings if wanted(each))
+    return _lengths([each for each in map(_mapping, _lines(_MAPS)) if wanted(each)])
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+
+def _lengths(mappings: list[_Mapping]) -> Ranges:
+    return tuple((each.start, each.end - each.start) for each in mappings)
 
 
 def _mapping(line: str) -> _Mapping:

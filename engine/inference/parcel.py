@@ -20,7 +20,7 @@ import orjson
 
 from pockethive.core.canonical import decode_object, encode, from_text, to_text
 from pockethive.core.errors import BadEncoding
-from pockethive.inference.bundle import MODEL_FILES, MOST_CARD_BYTES, Bundle
+from pockethive.inference.bundle import MODEL_FILES, MOST_CARD_BYTES, ONNX_FILES, Bundle
 
 MAX_PARCEL: Final = 2**19
 MAX_NOTICE: Final = 1_000
@@ -28,6 +28,7 @@ MAX_WORD: Final = 256 << 10
 WORDS: Final = ("quality.json", "accuracy.json")
 ORIGIN: Final = "origin.json"
 _VERSION: Final = 1
+_FILES: Final = (set(MODEL_FILES), set(ONNX_FILES))
 _MOST_ORIGIN: Final = 2_000
 _MOST_LINE: Final = 80
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -52,8 +53,8 @@ class Parcel:
         """Raises BadEncoding: malformed, of another version, or over a bound."""
         value = _object(data, MAX_PARCEL, {"v", "card", "blobs", "words"})
         blobs, words = value["blobs"], value["words"]
-        if not isinstance(blobs, dict) or blobs.keys() != set(MODEL_FILES):
-            raise BadEncoding(f"a parcel names {', '.join(MODEL_FILES)}")
+        if not isinstance(blobs, dict) or blobs.keys() not in _FILES:
+            raise BadEncoding(f"a parcel names {', '.join(MODEL_FILES)}, or ONNX Runtime's")
         if not isinstance(words, dict) or not words.keys() <= set(WORDS):
             raise BadEncoding("a parcel with words that nobody knows")
         return cls(

@@ -21,11 +21,11 @@ import orjson
 from pockethive.core.errors import BadInput, ModelError
 from pockethive.inference import hub
 from pockethive.inference.bundle import (
-    MODEL_FILES,
     Bundle,
     Card,
     bundle_folder,
     file_sha256,
+    model_files,
     sealed_card,
     slug,
     write_bundle,
@@ -218,7 +218,7 @@ def _export(job: Job, workshop: Workshop, weights: tuple[str, str], tell: Tell) 
     wanted = _order(job, weights)
     if order.exists() and order.read_bytes() != wanted:
         shutil.rmtree(job.work)  # of another file, revision or text
-    parts = (*MODEL_FILES, QUALITY)
+    parts = (*model_files(job.quantization), QUALITY)
     if finished.exists() and all((job.work / name).exists() for name in parts):
         return
     job.work.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pockethive.inference.batcher import Ask, Begin, Fork, Read, Recall, Save
 from pockethive.inference.blocks import BLOCK, blocks_for
-from pockethive.inference.paged import Floats
+from pockethive.inference.slices import Floats
 from pockethive.inference.snapshots import SnapshotFiles
 
 FORKED_AT_ONCE: Final = 64  # options that are read side by side
@@ -119,7 +119,7 @@ def write(prompt: Sequence[int], how: Writing) -> Generator[Ask, Any, Written]:
             return Written(made, "stop")
         if made >= how.most:
             return Written(made, "length")
-        (logits,) = yield [Read(sequence, new)]
+        (logits,) = yield [Read(sequence, new, word=True)]
 
 
 def remember(beginning: Sequence[int], files: SnapshotFiles | None) -> Generator[Ask, Any, int]:

@@ -15,8 +15,8 @@ import numpy as np
 from pockethive.core.ports import Sampling
 from pockethive.inference.batcher import Ask, Begin, Read
 from pockethive.inference.blocks import blocks_for
-from pockethive.inference.paged import Floats
 from pockethive.inference.sampling import Draw, checked
+from pockethive.inference.slices import Floats
 from pockethive.inference.tokens import Spelling, StopScanner, Tokens
 
 _AT_ONCE: Final = 128  # places of one pass; each costs two rows of the vocabulary (400 kB)
@@ -63,13 +63,20 @@ class Held:
             self.seen += 1
 
 
-def reread(prompt: Sequence[int], held: Held) -> Generator[Ask, Any, float]:
-    """Summed log-probability (natural) of tokens after `prompt`; neither may be empty."""
+def reread(
+    prompt: Sequence[int], held: Held, *, stepwise: bool = False
+) -> Generator[Ask, Any, float]:
+    """Summed log-probability (natural) of tokens after `prompt`; neither may be empty.
+
+    `stepwise`: token by token, as they were written, where many at once have other numbers.
+    """
+    at_once = 1 if stepwise else _AT_ONCE
     sequence = yield Begin(prompt, blocks_for(len(prompt) + len(held.ids)))
     rest, total = list(prompt[len(sequence) :]), 0.0
-    for begin in range(0, len(held.ids), _AT_ONCE):
-        piece = held.ids[begin : begin + _AT_ONCE]
-        (made,) = yield [Read(sequence, [*rest, *piece[:-1]], piece, held.see)]
+    for begin in range(0, len(held.ids), at_once):
+        piece = held.ids[begin : begin + at_once]
+        asked = Read(sequence, [*rest, *piece[:-1]], piece, held.see, word=stepwise and begin > 0)
+        (made,) = yield [asked]
         total += float(made.sum(dtype=np.float64))
         rest = [piece[-1]]
     return total

@@ -10,7 +10,7 @@ import numpy as np
 
 from pockethive.core.errors import BadInput
 from pockethive.core.ports import Sampling
-from pockethive.inference.paged import Floats
+from pockethive.inference.slices import Floats
 
 Draw = Callable[[Floats], int]
 

@@ -8,25 +8,30 @@ that). Closing a stream early is safe.
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pockethive.core.ports import Answer, Generation, ModelClass, ModelFacts, Rescored, Sampling
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
-from pockethive.inference.paged import EXACT, PagedGraph
 from pockethive.inference.primitives import Primitives
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Tokens
 from pockethive.inference.works import Works
+
+if TYPE_CHECKING:
+    from pockethive.inference.onnx_graph import OnnxGraph
+    from pockethive.inference.paged import PagedGraph
 
 T = TypeVar("T")
 Work = Generator[Ask, Any, T]
 
 MEMORY: Final = 512 << 20
 """Bytes for keys and values, at most; used as they are needed."""
+_PACKED: Final = 1.12  # of int8 in blocks: their sums are kept, too
 _REMEMBERED: Final = 0.5  # of it, for what nobody reads at the moment
 
 
@@ -39,19 +44,21 @@ class Session(Primitives):
         *,
         threads: int = 2,
         cache: Path | None = None,
-        arithmetic: dict[str, object] = EXACT,
+        arithmetic: dict[str, object] | None = None,
         roomy: bool = False,
     ) -> None:
         """Load `bundle`. Raises ModelError when memory would not suffice, and tells the sum.
 
         `cache` is a folder where remembered prompts are kept for the next process. `arithmetic`:
-        `EXACT`, or `FAST` where nobody compares. `roomy`: see `PagedGraph`.
+        `EXACT` where none is given, or `FAST` where nobody compares; `roomy`: see `PagedGraph`.
+        Both are for OpenVINO alone.
         """
         free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
         check_memory(parts, free, str(bundle.folder))
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
-        graph = PagedGraph(bundle.folder, threads, arithmetic, roomy=roomy)
+        graph = _graph(bundle, threads, arithmetic, roomy=roomy)
+        self._kernels = graph.kernels
         self.block_bytes = graph.block_bytes
         least = blocks_for(min(LEAST_TOKENS, bundle.card.context))
         told = {**parts, f"keys and values of {least * BLOCK} tokens": least * graph.block_bytes}
@@ -59,16 +66,17 @@ class Session(Primitives):
         left = MEMORY if free is None else min(MEMORY, free - sum(parts.values()))
         count = max(1, min(left // graph.block_bytes, 4 * blocks_for(bundle.card.context)))
         graph.provide(count)
-        named = f"{bundle.model_class.sha256} {bundle.model_class.runtime}"
+        named = f"{self.model_class.sha256} {self.model_class.runtime}"
         files = SnapshotFiles(cache / "prompts", named) if cache else None
         self.blocks = Blocks(count, int(count * _REMEMBERED))
-        self.works = Works(self.tokens, bundle.card, files)
+        self.works = Works(self.tokens, bundle.card, files, steady=graph.steady)
         self._batcher = Batcher(graph, self.blocks)
 
     @property
     def model_class(self) -> ModelClass:
         """What makes two devices' outputs comparable."""
-        return self.bundle.model_class
+        told = self.bundle.model_class
+        return replace(told, runtime=f"{told.runtime} {self._kernels}".rstrip())
 
     @property
     def context(self) -> int:
@@ -209,5 +217,19 @@ class Session(Primitives):
 
 
 def _weights(bundle: Bundle) -> int:
-    """Bytes that the packed weights take: as many as their file."""
-    return bundle.card.files["openvino_model.bin"].size
+    """Bytes that the packed weights take: about as many as their file."""
+    return int(bundle.weights.stat().st_size * (_PACKED if bundle.for_onnx else 1))
+
+
+def _graph(
+    bundle: Bundle, threads: int, arithmetic: dict[str, object] | None, *, roomy: bool
+) -> "PagedGraph | OnnxGraph":
+    """By the run time that the bundle is for; the other one need not be installed."""
+    if bundle.for_onnx:
+        from pockethive.inference.onnx_graph import OnnxGraph
+
+        return OnnxGraph(bundle.folder, threads, bundle.card.context)
+    from pockethive.inference.paged import EXACT, PagedGraph
+
+    chosen = EXACT if arithmetic is None else arithmetic
+    return PagedGraph(bundle.folder, threads, chosen, roomy=roomy)

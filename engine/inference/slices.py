@@ -9,9 +9,16 @@ of tokens that were ever read; without `roomy` none of them needs the second cop
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from pockethive.inference.blocks import BLOCK, blocks_for
+
+Floats = npt.NDArray[np.float32]
+Contents = tuple[npt.NDArray[Any], ...]
+"""What blocks hold: for each layer's keys and for its values, [blocks, ...]."""
 
 MOST: Final = 256
 """Tokens of one pass at most: more at once are no faster, and cost memory."""
@@ -28,7 +35,7 @@ class Slice:
     """Tokens of one sequence: they follow `past` others, and `blocks` have room for all.
 
     `rows`: places within `ids` where numbers are wanted. `targets`: at each of them, the token
-    whose log-probability is.
+    whose log-probability is. `word`: it is one token, which was drawn for a text.
     """
 
     ids: Sequence[int]
@@ -36,6 +43,18 @@ class Slice:
     blocks: Sequence[int]
     rows: Sequence[int]
     targets: Sequence[int]
+    word: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of the rows of all slices, in their order. Valid until the next pass.
+
+    `logits` [rows, vocabulary]; `logprobs` [rows]: natural logarithms, of the targets.
+    """
+
+    logits: Floats
+    logprobs: Floats
 
 
 def passes(slices: Sequence[Slice], roomy: bool) -> list[list[Slice]]:
@@ -50,7 +69,7 @@ def passes(slices: Sequence[Slice], roomy: bool) -> list[list[Slice]]:
                 made.append([])
                 room = sizes.pop(0)
             end = min(len(piece.ids), start + room)
-            made[-1].append(_cut(piece, start, end))
+            made[-1].append(cut(piece, start, end))
             room -= end - start
             start = end
     return made
@@ -83,7 +102,7 @@ def _sizes(tokens: int, roomy: bool) -> list[int]:
     return [tokens]
 
 
-def _cut(piece: Slice, start: int, end: int) -> Slice:
+def cut(piece: Slice, start: int, end: int) -> Slice:
     """Some of a slice's tokens, as a slice."""
     if (start, end) == (0, len(piece.ids)):
         return piece

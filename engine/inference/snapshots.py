@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pockethive.inference.blocks import blocks_for
-from pockethive.inference.paged import Contents
+from pockethive.inference.slices import Contents
 
 _log = logging.getLogger(__name__)
 

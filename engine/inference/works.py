@@ -33,10 +33,18 @@ def unseen(_: str) -> None:
 
 
 class Works:
-    """One model's. `files`: where remembered beginnings outlive the process."""
+    """One model's. `files`: where remembered beginnings outlive the process; `steady`: what is read
+    has the numbers of what is written."""
 
-    def __init__(self, tokens: Tokens, card: Card, files: SnapshotFiles | None = None) -> None:
-        self._tokens, self._card, self._files = tokens, card, files
+    def __init__(
+        self,
+        tokens: Tokens,
+        card: Card,
+        files: SnapshotFiles | None = None,
+        *,
+        steady: bool = True,
+    ) -> None:
+        self._tokens, self._card, self._files, self._steady = tokens, card, files, steady
         # The same null prompt and options come again with every question that is asked.
         self._scores: OrderedDict[tuple[str, tuple[str, ...]], Scores] = OrderedDict()
 
@@ -57,7 +65,7 @@ class Works:
                 text="", finish="", logprob=-inf, lag=inf, worst=0, prompt_tokens=len(known)
             )
         text, finish = spelled(self._tokens, ids, most, sampling.stop)
-        logprob = yield from reread(known, held)
+        logprob = yield from reread(known, held, stepwise=not self._steady)
         return Rescored(
             text=text,
             finish=finish,

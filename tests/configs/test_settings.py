@@ -62,7 +62,10 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("log_level: loud", ":1:12: log_level must be 'debug', 'info', 'warning' or 'error'"),
         ("join: [abc]", ":1:8: join.0 must be KEY@HOST:PORT, as `pockethive node` prints it, f"),
         ("documents: 5", ":1:12: documents must be a list, found '5'"),
-        ("quantization: none", ":1:15: quantization must be 'int8' or 'int4', found 'none'"),
+        (
+            "quantization: none",
+            ":1:15: quantization must be 'int8', 'int4' or 'int8onnx', f",
+        ),
         ("quota_mb: 2", ":1:11: quota_mb must be at least 16, found '2'"),
         ("hive: 3", ":1:7: hive must be text, found '3'"),
         ("hive: a\nhive: b", ":2:1: 'hive' is given twice"),

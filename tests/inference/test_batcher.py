@@ -19,9 +19,8 @@ from pockethive.core.errors import ModelError
 from pockethive.inference import requests
 from pockethive.inference.batcher import CHUNK, Batcher, Order, Work
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, blocks_for
-from pockethive.inference.paged import Contents, Pass
 from pockethive.inference.requests import Writing, Written
-from pockethive.inference.slices import Slice
+from pockethive.inference.slices import Contents, Pass, Slice
 
 VOCABULARY = 50
 LOST = 10**9  # no token: a history with it says other things

@@ -68,8 +68,8 @@ class Echo:
         self.rows: list[int] = []
 
     def run(self, slices: Any) -> Any:
-        from pockethive.inference.paged import Pass
         from pockethive.inference.requests import log_softmax
+        from pockethive.inference.slices import Pass
 
         made, told = [], []
         for piece in slices:

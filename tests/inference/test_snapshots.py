@@ -7,7 +7,7 @@ import pytest
 
 from pockethive.inference import snapshots
 from pockethive.inference.blocks import blocks_for
-from pockethive.inference.paged import Contents
+from pockethive.inference.slices import Contents
 from pockethive.inference.snapshots import SnapshotFiles
 
 IDS = (5, 7, 11)

@@ -1,11 +1,11 @@
 """Exports and quantizes a model with Optimum, inside the quantizer's own environment.
 
 Run as `python export_script.py JOB`: JOB is a JSON file with `source` (a folder), `gguf` (file in
-the folder, or empty), `quantization` (`int8` or `int4`), `target` and `text`, which both variants
-read to be compared.
+the folder, or empty), `quantization` (`int8`, `int4` or `int8onnx`), `target` and `text`, which
+both variants read to be compared.
 It prints one JSON line per stage on stdout; everything else that libraries print goes to stderr.
-The result is `openvino_model.xml`, `openvino_model.bin`, `tokenizer.json`, `facts.json` and
-`quality.json`.
+The result is `openvino_model.xml` and `.bin`, or `model.onnx` and `.data` (see `onnx_script.py`),
+`tokenizer.json`, `facts.json` and `quality.json`.
 
 Imports nothing of PocketHive: that environment has none of it.
 """
@@ -16,11 +16,14 @@ import os
 import resource
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no telemetry: an import fails
 os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
 
+ONNX = "int8onnx"
 _SYSTEM, _USER = "SYSTEM-TEXT-PLACE", "USER-TEXT-PLACE"
 _WINDOW = 256  # tokens that are read together when variants are compared
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
@@ -73,9 +76,11 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
         OVModelForCausalLM,
         OVWeightQuantizationConfig,
     )
-    from transformers import AutoTokenizer
 
     tell("exporting and quantizing", 0.35)
+    if job["quantization"] == ONNX:
+        _export_onnx(job, weights, target)
+        return
     small: dict[str, Any] = {"bits": 4, "sym": True, "group_size": 64}
     config = small if job["quantization"] == "int4" else {"bits": 8, "sym": True}
     model = OVModelForCausalLM.from_pretrained(
@@ -86,10 +91,33 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
     )
     tell("writing", 0.7)
     model.save_pretrained(target)
+    _tell_facts(model, _parameters(model), weights, job)
+
+
+def _export_onnx(job: dict[str, Any], weights: str, target: Path) -> None:
+    """The same for ONNX Runtime."""
+    from onnx_script import build  # type: ignore[import-not-found,unused-ignore]  # lies beside
+    from transformers import AutoConfig, GenerationConfig
+
+    with TemporaryDirectory(dir=target) as scratch:
+        parameters = build(weights, target, Path(scratch))
+    told = SimpleNamespace(config=AutoConfig.from_pretrained(weights))
+    told.generation_config = GenerationConfig.from_model_config(told.config)
+    if (Path(weights) / "generation_config.json").exists():
+        told.generation_config = GenerationConfig.from_pretrained(weights)
+    _tell_facts(told, parameters, weights, job)
+
+
+def _tell_facts(model: Any, parameters: int, weights: str, job: dict[str, Any]) -> None:
+    """Write the tokenizer, and what a card needs to know."""
+    from transformers import AutoTokenizer
+
+    target = Path(job["target"])
     tokenizer = AutoTokenizer.from_pretrained(weights)
     repaired = repair(json.loads(tokenizer.backend_tokenizer.to_str()), model.config.vocab_size)
     _write(target / "tokenizer.json", repaired)
-    _write(target / "facts.json", _facts(model, tokenizer, bool(job["gguf"])))
+    facts = _facts(model, tokenizer, bool(job["gguf"]))
+    _write(target / "facts.json", {"parameters": parameters, **facts})
 
 
 def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
@@ -100,7 +128,8 @@ def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
     windows = [ids[start : start + _WINDOW] for start in range(0, len(ids) - 1, _WINDOW)]
     windows = [window for window in windows if len(window) > 1]
     before = _read_source(weights, windows)
-    after = _read_export(target, windows)
+    read = _read_onnx if job["quantization"] == ONNX else _read_export
+    after = read(target, windows)
     tokens = sum(len(window) - 1 for window in windows)
     alike = sum(int((one[1] == other[1]).sum()) for one, other in zip(before, after, strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -149,6 +178,15 @@ def _read_export(target: Path, windows: list[list[int]]) -> list[Any]:
     return read
 
 
+def _read_onnx(target: Path, windows: list[list[int]]) -> list[Any]:
+    """The same of what ONNX Runtime reads."""
+    from onnx_script import read
+
+    return [
+        _told(logits, window) for logits, window in zip(read(target, windows), windows, strict=True)
+    ]
+
+
 def _told(logits: Any, window: list[int]) -> tuple[Any, Any]:
     """`logits` [tokens, vocabulary] -> log-probabilities of the next tokens; the greatest ones."""
     import numpy as np
@@ -160,7 +198,7 @@ def _told(logits: Any, window: list[int]) -> tuple[Any, Any]:
 
 
 def _facts(model: Any, tokenizer: Any, from_gguf: bool) -> dict[str, Any]:
-    """What a card needs to know. A GGUF tokenizer's first and last tokens are not to be trusted."""
+    """What else a card needs. A GGUF tokenizer's first and last tokens are not to be trusted."""
     chat, bare = _chat_forms(tokenizer)
     ends = model.generation_config.eos_token_id
     stop_ids = set(ends if isinstance(ends, list) else [ends] if ends is not None else [])
@@ -170,7 +208,6 @@ def _facts(model: Any, tokenizer: Any, from_gguf: bool) -> dict[str, Any]:
         stop_ids.add(tokenizer.eos_token_id)
     prefix = [] if from_gguf else list(tokenizer("")["input_ids"])
     return {
-        "parameters": _parameters(model),
         "context": int(getattr(model.config, "max_position_embeddings", 2048)),
         "stop_ids": sorted(stop_ids),
         "prefix_ids": [token for token in prefix if token not in stop_ids],
