@@ -177,6 +177,8 @@ class NodeHands:
             match effect:
                 case Tell(happening=happening):
                     self._around.told(happening)
+                case WorkHere():
+                    self._around.crew.work_here(effect)
                 case FinishRun(outcome=outcome):
                     self._around.finished(outcome)
                 case KeepBlob(data=data, label=label):
@@ -188,8 +190,6 @@ class NodeHands:
                     self._around.shelf.open(output)
                 case KeepStanding():
                     self._around.stood(effect)
-                case WorkHere():
-                    self._around.crew.work_here(effect)
                 case StopSkill(task=task, epoch=epoch):
                     self._around.crew.stop(task, epoch)
                 case _:

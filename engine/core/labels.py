@@ -12,6 +12,8 @@ class Label(Enum):
     HIVE = "hive"
     PUBLIC = "public"
 
+    __hash__ = object.__hash__  # members are single; Enum hashes their names each time
+
     @property
     def width(self) -> int:
         """0 for the narrowest audience; wider audiences are larger."""
