@@ -11,6 +11,7 @@ from pockethive.core.ports import Model, VerifySignature
 
 if TYPE_CHECKING:
     from pockethive.actors.documents.index import DocumentIndex
+    from pockethive.actors.documents.nearness import Nearness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,13 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a skill may use on this device."""
+    """What a skill may use on this device. `nearness`: where a model for it is."""
 
     model: Model | None
     documents: "DocumentIndex | None"
     sign: Callable[[bytes], bytes]
     verify: VerifySignature
+    nearness: "Nearness | None" = None
 
 
 @dataclass(frozen=True, slots=True)

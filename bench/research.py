@@ -28,6 +28,7 @@ from bench.texts import level
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.corpus import write_corpus
 from pockethive.actors.documents.index import DocumentIndex, Hit, Signer
+from pockethive.actors.documents.nearness import Nearness
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Tools, Work
@@ -37,6 +38,7 @@ from pockethive.configs.home import default_home
 from pockethive.core.canonical import to_text
 from pockethive.core.ports import Model
 from pockethive.inference import DEFAULT_MODEL, open_model
+from pockethive.inference.embedding import find_embedder
 
 QUESTIONS = Path(__file__).parent.parent / "tests" / "data" / "language_reference.json"
 PLANTED = 20  # wrong quotations of each kind
@@ -91,19 +93,19 @@ class Remembering:
         return self._scores[key]
 
 
-def device(number: int, folder: Path, model: Model) -> Tools:
+def device(number: int, folder: Path, model: Model, nearness: Nearness | None = None) -> Tools:
     """The tools of device `number` with the documents in `folder`."""
     key = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
     name = to_text(key.public_key().public_bytes_raw())
     index = DocumentIndex.build([folder], ":memory:", Signer(device=name, sign=key.sign))
-    return Tools(model=model, documents=index, sign=key.sign, verify=verify)
+    return Tools(model=model, documents=index, sign=key.sign, verify=verify, nearness=nearness)
 
 
-def seated(folder: Path, model: Any, seed: int = 0) -> Bench:
+def seated(folder: Path, model: Any, seed: int = 0, nearness: Nearness | None = None) -> Bench:
     """Three devices on one model, the documents in three folders below `folder`."""
     folders = write_corpus(folder)
     return Bench(
-        tools=tuple(device(n, place, model) for n, place in enumerate(folders, start=1)),
+        tools=tuple(device(n, place, model, nearness) for n, place in enumerate(folders, start=1)),
         texts={p.name: p.read_text(encoding="utf-8") for f in folders for p in f.iterdir()},
         rng=random.Random(seed),
     )
@@ -126,7 +128,7 @@ def index_of(tools: Tools) -> DocumentIndex:
 
 def work(skill: str, question: str, device: str, inputs: dict[str, Any]) -> Work:
     """A task as the planner makes it."""
-    params = {"question": question, "limit": 4, "keep": 3}
+    params = {"question": question, "limit": 4, "keep": 3, "near": True}  # where it is asked for
     return Work(task=skill, name=skill, skill=skill, params=params, inputs=inputs, device=device)
 
 
@@ -328,11 +330,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--questions", type=Path, default=QUESTIONS)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--near", action="store_true", help="with the home's embedding model")
     options = parser.parse_args(arguments)
     questions = json.loads(options.questions.read_text(encoding="utf-8"))
     model: Any = Remembering(open_model(options.model, options.home, threads=2))
     with tempfile.TemporaryDirectory() as folder:
-        bench = seated(Path(folder), model, options.seed)
+        nearness = Nearness(lambda: find_embedder(options.home, 2)) if options.near else None
+        bench = seated(Path(folder), model, options.seed, nearness)
         plain_search = measure(bench, questions, answer_by_bm25, show=False)
         chain = measure(bench, questions, answer_by_chain, show=True)
         verdicts = judge(bench, plant(bench, questions))

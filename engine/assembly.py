@@ -32,7 +32,7 @@ from pockethive.founding import Founder
 from pockethive.hive import PrivateHive
 from pockethive.hive_store import HiveStore, hive_of
 from pockethive.home import NODE, own
-from pockethive.model_source import model_source
+from pockethive.model_source import model_source, nearness_of
 from pockethive.outbox import open_outbox
 from pockethive.parts import Ground, Listener, Parts
 from pockethive.peers import FILE as PEERS
@@ -99,6 +99,7 @@ class Assembly(Parts):
             credits=self._credits,
             journal=self.journal,
             secret=b"" if team is None else spot_check_secret(settings.home, identity),
+            nearness=nearness_of(settings.home, settings.threads) if settings.documents else None,
         )
         super().__init__(settings, team, ground, listener)
         self.shelf.remember(LabelFile(settings.folder / LABELS))

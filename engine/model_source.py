@@ -1,11 +1,12 @@
-"""Where a device's model comes from: its class is known at once, its weights when first needed."""
+"""Where a device's models come from: a class is known at once, weights when first needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pockethive.actors.documents.nearness import Nearness
 from pockethive.core.errors import ModelError
-from pockethive.core.ports import Model, ModelClass
+from pockethive.core.ports import Embeds, Model, ModelClass
 from pockethive.core.spec import ModelNeed
 
 SCRIPTED = "scripted"
@@ -47,3 +48,22 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
             need.name, home, quantization=need.quantization, threads=threads or None
         ),
     )
+
+
+def nearness_of(home: Path, threads: int) -> Nearness | None:
+    """By what a device tells what its documents mean; None without a model for it in `home`.
+
+    Nothing is fetched, and nothing loaded before it is needed.
+    """
+    from pockethive.inference.embedding_bundle import find_embeddings
+
+    if not find_embeddings(home):
+        return None
+
+    def load() -> Embeds | None:
+        from pockethive.inference import usable_cores
+        from pockethive.inference.embedding import find_embedder
+
+        return find_embedder(home, threads or usable_cores())
+
+    return Nearness(load)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from pockethive.actors.alive import PING_METHOD, PROCESS_BYTES, alive_answer
 from pockethive.actors.crew import AgentCrew, CrewPlan, Staff
 from pockethive.actors.documents.index import DocumentIndex, Signer
+from pockethive.actors.documents.nearness import Nearness
 from pockethive.actors.egress import Egress
 from pockethive.actors.entries import Entries
 from pockethive.actors.hands import MESSAGE_METHOD, NodeHands, Surroundings
@@ -83,6 +84,7 @@ class Ground:
         journal: keeps what the machines were told. hive: the private one it belongs to, if any.
         credits: what the owner has seen of devices; None: neither read nor kept.
         secret: the owner's, for drawing spot checks; empty: nothing is taken on credit.
+        nearness: what its documents mean, where a model for that is.
     """
 
     identity: Identity
@@ -95,6 +97,7 @@ class Ground:
     hive: PrivateHive | None = None
     credits: "Credits | None" = None
     secret: bytes = field(default=b"", repr=False)
+    nearness: Nearness | None = None
 
 
 class Parts(ABC):
@@ -365,7 +368,8 @@ class Parts(ABC):
 
     def _tools(self, agent: str) -> Tools:
         model, sign = self._model_in_use(agent), self.identity.sign
-        return Tools(model=model, documents=self.documents, sign=sign, verify=verify)
+        documents, near = self.documents, self._ground.nearness
+        return Tools(model=model, documents=documents, sign=sign, verify=verify, nearness=near)
 
     def _members_changed(self, members: tuple[Member, ...]) -> None:
         self.met.set()

@@ -1,6 +1,7 @@
 """`search`: look a question up in this device's documents and quote the sentences that answer.
 
-BM25 proposes passages; of each, the run of sentences that shares most with the question is a
+BM25 proposes passages, together with nearness in meaning where the task asks for it and the device
+has a model for that; of each, the run of sentences that shares most with the question is a
 candidate; the local model reorders candidates by how likely each makes the question.
 Rule guarded here: a finding quotes, it never rewrites, and travels with its proof.
 """
@@ -11,6 +12,8 @@ from typing import Any
 
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
+from pockethive.actors.documents.nearness import Nearness, fused
+from pockethive.actors.documents.passages import Passage, plain
 from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Product, Tools, Work
 from pockethive.actors.skills.fitting import LEAST_SHARE, STRONG_LEAD, share, unrelated
@@ -20,6 +23,7 @@ from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 
 PASSAGES = 8  # read per question: the best by BM25
+PROPOSED = 24  # the same where nearness picks among them
 SCORED = 5  # candidates the model reads; each costs about a hundred tokens
 QUOTE = 450  # characters of a quotation at most, white space counted once
 # When a device says "nothing here"; all set on the development questions.
@@ -50,7 +54,10 @@ class Candidate:
 
 
 class Search:
-    """The researcher's skill. Params: `question`, `limit` (findings at most, default 2)."""
+    """The researcher's skill. Params: `question`, `limit` (findings at most, default 2), `near`.
+
+    `near`: true has passages proposed by meaning, too, on devices with an embedding model.
+    """
 
     name = "search"
     needs_model = True
@@ -65,7 +72,8 @@ class Search:
             raise SkillFailure("searching needs a model", where=work.name)
         index, question = tools.documents, str(work.params["question"])
         limit = min(int(work.params.get("limit", 2)), MAX_FINDINGS)
-        ranked, tokens = look_up(question, index, tools.model, limit)
+        near = tools.nearness if work.params.get("near") is True else None
+        ranked, tokens = look_up(question, index, tools.model, limit, near)
         value = {
             "findings": [_finding(index, item) for item in ranked[:limit]],
             "searched": {"documents": index.documents, "passages": index.passages},
@@ -74,7 +82,11 @@ class Search:
 
 
 def look_up(
-    question: str, index: DocumentIndex, model: Model, limit: int = SCORED
+    question: str,
+    index: DocumentIndex,
+    model: Model,
+    limit: int = SCORED,
+    nearness: Nearness | None = None,
 ) -> tuple[tuple[Candidate, ...], int]:
     """Candidates, best first, and the tokens the model read.
 
@@ -83,14 +95,11 @@ def look_up(
     known = index.known(question)
     if known <= LEAST_KNOWN:
         return (), 0
-    hits = index.search(question, max(PASSAGES, limit))
+    hits = index.search(question, max(PASSAGES if nearness is None else PROPOSED, limit))
     if not hits or max(hit.coverage for hit in hits) < LEAST_COVERAGE:
         return (), 0
-    wanted = query_stems(analyse(question))
-    candidates = [best_window(hit, wanted) for hit in hits]
-    candidates.sort(key=_lexical, reverse=True)
+    read = proposed(question, hits, nearness)[: max(SCORED, limit)]
     reader = Reader(model, question)
-    read = candidates[: max(SCORED, limit)]
     scored = [_scored(item, reader.gain(context(item, question))) for item in read]
     level = max(map(reader.gain, unrelated(index, question)))
     clear = CLEAR_LEAD if known >= ENOUGH_KNOWN else STRONG_LEAD
@@ -104,6 +113,17 @@ def look_up(
     return tuple(sorted(worth, key=lambda item: -item.score)), reader.tokens
 
 
+def proposed(question: str, hits: Sequence[Hit], nearness: Nearness | None) -> list[Candidate]:
+    """What is worth reading, best first: by words, and by nearness where a model for it is."""
+    wanted = query_stems(analyse(question))
+    candidates = sorted((best_window(hit, wanted) for hit in hits), key=_lexical, reverse=True)
+    texts = [whole(item.hit.passage) for item in candidates]
+    near = nearness.order(question, texts) if nearness else None
+    if near is None:
+        return candidates
+    return [candidates[place] for place in fused(range(len(candidates)), near)]
+
+
 def _shares(item: Candidate, question: str) -> bool:
     return share(question, context(item, question)) >= LEAST_SHARE
 
@@ -112,6 +132,11 @@ def context(candidate: Candidate, question: str) -> str:
     """A candidate as the model reads it."""
     passage = candidate.hit.passage
     return in_place(passage.title, passage.heading, core(candidate.quote, question))
+
+
+def whole(passage: Passage) -> str:
+    """A passage as its nearness is told, with its headings."""
+    return in_place(passage.title, passage.heading, plain(passage.text))
 
 
 def best_window(hit: Hit, wanted: Sequence[str]) -> Candidate:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pockethive.cli import evaluation, shared_models, speed
+from pockethive.cli import embeddings, evaluation, shared_models, speed
 from pockethive.cli.options import add_home, end_in_order, home_of
 from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
 
@@ -81,6 +81,7 @@ def run_list(args: argparse.Namespace) -> int:
         )
         for each in [*list_models(home), *list_missing(home)]
     ]
+    rows += embeddings.rows(home)
     if args.shared:
         rows += shared_models.rows_of_shared(args)
     if not sys.stdout.isatty():
@@ -111,6 +112,10 @@ def run_get(args: argparse.Namespace) -> int:
     from pockethive.inference.quantizer import Job
     from pockethive.inference.shelf import get
 
+    if embeddings.knows(args.model):
+        end_in_order()
+        with progress_printer(sys.stderr) as progress:
+            return embeddings.get(args, progress)
     if args.model.startswith("hive:"):
         with progress_printer(sys.stderr) as progress:
             bundle = shared_models.get_shared(args, progress)
@@ -159,6 +164,8 @@ def run_remove(args: argparse.Namespace) -> int:
     home: Path = home_of(args)
     if args.model == "tools":
         freed = remove_tools(home)
+    elif embeddings.knows(args.model):
+        freed = embeddings.remove(args.model, home)
     else:
         freed = remove(args.model, home, args.quantization)
     print(f"removed {args.model}: {freed / _MEGABYTE:.0f} MB freed")

@@ -206,6 +206,17 @@ class ModelFacts:
     read: int = 0
 
 
+class Embeds(Protocol):
+    """A loaded model that turns texts into points. Any thread."""
+
+    @property
+    def width(self) -> int:
+        """Figures in a row."""
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """A row of length one for each text; those of like meaning point alike."""
+
+
 @runtime_checkable
 class Shared(Protocol):
     """A loaded model that does many things at once: `begin` any number, `step` until all ended."""

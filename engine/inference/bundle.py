@@ -199,7 +199,7 @@ def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundl
         names = tuple(read_card(fresh).files)
         for name in names:
             (made / name).rename(fresh / name)
-        _sync(fresh / name for name in (*names, *beside))
+        sync(fresh / name for name in (*names, *beside))
         open_bundle(fresh, full=True)
         if target.exists():
             target.rename(Path(scratch) / "old")
@@ -283,7 +283,8 @@ def _write_stamp(folder: Path, stamp: dict[str, Any]) -> None:
         log.debug("no stamp written in %s: %s", folder, error)
 
 
-def _sync(paths: Iterable[Path]) -> None:
+def sync(paths: Iterable[Path]) -> None:
+    """Have files on the disk before a rename shows them."""
     for path in paths:
         with path.open("rb") as stream:
             os.fsync(stream.fileno())

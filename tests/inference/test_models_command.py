@@ -26,7 +26,8 @@ def test_the_list_is_tab_separated_when_nobody_watches(
     small_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("list", "--home", str(tmp_path)) == 0
-    here, known = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    here, known, near = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert (near[0], near[-1]) == ("all-minilm-l6-v2", "can be got (embedding)")
     assert (here[0], here[-1]) == ("tiny", "here")
     assert (known[0], known[-1]) == (DEFAULT_MODEL, "can be got")
     assert small_bundle.folder.exists()

@@ -29,7 +29,9 @@ FACTS = {
     "chat": "{system}{user}",
     "chat_bare": "{user}",
 }
-SCRIPTS = {"__init__.py", "export_script.py", "hub_script.py", "onnx_script.py"}
+SCRIPTS = {"__init__.py", "export_script.py", "hub_script.py", "onnx_script.py"} | {
+    "embedding_script.py"
+}
 TOKENIZER = json.dumps({"model": {"vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})
 MEASURED = {"tokens": 100, "perplexity": 9.5, "perplexity_before": 9.0, "peak_bytes": 1 << 30}
 

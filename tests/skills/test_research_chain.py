@@ -1,7 +1,7 @@
 """From a question to an answer with citations, and what the checkers refuse on the way."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pockethive.actors.documents.index import DocumentIndex, Signer
+from pockethive.actors.documents.nearness import Nearness
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skills import CHECKERS, SKILLS
-from pockethive.actors.skills.research import QUOTE, best_window
+from pockethive.actors.skills.research import QUOTE, best_window, proposed, whole
 from pockethive.actors.skills.synthesize import NOT_FOUND
 from pockethive.core.canonical import to_text
 from pockethive.core.errors import SkillFailure
@@ -74,6 +75,46 @@ def test_the_limit_bounds_the_findings(hive: Any) -> None:
     assert (
         len(hive.run("search", 0, {}, question="ferry harbour tickets", limit=1)["findings"]) == 1
     )
+
+
+class Alike:
+    """All texts with one of the words mean alike; `read`: what it was asked."""
+
+    width = 2
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+        self.read: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        self.read += texts
+        alike = [any(word in text for word in self._words) for text in texts]
+        return [[1.0, 0.0] if each else [0.0, 1.0] for each in alike]
+
+
+def test_nearness_is_asked_where_the_task_says_so_and_proposes_without_deciding(hive: Any) -> None:
+    model = Alike("ferry", "Ferry")
+    tools = replace(hive.tools[0], nearness=Nearness(lambda: model))
+    asked = hive.work("search", 0, {}, question=QUESTION)
+    by_words = SKILLS["search"].run(asked, tools).value
+    assert not model.read
+    near = SKILLS["search"].run(hive.work("search", 0, {}, question=QUESTION, near=True), tools)
+    assert model.read[0] == QUESTION
+    assert len(model.read) == 3
+    assert near.value == by_words  # both passages were read by the model in either way
+    without = replace(tools, nearness=Nearness(lambda: None))
+    work = hive.work("search", 0, {}, question=QUESTION, near=True)
+    assert SKILLS["search"].run(work, without).value == by_words
+
+
+def test_what_is_near_is_read_before_what_shares_more_words(hive: Any) -> None:
+    question = "Is honey sold at the ferry, at the market, or by the queen of the harbour?"
+    hits = [hit for tools in hive.tools for hit in tools.documents.search(question, 8)]
+    texts = [whole(item.hit.passage) for item in proposed(question, hits, None)]
+    assert len(texts) > 2
+    model = Alike(question, texts[-1])
+    near = proposed(question, hits, Nearness(lambda: model))
+    assert [whole(item.hit.passage) for item in near].index(texts[-1]) < len(texts) - 1
 
 
 def test_a_text_without_sentences_is_quoted_in_bounds_between_words(tmp_path: Path) -> None:

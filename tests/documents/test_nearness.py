@@ -1,0 +1,70 @@
+"""Nearness in meaning proposes beside words, remembers what it read, and may be missing."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pockethive.actors.documents import nearness
+from pockethive.actors.documents.nearness import Nearness, fused
+from pockethive.core.errors import ModelError
+
+
+class Letters:
+    """A row says how often a text has a, b and c."""
+
+    width = 3
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        self.read += texts
+        return [[float(text.count(letter)) for letter in "abc"] for text in texts]
+
+
+def test_the_nearest_comes_first_and_nothing_is_read_twice() -> None:
+    model = Letters()
+    near = Nearness(lambda: model)
+    assert near.order("a", ["b", "ba", "aaa"]) == [2, 1, 0]
+    assert near.order("b", ["b", "ba", "aaa", "b"]) == [0, 1, 3, 2]
+    assert model.read == ["a", "b", "ba", "aaa"]
+    assert near.order("a", []) == []
+
+
+def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearness, "_REMEMBERED", 2)
+    model = Letters()
+    near = Nearness(lambda: model)
+    for _ in range(2):
+        assert near.order("a", ["b", "c", "a"]) == [2, 0, 1]
+    assert model.read == ["a", "b", "c", "a"]
+
+
+def test_without_a_model_or_with_a_damaged_one_there_is_no_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert Nearness(lambda: None).order("a", ["b"]) is None
+
+    def damaged() -> None:
+        raise ModelError("a file is missing")
+
+    near = Nearness(damaged)
+    assert near.order("a", ["b"]) is None
+    assert near.order("a", ["b"]) is None
+    assert caplog.text.count("by words alone") == 1
+
+
+def test_fused_orders_agree_where_both_do_and_ties_fall_as_in_the_first() -> None:
+    assert fused([0, 1, 2], [0, 2, 1]) == [0, 1, 2]
+    assert fused([0, 1, 2, 3], [3, 2, 1, 0]) == [0, 3, 1, 2]
+    assert fused([2, 0, 1]) == [2, 0, 1]
+
+
+@given(st.permutations(range(6)), st.permutations(range(6)))
+def test_who_is_first_in_both_is_first_and_nobody_is_lost(one: list[int], two: list[int]) -> None:
+    joined = fused(one, two)
+    assert sorted(joined) == list(range(6))
+    if one[0] == two[0]:
+        assert joined[0] == one[0]
