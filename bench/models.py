@@ -1,6 +1,7 @@
 """Our session beside what a user could pick instead, same weights: `make bench NAME=models`.
 
-Ours in three ways (exact arithmetic lean and roomy, quick arithmetic roomy), openvino-genai as it
+Ours in four ways (exact arithmetic lean and roomy, quick arithmetic roomy, and the variant for ONNX
+Runtime, where `pockethive models get --quantization int8onnx` has made it), openvino-genai as it
 chooses and in float32, onnxruntime-genai, plain onnxruntime, and llama.cpp built for this
 processor. Each lives in a process of its own; one at a time is asked, in another order each round.
 All prompts of a round are the same for all and seen by none before: random words, a token each.
@@ -42,6 +43,7 @@ from bench.model_peers.prompts import Prompts, fits
 from bench.model_peers.table import medians, tables
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.catalogue import ONNX
 from pockethive.inference.quality import shipped_text
 
 ROOT: Final = Path(__file__).parents[1]
@@ -66,7 +68,7 @@ def main() -> int:
     maker = Maker(BUILD, bundle, options.home)
     lacks: dict[str, dict[str, str]] = defaultdict(dict)
     runners = _runners(maker, options, lacks)
-    report = {"machine": machine("openvino", "tokenizers", "numpy", "llguidance")}
+    report = {"machine": machine("openvino", "onnxruntime", "tokenizers", "numpy", "llguidance")}
     report |= {"seed": options.seed, "threads": options.threads, "rounds": options.rounds}
     report["versions"] = _versions(maker)
     raw = _measured(runners, Prompts(bundle / "tokenizer.json", options.seed), options, lacks)
@@ -89,6 +91,13 @@ def _runners(
         given = {"folder": str(maker.bundle), "fast": fast, "roomy": roomy}
         return lambda: Runner("ours", given | threads, Path(sys.executable))
 
+    def ours_onnx() -> Runner:
+        folder = find_bundle(DEFAULT_MODEL, ONNX, options.home)
+        if folder is None:
+            raise Failed(f"no bundle: pockethive models get --quantization {ONNX}")
+        given = {"folder": str(folder), "fast": False, "roomy": False}
+        return Runner("ours", given | threads, Path(sys.executable))
+
     def peer(script: str, folder: Callable[[], str], **more: Any) -> Callable[[], Runner]:
         def made() -> Runner:
             maker.environment()
@@ -103,6 +112,7 @@ def _runners(
         "PocketHive, exact": ours(fast=False, roomy=False),
         "PocketHive, exact, roomy": ours(fast=False, roomy=True),
         "PocketHive, quick, roomy": ours(fast=True, roomy=True),
+        "PocketHive, ONNX Runtime": ours_onnx,
         "openvino-genai": peer("with_openvino_genai", maker.openvino, hints={}),
         "openvino-genai, exact": peer("with_openvino_genai", maker.openvino, hints=exact),
         "onnxruntime-genai, int8": peer("with_onnxruntime_genai", int8),

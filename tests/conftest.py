@@ -38,10 +38,16 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def model_folder() -> Path:
-    """The default model's bundle on this machine."""
+def model_home() -> Path:
+    """Where this machine keeps models."""
     default = platformdirs.user_data_path("pockethive", appauthor=False)
-    home = Path(os.environ.get("POCKETHIVE_HOME") or default)
+    return Path(os.environ.get("POCKETHIVE_HOME") or default)
+
+
+@pytest.fixture(scope="session")
+def model_folder(model_home: Path) -> Path:
+    """The default model's bundle on this machine."""
+    home = model_home
     folder = find_bundle(DEFAULT_MODEL, "int8", home)
     if folder is None:
         raise ModelError(f"no bundle in {home}", cure="make it: `pockethive models get`")

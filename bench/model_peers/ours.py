@@ -11,14 +11,18 @@ class Ours:
     """Prompts are given as text, as everybody gives them: tokenizing is in the figures."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        from pockethive.inference import bundle, paged, session
+        from pockethive.inference import bundle, session
 
         self._given = given
-        self._arithmetic: dict[str, object] = paged.FAST if given["fast"] else paged.EXACT
+        self._arithmetic: dict[str, object] | None = None
+        if given["fast"]:
+            from pockethive.inference.paged import FAST
+
+            self._arithmetic = FAST
         self._open, self._make = bundle.open_bundle, session.Session
 
     def load(self) -> None:
-        """Open the bundle, compile the graph."""
+        """Open the bundle, compile the graph; its run time is imported here."""
         self._session = self._make(
             self._open(Path(self._given["folder"])),
             threads=self._given["threads"],

@@ -2,10 +2,11 @@
 
 Its attention reads and writes keys and values where they lie, side by side: at desks (`desks.py`).
 Next words of many texts are one pass; what is read of a prompt is a pass for each. Activations are
-rounded to int8, which makes any two kernels' sums differ visibly; therefore all that is read goes
-one way (two tokens at once, or more), all that is written another (one token), and `kernels` tells
-whether another device's numbers are these. Guards: a sequence's numbers are the same to the bit
-whoever else is in a pass, in what pieces it is read, and whether it was remembered.
+rounded to int8: where two sums differ in their last bit, all that follows differs by a tenth of a
+nat, as if the model were another. Guards: what is read goes one way (two tokens at once, or more)
+and what is written another (one token), whoever else is in a pass and whatever is remembered, so
+that a word's numbers are those it has alone, to the bit; `kernels` tells whether another device's
+are these.
 
 The graph is made by `export/onnx_script.py`. Knows token ids and blocks only. Not thread-safe.
 """

@@ -1,10 +1,29 @@
 """What the tests of local models share."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, write_bundle
+from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, open_bundle, write_bundle
+from pockethive.inference.catalogue import ONNX
+
+if TYPE_CHECKING:
+    from pockethive.inference.session import Session
+
+
+@pytest.fixture(scope="session", params=["int8", ONNX])
+def model(request: pytest.FixtureRequest, model_home: Path, model_folder: Path) -> "Session":
+    """The default model with each run time. ONNX Runtime's variant is not made for tests alone:
+    `pockethive models get --quantization int8onnx` brings it; `test_onnx_graph.py` always runs."""
+    from pockethive.inference.session import Session
+
+    folder = model_folder if request.param == "int8" else None
+    folder = folder or find_bundle(DEFAULT_MODEL, request.param, model_home)
+    if folder is None:
+        pytest.skip(f"no {request.param} bundle in {model_home}")
+    return Session(open_bundle(folder), threads=2)
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ class TestTheDefaultModel:
     def test_a_text_that_ends_by_itself_is_accepted_and_one_cut_short_is_not(
         self, model: Session
     ) -> None:
-        prompt = model.chat("", "What is the capital of France?")
+        prompt = model.chat("", "What is the capital of Japan?")
         made = model.generate(prompt, GREEDY)
         assert made.finish == "stop"
         assert made.ids[-1] in model.tokens.stop_ids

@@ -15,6 +15,7 @@ own, which is mapped. Imports nothing of PocketHive.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ def build(weights: str, target: Path, scratch: Path) -> int:
 
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-e", "cpu", "-p", "int8"]
     command += ["-m", weights, "-o", str(scratch), "-c", str(scratch)]
-    subprocess.run(command, check=True)  # noqa: S603  # this interpreter, our arguments, no shell
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # all that it needs lies in the folder
+    subprocess.run(command, check=True, env=offline)  # noqa: S603  # this interpreter, our arguments, no shell
     config = json.loads((scratch / "genai_config.json").read_text(encoding="utf-8"))
     width = config["model"]["decoder"]["head_size"]
     return rework(onnx.load(scratch / GRAPH), width, target)
