@@ -14,7 +14,7 @@ from pockethive.cli.options import add_hive, add_home, add_join, add_json, home_
 from pockethive.core.errors import PocketHiveError
 
 _NEEDED = ("pykka", "kademlia", "orjson", "tenacity", "cryptography")
-_FOR_MODELS = ("openvino", "tokenizers", "llguidance")
+_FOR_MODELS = ("openvino", "onnxruntime", "tokenizers", "llguidance")
 _EXTRA = "pockethive[models]"
 
 

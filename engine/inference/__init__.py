@@ -85,18 +85,19 @@ def open_model(
             where=str(home / "models"),
             cure=f"get it: `pockethive models get {name} --quantization {quantization}`",
         )
+    bundle = open_bundle(folder)
+    check_tokens(folder, bundle.card)
+    if roomy is None:
+        roomy = has_room(bundle.size, free_memory())
     try:
         from pockethive.inference.session import Session
+
+        return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE, roomy=roomy)
     except ImportError as error:
         raise ModelError(
             f"the run time for models is not installed: {error.name}",
             cure="pip install 'pockethive[models]'",
         ) from error
-    bundle = open_bundle(folder)
-    check_tokens(folder, bundle.card)
-    if roomy is None:
-        roomy = has_room(bundle.size, free_memory())
-    return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE, roomy=roomy)
 
 
 def usable_cores() -> int:

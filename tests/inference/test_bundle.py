@@ -1,6 +1,7 @@
 """A bundle is used only if its files are those that its card names."""
 
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
@@ -10,16 +11,19 @@ from pockethive.core.errors import BadInput, ModelError
 from pockethive.inference.bundle import (
     CARD,
     MODEL_FILES,
+    ONNX_FILES,
     Bundle,
     Card,
     bundle_folder,
     find_bundles,
     open_bundle,
+    parse_card,
     read_card,
     remove_bundle,
     slug,
     write_bundle,
 )
+from pockethive.inference.catalogue import ONNX
 
 
 def test_a_written_bundle_opens_and_names_its_files(small_bundle: Bundle) -> None:
@@ -27,6 +31,22 @@ def test_a_written_bundle_opens_and_names_its_files(small_bundle: Bundle) -> Non
     assert again.card == small_bundle.card
     assert set(again.card.files) == set(MODEL_FILES)
     assert again.model_class.sha256 == again.card.sha256
+
+
+def test_what_its_weights_are_called_says_which_run_time_reads_it(
+    small_bundle: Bundle, card: Card, tmp_path: Path
+) -> None:
+    made = tmp_path / "for-onnx"
+    made.mkdir()
+    for name in ONNX_FILES:
+        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    other = write_bundle(made, replace(card, quantization=ONNX), tmp_path / "models" / "tiny-onnx")
+    assert set(other.card.files) == set(ONNX_FILES)
+    assert other.weights.read_text(encoding="utf-8") == "content of model.onnx.data"
+    assert other.model_class.runtime.startswith("onnxruntime ")
+    assert small_bundle.model_class.runtime.startswith("openvino ")
+    with pytest.raises(ModelError, match=r"must name openvino_model\.bin"):
+        parse_card(orjson.dumps(asdict(replace(other.card, quantization="int8").sealed())), "here")
 
 
 def test_the_same_files_and_card_give_the_same_hash(

@@ -14,6 +14,7 @@ from pockethive.inference.bundle import (
     CARD,
     MODEL_FILES,
     MOST_CARD_BYTES,
+    ONNX_FILES,
     Bundle,
     parse_card,
     place_bundle,
@@ -38,7 +39,9 @@ SIZES = st.integers(0, 2**50)
 PARCELS = st.builds(
     Parcel,
     card=st.binary(max_size=300),
-    blobs=st.fixed_dictionaries(dict.fromkeys(MODEL_FILES, HASHES)),
+    blobs=st.sampled_from((MODEL_FILES, ONNX_FILES)).flatmap(
+        lambda names: st.fixed_dictionaries(dict.fromkeys(names, HASHES))
+    ),
     words=st.dictionaries(st.sampled_from(WORDS), st.binary(max_size=300)),
 )
 NOTICES = st.builds(
