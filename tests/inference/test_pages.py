@@ -12,8 +12,10 @@ from pockethive.inference.pages import (
     file_pages,
     give_back,
     give_up,
+    in_small_pages,
     resident,
     trim_heap,
+    unwritten_pages,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is given back")
@@ -41,6 +43,30 @@ def test_a_mapping_that_can_be_written_is_nobodys_to_give_back(tmp_path: Path) -
         mapped[0] = 7
         assert file_pages(path) == ()
         assert file_pages(tmp_path / "another.bin") == ()
+
+
+def test_of_a_mapping_that_might_be_written_only_one_that_was_not_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(bytes(range(256)) * (SIZE // 256))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+        assert sum(mapped[:: mmap.PAGESIZE]) == 0
+        before, ranges = resident(), unwritten_pages(path)
+        assert sum(length for _, length in ranges) == SIZE
+        give_back(ranges)
+        assert before - resident() > SIZE // 2
+        assert mapped[SIZE - 256 :] == bytes(range(256))
+        mapped[0] = 7
+        assert unwritten_pages(path) == (), "what was written would be lost"
+        assert unwritten_pages(tmp_path / "another.bin") == ()
+
+
+def test_an_array_in_small_pages_takes_only_what_is_written_on() -> None:
+    size = 16 * SIZE
+    array = np.empty(size, np.uint8)
+    in_small_pages(array.ctypes.data, size)
+    before = resident()
+    array[:: 1 << 20] = 1
+    assert resident() - before < size // 4
 
 
 def test_code_that_is_given_back_still_runs() -> None:
