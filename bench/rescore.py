@@ -37,6 +37,7 @@ from pockethive.core.ports import Generation, Rescored, Sampling
 from pockethive.core.rescore import MARGIN, WrittenText, judge
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import Bundle, open_bundle
+from pockethive.inference.kernels import told_class
 from pockethive.inference.paged import FAST
 from pockethive.inference.session import Session
 
@@ -130,7 +131,7 @@ def _distances(bundle: Bundle, texts: Sequence[Any], threads: int) -> dict[str, 
     for text in texts:
         made, how = _generation(text["made"]), _sampling(text["sampling"])
         mine = session.rescore(text["prompt"], made.ids, how)
-        written = WrittenText.of(made, bundle.model_class.id)
+        written = WrittenText.of(made, told_class(bundle).id)
         means.append(abs(mine.logprob - made.logprob) / len(made.ids))
         lags.append(mine.lag)
         faults += filter(None, [judge(written, mine)])

@@ -33,6 +33,7 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
         return ModelSource(model_class=ScriptedModel().model_class, load=ScriptedModel)
     from pockethive.inference import find_bundle, open_model
     from pockethive.inference.bundle import open_bundle
+    from pockethive.inference.kernels import told_class
 
     folder = find_bundle(need.name, need.quantization, home)
     if folder is None:
@@ -43,7 +44,7 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
         )
     bundle = open_bundle(folder)
     return ModelSource(
-        model_class=bundle.model_class,
+        model_class=told_class(bundle),
         load=lambda: open_model(
             need.name, home, quantization=need.quantization, threads=threads or None
         ),

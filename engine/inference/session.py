@@ -8,7 +8,6 @@ that). Closing a stream early is safe.
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,6 +16,7 @@ from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
+from pockethive.inference.kernels import note_kernels, with_kernels
 from pockethive.inference.primitives import Primitives
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Tokens
@@ -58,7 +58,8 @@ class Session(Primitives):
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
         graph = _graph(bundle, threads, arithmetic, roomy=roomy)
-        self._kernels = graph.kernels
+        self._class = with_kernels(bundle, graph.kernels)
+        note_kernels(bundle, graph.kernels)
         self.block_bytes = graph.block_bytes
         least = blocks_for(min(LEAST_TOKENS, bundle.card.context))
         told = {**parts, f"keys and values of {least * BLOCK} tokens": least * graph.block_bytes}
@@ -75,8 +76,7 @@ class Session(Primitives):
     @property
     def model_class(self) -> ModelClass:
         """What makes two devices' outputs comparable."""
-        told = self.bundle.model_class
-        return replace(told, runtime=f"{told.runtime} {self._kernels}".rstrip())
+        return self._class
 
     @property
     def context(self) -> int:

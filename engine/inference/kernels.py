@@ -1,0 +1,83 @@
+"""Whether another device's numbers are ours, known without loading the model.
+
+A run time picks its kernels by the processor. Where that shows in a model's numbers (`OnnxGraph`),
+its class names them by a probe of the loaded graph, and a device tells its class before it loads
+anything. Guards: what is told and what is run have one class; a home that moves to another
+processor, or gets another version of the run time, is probed anew.
+"""
+
+import hashlib
+import logging
+import platform
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from pockethive.core.ports import ModelClass
+from pockethive.inference.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+STAMP: Final = ".kernels"
+_MOST_BYTES: Final = 4_096
+_CPU: Final = Path("/proc/cpuinfo")
+_TELLING: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+
+
+def told_class(bundle: Bundle) -> ModelClass:
+    """The class of a bundle as this device runs it.
+
+    A bundle for ONNX Runtime that was never run here is loaded once, for half a second. Raises
+    ModelError where it cannot be.
+    """
+    if not bundle.for_onnx:
+        return bundle.model_class
+    kernels = _read(bundle)
+    if kernels is None:
+        from pockethive.inference.onnx_graph import OnnxGraph
+
+        kernels = OnnxGraph(bundle.folder, 1, bundle.card.context).kernels
+        note_kernels(bundle, kernels)
+    return with_kernels(bundle, kernels)
+
+
+def with_kernels(bundle: Bundle, kernels: str) -> ModelClass:
+    """The class of a bundle whose numbers are those of these kernels; empty: of any."""
+    told = bundle.model_class
+    return replace(told, runtime=f"{told.runtime} {kernels}".rstrip())
+
+
+def note_kernels(bundle: Bundle, kernels: str) -> None:
+    """Remember what the loaded graph showed; on a read-only disk it is probed again each time."""
+    if not kernels or _read(bundle) == kernels:
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=bundle.folder, delete=False) as stream:
+            stream.write(orjson.dumps({"where": _where(bundle), "kernels": kernels}))
+        Path(stream.name).replace(bundle.folder / STAMP)
+    except OSError as error:
+        log.debug("no stamp written in %s: %s", bundle.folder, error)
+
+
+def _read(bundle: Bundle) -> str | None:
+    try:
+        with (bundle.folder / STAMP).open("rb") as stream:
+            stamp: Any = orjson.loads(stream.read(_MOST_BYTES))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(stamp, dict) or stamp.get("where") != _where(bundle):
+        return None
+    kernels = stamp.get("kernels")
+    return kernels if isinstance(kernels, str) else None
+
+
+def _where(bundle: Bundle) -> str:
+    """Card, run time and processor."""
+    told = bundle.model_class
+    lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines() if _CPU.exists() else []
+    cores = sorted({line for line in lines if line.startswith(_TELLING)})
+    parts = (told.id, platform.machine(), platform.processor(), *cores)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
