@@ -35,7 +35,7 @@ def tasks() -> None:
     """No-op tasks by shape and number, linear in the number; beside peers; over three devices."""
     output = run(
         *(sys.executable, "-m", "bench.tasks", "--tasks", "100", "1000", "10000"),
-        *("--repeats", "2", "--devices", "3", "--peers", "--plot", "build/tasks.svg"),
+        *("--repeats", "3", "--devices", "3", "--peers", "--plot", "build/tasks.svg"),
     )
     print(output)
     figures = json.loads(output)["figures"]
