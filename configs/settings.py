@@ -8,9 +8,17 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from pockethive.configs.home import default_home
 from pockethive.configs.loader import in_file_order, read_file
@@ -47,10 +55,24 @@ Metrics = Annotated[str, AfterValidator(lambda text: text and _is_address(text))
 Contact = Annotated[str, AfterValidator(_is_contact)]
 
 
+PHONE: Mapping[str, Any] = MappingProxyType({"memory_mb": 450, "threads": 2, "quota_mb": 128})
+"""What `profile: phone` sets, where nothing else is said: the default model in int8 fits."""
+
+
 class Settings(BaseModel):
     """A device's settings. Paths are absolute once read from a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Literal["computer", "phone"] = Field(
+        default="computer", description="What kind of device: a phone takes less of everything."
+    )
+    memory_mb: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Megabytes this process may take for a model to be loaded; 0: what is free.",
+    )
 
     home: Path = Field(
         default_factory=default_home,
@@ -119,6 +141,12 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="The least serious messages that the command line shows."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        phone = isinstance(given, Mapping) and given.get("profile") == "phone"
+        return {**PHONE, **given} if phone else given
 
     @property
     def address(self) -> tuple[str, int]:

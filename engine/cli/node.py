@@ -108,10 +108,14 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
-    """What the command was told: its device, and how to look after it. `drain` in seconds."""
+    """What the command was told: its device, and how to look after it.
+
+    `memory`: bytes up to which a model may take it, 0: all that is free; `drain` in seconds.
+    """
 
     device: "DeviceSettings"
     metrics: tuple[str, int] | None
+    memory: int
     drain: float
     log: str
     level: str
@@ -158,6 +162,10 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     stay, ending, ready = stay_of(args), Ending(), threading.Event()
     undo = configure(stay.log, stay.level, sys.stderr)
+    if stay.memory:
+        from pockethive.inference.footprint import keep_below
+
+        keep_below(stay.memory)
     device = Device(stay.device)
     service = NodeService(device, ServiceSettings(metrics=stay.metrics))
     if args.follow:
@@ -211,6 +219,7 @@ def stay_of(args: argparse.Namespace) -> Stay:
     return Stay(
         device=settings_of(args, file),
         metrics=address(metrics) if metrics else None,
+        memory=0 if file is None else file.memory_mb * 1_000_000,
         drain=0.0 if args.follow else drain,
         log=args.log or (file.log if file is not None else "text"),
         level=args.log_level or level,

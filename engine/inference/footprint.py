@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pockethive.core.errors import RefusedModel
+from pockethive.inference.pages import resident
 
 PROGRAM: Final = 150 << 20
 """Bytes of everything but weights, keys and values: measured for the default model."""
@@ -18,9 +19,22 @@ _MB: Final = 1 << 20
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
+_ceiling: list[int] = []
+
+
+def keep_below(most: int) -> None:
+    """From now on models of this process take no more than leaves it below `most` bytes resident.
+
+    Like the limit of a control group it is the process's, for all models that it loads. What a
+    loaded model takes beyond the sum of its parts is not held against it.
+    """
+    _ceiling[:] = [most]
+
+
 def free_memory() -> int | None:
     """Bytes that this process may still take; None where the system does not tell."""
-    return _least(_system_memory(Path("/proc/meminfo")), group_memory(_CGROUP))
+    below = max(0, _ceiling[0] - resident()) if _ceiling else None
+    return _least(_system_memory(Path("/proc/meminfo")), group_memory(_CGROUP), below)
 
 
 def group_memory(folder: Path) -> int | None:

@@ -66,6 +66,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
             "quantization: none",
             ":1:15: quantization must be 'int8', 'int4' or 'int8onnx', f",
         ),
+        ("profile: phnoe", ":1:10: profile must be 'computer' or 'phone', found 'phnoe'"),
         ("quota_mb: 2", ":1:11: quota_mb must be at least 16, found '2'"),
         ("hive: 3", ":1:7: hive must be text, found '3'"),
         ("hive: a\nhive: b", ":2:1: 'hive' is given twice"),
@@ -77,6 +78,17 @@ def test_a_fault_is_said_at_its_place(tmp_path: Path, line: str, said: str) -> N
     with pytest.raises(ConfigError) as caught:
         load_settings(path)
     assert f"{path}{said}" in str(caught.value)
+
+
+def test_a_phone_takes_less_of_everything_unless_it_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("profile: phone\nquota_mb: 300\n", encoding="utf-8")
+    found = load_settings(path)
+    assert (found.memory_mb, found.threads, found.quota_mb) == (450, 2, 300)
+    assert Settings().memory_mb == 0, "a computer gives what is free"
+    path.write_text("profile: phone\nmemory_mb: -1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r":2:12: memory_mb must be at least 0, found '-1'"):
+        load_settings(path)
 
 
 def test_times_may_have_a_fraction(tmp_path: Path) -> None:

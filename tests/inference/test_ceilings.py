@@ -33,6 +33,40 @@ print(after, resident() - grown)
 """
 
 
+_BELOW = """
+import sys
+from pathlib import Path
+from pockethive.configs.settings import Settings
+from pockethive.core.errors import RefusedModel
+from pockethive.core.ports import Sampling
+from pockethive.inference import open_model
+from pockethive.inference.footprint import keep_below
+from pockethive.inference.pages import resident
+keep_below(200_000_000)
+try:
+    open_model(sys.argv[1], Path(sys.argv[2]))
+except RefusedModel as error:
+    print(error)
+keep_below(Settings(profile="phone").memory_mb * 1_000_000)
+model, most = open_model(sys.argv[1], Path(sys.argv[2]), threads=2), 0
+texts = [" ".join(f"word{i * step} and" for i in range(400)) for step in range(1, 9)]
+for text in texts:
+    model.generate(text[:3000], Sampling(max_tokens=8))
+    most = max(most, resident())
+print(most)
+"""
+
+
+def test_a_phones_model_stays_below_its_ceiling_whatever_is_read(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", _BELOW, str(model_folder), str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    refused, most = told.stdout.splitlines()
+    assert "too little memory: " in refused
+    assert int(most) < 450_000_000
+
+
 def test_a_thousand_tokens_fit_in_350_mb_and_short_readings_add_no_copy_of_the_weights(
     model_folder: Path,
 ) -> None:
