@@ -99,9 +99,11 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self.transport.answering = True
-        for come in ((data, addr), *self._backlog.take()):
-            self._receive(*come)
-        self.transport.flush()
+        try:
+            for come in ((data, addr), *self._backlog.take()):
+                self._receive(*come)
+        finally:
+            self.transport.flush()
 
     def _receive(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 EACH = 8  # tasks for each device: two are worked on, the others are on their way there or back
+LINE_SECONDS = 60.0  # between two looks at a task in line
 PACE_SECONDS = 2.0  # after which a task that was offered counts no more, ended or not
 
 
@@ -38,11 +39,17 @@ class Pace:
 
     def __init__(self) -> None:
         self._lanes: dict[Hashable, _Lane] = {}
+        self._lane_of: dict[int, _Lane] = {}
         self._waiting: set[int] = set()
 
     def waits(self, place: int) -> bool:
-        """Whether a task stands in line: it is looked at when `due` names it."""
+        """Whether a task stands in line."""
         return place in self._waiting
+
+    def look(self, place: int, offer_at: float, now: float) -> float:
+        """When a ready task is to be looked at. In line that is when `due` names it; and now and
+        then, since what is on the bulletin has to be said again."""
+        return now + LINE_SECONDS if self.waits(place) else offer_at
 
     def admits(self, place: int, needs: Hashable, devices: int, now: float) -> bool:
         """Whether a task may be offered now; else it stands in line from now on.
@@ -53,6 +60,7 @@ class Pace:
         lane.room = EACH * devices
         if place in lane.under_way:
             return True
+        self._lane_of[place] = lane
         if lane.free(now) > 0:
             self._waiting.discard(place)
             lane.under_way[place] = now + PACE_SECONDS
@@ -65,16 +73,16 @@ class Pace:
     def ended(self, place: int) -> None:
         """A task came to its end."""
         self._waiting.discard(place)
-        for lane in self._lanes.values():
+        lane = self._lane_of.pop(place, None)
+        if lane is not None:
             lane.under_way.pop(place, None)
 
     def due(self, now: float) -> Iterator[int]:
-        """Those first in line for whom there is room; they stand in line no more."""
+        """Those first in line for whom there is room. They are let in, before who comes now."""
         for lane in self._lanes.values():
-            free = lane.free(now)
-            while lane.line and free > 0:
+            while lane.line and lane.free(now) > 0:
                 place = lane.line.popleft()
                 if place in self._waiting:  # else it has ended, or was let in before
                     self._waiting.discard(place)
-                    free -= 1
+                    lane.under_way[place] = now + PACE_SECONDS
                     yield place

@@ -357,7 +357,7 @@ class RunState:
             elif state.local is not None:
                 times.append(state.offer_at if state.offer_at > now else inf)
             elif state.status is Status.READY:
-                times.append(inf if self.agenda.pace.waits(state.place) else state.offer_at)
+                times.append(self.agenda.pace.look(state.place, state.offer_at, now))
             elif state.status is Status.CLAIMED and not votes(state.task):
                 silent = state.heard_at + SILENT_LEASES * state.task.lease_seconds
                 times.append(min(silent, state.soft_at, state.hard_at))

@@ -79,8 +79,8 @@ class WorkDesk:
             yield from self._nobody(run, state, members, now)
             return
         state.nobody_since = None
-        needs = (task.skill, task.place)
-        if not (state.offered or run.agenda.pace.admits(state.place, needs, len(members), now)):
+        needs, able = (task.skill, task.place), 1 if task.place else len(members)
+        if not (state.offered or run.agenda.pace.admits(state.place, needs, able, now)):
             return
         if state.turn == 0 and now >= state.repeat_at:
             state.repeating, state.repeat_at = True, now + state.repeat

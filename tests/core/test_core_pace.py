@@ -53,6 +53,15 @@ def test_as_many_are_under_way_as_devices_can_soon_end_and_an_end_lets_the_next_
     assert not pace.admits(15, "search", 1, 0.2)
 
 
+def test_who_stood_in_line_is_let_in_before_who_comes_then() -> None:
+    pace = Pace()
+    admitted(pace, range(10, 10 + EACH + 1), "search", 0.0)
+    pace.ended(10)
+    assert list(pace.due(0.1)) == [10 + EACH]
+    assert not pace.admits(1, "search", 1, 0.1), "its place in the graph is before, its turn is not"
+    assert pace.admits(10 + EACH, "search", 1, 0.1)
+
+
 def test_what_takes_long_keeps_nothing_back() -> None:
     pace = Pace()
     admitted(pace, range(20), "search", 0.0)
