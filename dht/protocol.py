@@ -98,12 +98,9 @@ class HiveProtocol(KademliaProtocol):  # type: ignore[misc]  # kademlia ships no
         self.counters[reasons.UNREACHABLE] += 1
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self.transport.answering = True
-        try:
+        with self.transport.together():
             for come in ((data, addr), *self._backlog.take()):
                 self._receive(*come)
-        finally:
-            self.transport.flush()
 
     def _receive(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:

@@ -10,7 +10,8 @@ families hides them in IPv6's.
 import asyncio
 import socket
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from pockethive.core.errors import BadEncoding
@@ -121,6 +122,15 @@ class SealedTransport:
             return [] if message is None else [message]
         found = (self._read(public, address, item, boot) for item in wire.unbundle(plain))
         return [message for message in found if message is not None]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent meanwhile goes when it ends, however it ends."""
+        self.answering = True
+        try:
+            yield
+        finally:
+            self.flush()
 
     def flush(self) -> None:
         """Send now what waits for the end of the round."""
