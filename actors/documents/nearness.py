@@ -36,11 +36,12 @@ class Nearness:
         with self._busy:
             if (embedder := self._ready()) is None:
                 return None
-            new = [text for text in dict.fromkeys((question, *texts)) if text not in self._rows]
-            rows = {text: self._rows[text] for text in texts if text in self._rows}
+            wanted = dict.fromkeys((question, *texts))
+            new = [text for text in wanted if text not in self._rows]
+            rows = {text: self._rows[text] for text in wanted if text in self._rows}
             rows |= zip(new, embedder.embed(new), strict=True)
-            asked = rows.get(question) or self._rows[question]
             self._remember(rows)
+        asked = rows[question]
         near = [sum(a * b for a, b in zip(asked, rows[text], strict=True)) for text in texts]
         return sorted(range(len(texts)), key=lambda place: (-near[place], place))
 

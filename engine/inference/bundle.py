@@ -12,13 +12,12 @@ Rule guarded here: a bundle is used only if its files are those that its card na
 no date and no path, so that two devices that make the same bundle get the same hash.
 """
 
-import hashlib
 import logging
-import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,16 @@ import orjson
 
 from pockethive.core.errors import RefusedModel
 from pockethive.core.ports import ModelClass
+from pockethive.inference.bundle_files import (
+    FileEntry,
+    card_body,
+    card_hash,
+    damage,
+    entries,
+    place,
+    read_stamp,
+    write_stamp,
+)
 from pockethive.inference.card_check import check_fields
 from pockethive.inference.catalogue import ONNX
 from pockethive.inference.forms import fill_template
@@ -34,19 +43,12 @@ log = logging.getLogger(__name__)
 
 CARD = "card.json"
 MODEL_FILES = ("openvino_model.bin", "openvino_model.xml", "tokenizer.json")
-ONNX_FILES = ("model.onnx", "model.onnx.data", "tokenizer.json")
+ONNX_FILES = ("model.onnx.data", "model.onnx", "tokenizer.json")
+"""Weights, graph, tokenizer."""
 _STAMP = ".verified"
 _VERSION = 1
 MOST_CARD_BYTES = 64 << 10
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEntry:
-    """Size in bytes and SHA-256 (hex) of one file."""
-
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +79,7 @@ class Card:
 
     def sealed(self) -> "Card":
         """The same card with its hash."""
-        told = asdict(replace(self, sha256=""))
-        body = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
-        return replace(self, sha256=hashlib.sha256(body).hexdigest())
+        return replace(self, sha256=card_hash(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Bundle:
     @property
     def weights(self) -> Path:
         """The file of its weights."""
-        return self.folder / model_files(self.card.quantization)[1 if self.for_onnx else 0]
+        return self.folder / model_files(self.card.quantization)[0]
 
     @property
     def size(self) -> int:
@@ -141,9 +141,10 @@ def open_bundle(folder: Path, *, full: bool = False) -> Bundle:
     """
     card = read_card(folder)
     stamp = _stamp(folder, card)
-    if full or _read_stamp(folder) != stamp:
-        _check_hashes(folder, card)
-        _write_stamp(folder, stamp)
+    if full or read_stamp(folder, _STAMP) != stamp:
+        if what := damage(folder, card.files):
+            raise _damaged(folder, what)
+        write_stamp(folder, _STAMP, stamp)
     return Bundle(folder, card)
 
 
@@ -179,9 +180,7 @@ def write_bundle(made: Path, card: Card, target: Path) -> Bundle:
 
     `made` must be on the same file system as `target`; a bundle already there is replaced.
     """
-    sealed = sealed_card(made, card)
-    body = orjson.dumps(asdict(sealed), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    return place_bundle(made, {CARD: body}, target)
+    return place_bundle(made, {CARD: card_body(asdict(sealed_card(made, card)))}, target)
 
 
 def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundle:
@@ -190,27 +189,14 @@ def place_bundle(made: Path, beside: Mapping[str, bytes], target: Path) -> Bundl
     All or nothing: they are checked by the card before the first of them is seen there. Raises
     RefusedModel.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "bundle"
-        fresh.mkdir()
-        for name, body in beside.items():
-            (fresh / name).write_bytes(body)
-        names = tuple(read_card(fresh).files)
-        for name in names:
-            (made / name).rename(fresh / name)
-        sync(fresh / name for name in (*names, *beside))
-        open_bundle(fresh, full=True)
-        if target.exists():
-            target.rename(Path(scratch) / "old")
-        fresh.rename(target)
+    names = parse_card(beside[CARD], target).files
+    place(made, names, beside, target, partial(open_bundle, full=True))
     return open_bundle(target)
 
 
 def sealed_card(made: Path, card: Card) -> Card:
     """The card of the model files in `made`, with its hash."""
-    names = model_files(card.quantization)
-    return replace(card, files={name: _entry(made / name) for name in names}).sealed()
+    return replace(card, files=entries(made, model_files(card.quantization))).sealed()
 
 
 def find_bundles(home: Path) -> list[Path]:
@@ -227,12 +213,6 @@ def remove_bundle(folder: Path) -> int:
     return freed
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _parse_card(raw: dict[str, Any]) -> Card:
     raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
     raw["stop_ids"], raw["prefix_ids"] = tuple(raw["stop_ids"]), tuple(raw["prefix_ids"])
@@ -243,19 +223,6 @@ def _parse_card(raw: dict[str, Any]) -> Card:
     return card
 
 
-def _check_hashes(folder: Path, card: Card) -> None:
-    for name, entry in card.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise _damaged(folder, f"{name} is missing")
-        if path.stat().st_size != entry.size or file_sha256(path) != entry.sha256:
-            raise _damaged(folder, f"{name} is not the file that the card names")
-
-
-def _entry(path: Path) -> FileEntry:
-    return FileEntry(size=path.stat().st_size, sha256=file_sha256(path))
-
-
 def _stamp(folder: Path, card: Card) -> dict[str, Any]:
     """What the fast check compares; an absent file has size -1."""
     seen: dict[str, Any] = {"card": card.sha256}
@@ -264,30 +231,6 @@ def _stamp(folder: Path, card: Card) -> dict[str, Any]:
         stat = path.stat() if path.is_file() else None
         seen[name] = [stat.st_size, stat.st_mtime_ns] if stat else [-1, 0]
     return seen
-
-
-def _read_stamp(folder: Path) -> object:
-    try:
-        return orjson.loads((folder / _STAMP).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def _write_stamp(folder: Path, stamp: dict[str, Any]) -> None:
-    """Best effort: a bundle on a read-only disk is hashed at every load instead."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as stream:
-            stream.write(orjson.dumps(stamp))
-        Path(stream.name).replace(folder / _STAMP)
-    except OSError as error:
-        log.debug("no stamp written in %s: %s", folder, error)
-
-
-def sync(paths: Iterable[Path]) -> None:
-    """Have files on the disk before a rename shows them."""
-    for path in paths:
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
 
 
 def _damaged(folder: Path | str, what: str) -> RefusedModel:

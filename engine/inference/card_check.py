@@ -14,7 +14,8 @@ import orjson
 from pockethive.core.errors import RefusedModel
 
 if TYPE_CHECKING:
-    from pockethive.inference.bundle import Card, FileEntry
+    from pockethive.inference.bundle import Card
+    from pockethive.inference.bundle_files import FileEntry
 
 TOKENIZER: Final = "tokenizer.json"
 _MOST_TEXT: Final = 200

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from pockethive.core.errors import ModelError
 from pockethive.inference.embedding_bundle import EmbeddingBundle, find_embeddings, open_embedding
 from pockethive.inference.silent_openvino import openvino as ov
+from pockethive.inference.slices import Floats
 
 BATCH: Final = 8  # texts that are read together; more gain nothing and take memory
 _MOST_READ: Final = 4000  # characters of a text that are cut into tokens at all
 
 Row = tuple[float, ...]
-Floats = npt.NDArray[np.float32]
 
 
 class Embedder:

@@ -7,8 +7,6 @@ bundle is used only if its files are those that its card names, and the card hol
 path.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,15 +15,14 @@ from typing import Any, Final, Literal
 import orjson
 
 from pockethive.core.errors import RefusedModel
-from pockethive.inference.bundle import (
-    CARD,
-    MODEL_FILES,
-    MOST_CARD_BYTES,
+from pockethive.inference.bundle import CARD, MODEL_FILES, MOST_CARD_BYTES, slug
+from pockethive.inference.bundle_files import (
     FileEntry,
-    file_sha256,
-    remove_bundle,
-    slug,
-    sync,
+    card_body,
+    card_hash,
+    damage,
+    entries,
+    place,
 )
 
 FOLDER: Final = "embeddings"
@@ -58,8 +55,7 @@ class EmbeddingCard:
 
     def sealed(self) -> "EmbeddingCard":
         """The same card with its hash."""
-        body = orjson.dumps(asdict(replace(self, sha256="")), option=orjson.OPT_SORT_KEYS)
-        return replace(self, sha256=hashlib.sha256(body).hexdigest())
+        return replace(self, sha256=card_hash(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +87,8 @@ def open_embedding(folder: Path) -> EmbeddingBundle:
     try:
         with (folder / CARD).open("rb") as stream:
             card = parse_embedding_card(stream.read(MOST_CARD_BYTES + 1))
-        for name, entry in card.files.items():
-            path = folder / name
-            if path.stat().st_size != entry.size or file_sha256(path) != entry.sha256:
-                raise ValueError(f"{name} is not the file that the card names")
+        if what := damage(folder, card.files):
+            raise ValueError(what)
     except (OSError, ValueError) as error:
         raise RefusedModel(
             f"the embedding model cannot be used: {error}",
@@ -130,24 +124,8 @@ def write_embedding(made: Path, card: EmbeddingCard, target: Path) -> EmbeddingB
 
     `made` must be on the same file system as `target`; a bundle already there is replaced.
     """
-    entries = {
-        n: FileEntry(size=(made / n).stat().st_size, sha256=file_sha256(made / n))
-        for n in MODEL_FILES
-    }
-    sealed = replace(card, files=entries).sealed()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "bundle"
-        fresh.mkdir()
-        for name in MODEL_FILES:
-            (made / name).rename(fresh / name)
-        body = orjson.dumps(asdict(sealed), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        (fresh / CARD).write_bytes(body)
-        sync(fresh / name for name in (*MODEL_FILES, CARD))
-        open_embedding(fresh)
-        if target.exists():
-            remove_bundle(target)
-        fresh.rename(target)
+    sealed = replace(card, files=entries(made, MODEL_FILES)).sealed()
+    place(made, MODEL_FILES, {CARD: card_body(asdict(sealed))}, target, open_embedding)
     return open_embedding(target)
 
 

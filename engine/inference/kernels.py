@@ -7,22 +7,16 @@ processor, or gets another version of the run time, is probed anew.
 """
 
 import hashlib
-import logging
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from pockethive.core.ports import ModelClass
 from pockethive.inference.bundle import Bundle
-
-log = logging.getLogger(__name__)
+from pockethive.inference.bundle_files import read_stamp, write_stamp
 
 STAMP: Final = ".kernels"
-_MOST_BYTES: Final = 4_096
 _CPU: Final = Path("/proc/cpuinfo")
 _TELLING: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 
@@ -54,20 +48,11 @@ def note_kernels(bundle: Bundle, kernels: str) -> None:
     """Remember what the loaded graph showed; on a read-only disk it is probed again each time."""
     if not kernels or _read(bundle) == kernels:
         return
-    try:
-        with tempfile.NamedTemporaryFile(dir=bundle.folder, delete=False) as stream:
-            stream.write(orjson.dumps({"where": _where(bundle), "kernels": kernels}))
-        Path(stream.name).replace(bundle.folder / STAMP)
-    except OSError as error:
-        log.debug("no stamp written in %s: %s", bundle.folder, error)
+    write_stamp(bundle.folder, STAMP, {"where": _where(bundle), "kernels": kernels})
 
 
 def _read(bundle: Bundle) -> str | None:
-    try:
-        with (bundle.folder / STAMP).open("rb") as stream:
-            stamp: Any = orjson.loads(stream.read(_MOST_BYTES))
-    except (OSError, ValueError):
-        return None
+    stamp = read_stamp(bundle.folder, STAMP)
     if not isinstance(stamp, dict) or stamp.get("where") != _where(bundle):
         return None
     kernels = stamp.get("kernels")

@@ -53,7 +53,7 @@ class OnnxGraph:
         self._context = context
         try:
             self._session = onnxruntime.InferenceSession(
-                folder / ONNX_FILES[0], _options(threads), ["CPUExecutionProvider"]
+                folder / ONNX_FILES[1], _options(threads), ["CPUExecutionProvider"]
             )
             past = [each for each in self._session.get_inputs() if each.name.startswith("past_")]
             self._names = [each.name for each in past]
@@ -67,7 +67,7 @@ class OnnxGraph:
                 where=str(folder),
                 cure="build it again with `pockethive models quantize`",
             ) from error
-        self._read_once = unwritten_pages(folder / ONNX_FILES[1])
+        self._read_once = unwritten_pages(folder / ONNX_FILES[0])
         give_back(self._read_once)
         trim_heap()
 

@@ -24,12 +24,12 @@ from pockethive.inference.bundle import (
     Bundle,
     Card,
     bundle_folder,
-    file_sha256,
     model_files,
     sealed_card,
     slug,
     write_bundle,
 )
+from pockethive.inference.bundle_files import file_sha256
 from pockethive.inference.card_check import check_tokens
 from pockethive.inference.catalogue import QUANTIZATIONS, ModelSource, Wheel
 from pockethive.inference.licences import check_licence

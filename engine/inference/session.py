@@ -218,7 +218,7 @@ class Session(Primitives):
 
 def _weights(bundle: Bundle) -> int:
     """Bytes that the packed weights take: about as many as their file."""
-    return int(bundle.weights.stat().st_size * (_PACKED if bundle.for_onnx else 1))
+    return int(bundle.card.files[bundle.weights.name].size * (_PACKED if bundle.for_onnx else 1))
 
 
 def _graph(

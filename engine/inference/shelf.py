@@ -13,12 +13,12 @@ from pockethive.inference.bundle import (
     CARD,
     Bundle,
     bundle_folder,
-    file_sha256,
     find_bundles,
     open_bundle,
     read_card,
     remove_bundle,
 )
+from pockethive.inference.bundle_files import file_sha256
 from pockethive.inference.catalogue import KNOWN, ModelSource, find_source
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from pockethive.core.errors import RefusedModel
-from pockethive.inference.bundle import file_sha256
+from pockethive.inference.bundle_files import file_sha256
 from pockethive.inference.catalogue import ModelSource
 from pockethive.inference.gguf import read_gguf
 from pockethive.inference.licences import licence_of_folder

@@ -8,6 +8,7 @@ import pytest
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, open_bundle, write_bundle
 from pockethive.inference.catalogue import ONNX
+from tests.inference.made import made_of
 
 if TYPE_CHECKING:
     from pockethive.inference.session import Session
@@ -47,8 +48,5 @@ def card() -> Card:
 @pytest.fixture
 def small_bundle(tmp_path: Path, card: Card) -> Bundle:
     """A bundle with a sound card around files that no run time could load."""
-    made = tmp_path / "made"
-    made.mkdir()
-    for name in MODEL_FILES:
-        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    made = made_of(tmp_path / "made", MODEL_FILES)
     return write_bundle(made, card, tmp_path / "models" / "tiny-int8")

@@ -12,6 +12,7 @@ from pockethive.core.spec import ModelNeed
 from pockethive.inference.accuracy import lower_bound, measured
 from pockethive.inference.bundle import MODEL_FILES, Card, write_bundle
 from pockethive.vocabulary import vocabulary
+from tests.inference.made import made_of
 
 
 @pytest.mark.parametrize(
@@ -43,10 +44,7 @@ def test_a_team_is_read_by_the_card_of_its_model(card: Card, tmp_path: Path) -> 
     assert judging(need) is None, "there is no card yet"
     assert judging(ModelNeed(name="nobody knows it")) is None
     for bound in (None, 0.868):
-        made = tmp_path / f"made {bound}"
-        made.mkdir()
-        for name in MODEL_FILES:
-            (made / name).write_text(f"content of {name}", encoding="utf-8")
+        made = made_of(tmp_path / f"made {bound}", MODEL_FILES)
         target = tmp_path / "models" / "tiny-int8"
         write_bundle(made, replace(card, judge_accuracy=bound), target)
         assert judging(need) == bound

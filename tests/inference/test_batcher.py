@@ -21,6 +21,7 @@ from pockethive.inference.batcher import CHUNK, Batcher, Order, Work
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, blocks_for
 from pockethive.inference.requests import Writing, Written
 from pockethive.inference.slices import Contents, Pass, Slice
+from tests.inference.drawer import Drawer
 
 VOCABULARY = 50
 LOST = 10**9  # no token: a history with it says other things
@@ -224,18 +225,6 @@ def test_a_beginning_that_many_have_is_read_once_though_they_come_at_once() -> N
 
 
 def test_what_is_saved_and_recalled_is_as_if_it_had_been_read() -> None:
-    class Drawer:
-        """Snapshots of one beginning."""
-
-        def __init__(self) -> None:
-            self.kept: dict[tuple[int, ...], Contents] = {}
-
-        def load(self, ids: Sequence[int]) -> Contents | None:
-            return self.kept.get(tuple(ids))
-
-        def save(self, ids: Sequence[int], contents: Contents) -> None:
-            self.kept[tuple(ids)] = contents
-
     files: Any = Drawer()
     beginning = [number % VOCABULARY for number in range(75)]
     assert run(batcher()[0], requests.remember(beginning, files)) == [75]

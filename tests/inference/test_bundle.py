@@ -24,6 +24,7 @@ from pockethive.inference.bundle import (
     write_bundle,
 )
 from pockethive.inference.catalogue import ONNX
+from tests.inference.made import made_of
 
 
 def test_a_written_bundle_opens_and_names_its_files(small_bundle: Bundle) -> None:
@@ -36,10 +37,7 @@ def test_a_written_bundle_opens_and_names_its_files(small_bundle: Bundle) -> Non
 def test_what_its_weights_are_called_says_which_run_time_reads_it(
     small_bundle: Bundle, card: Card, tmp_path: Path
 ) -> None:
-    made = tmp_path / "for-onnx"
-    made.mkdir()
-    for name in ONNX_FILES:
-        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    made = made_of(tmp_path / "for-onnx", ONNX_FILES)
     other = write_bundle(made, replace(card, quantization=ONNX), tmp_path / "models" / "tiny-onnx")
     assert set(other.card.files) == set(ONNX_FILES)
     assert other.weights.read_text(encoding="utf-8") == "content of model.onnx.data"
@@ -52,10 +50,7 @@ def test_what_its_weights_are_called_says_which_run_time_reads_it(
 def test_the_same_files_and_card_give_the_same_hash(
     small_bundle: Bundle, card: Card, tmp_path: Path
 ) -> None:
-    made = tmp_path / "again"
-    made.mkdir()
-    for name in MODEL_FILES:
-        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    made = made_of(tmp_path / "again", MODEL_FILES)
     other = write_bundle(made, card, tmp_path / "elsewhere" / "tiny")
     assert other.card.sha256 == small_bundle.card.sha256
 

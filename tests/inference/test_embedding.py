@@ -25,6 +25,7 @@ from pockethive.inference.embedding_bundle import (
 )
 from pockethive.inference.embedding_maker import KNOWN
 from pockethive.model_source import nearness_of
+from tests.inference.made import made_of
 
 NAME = "all-minilm-l6-v2"
 
@@ -46,10 +47,7 @@ def card(name: str = NAME) -> EmbeddingCard:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> EmbeddingBundle:
-    made = tmp_path / "made"
-    made.mkdir()
-    for name in MODEL_FILES:
-        (made / name).write_text(f"content of {name}", encoding="utf-8")
+    made = made_of(tmp_path / "made", MODEL_FILES)
     return write_embedding(made, card(), embedding_folder(tmp_path, NAME))
 
 

@@ -20,7 +20,8 @@ from pockethive.inference.blocks import BLOCK, Blocks
 from pockethive.inference.onnx_graph import DESKS, OnnxGraph
 from pockethive.inference.requests import Writing
 from pockethive.inference.rescoring import Held, reread
-from pockethive.inference.slices import Contents, Floats
+from pockethive.inference.slices import Floats
+from tests.inference.drawer import Drawer
 
 HERE = Path(__file__).parents[1] / "data" / "tiny_onnx"
 CONTEXT = 256
@@ -155,18 +156,6 @@ def test_a_text_read_token_by_token_is_what_was_written_to_the_bit(graph: OnnxGr
 
 
 def test_what_is_saved_and_recalled_is_as_if_it_had_been_read(graph: OnnxGraph) -> None:
-    class Drawer:
-        """Snapshots of one beginning."""
-
-        def __init__(self) -> None:
-            self.kept: dict[tuple[int, ...], Contents] = {}
-
-        def load(self, ids: Sequence[int]) -> Contents | None:
-            return self.kept.get(tuple(ids))
-
-        def save(self, ids: Sequence[int], contents: Contents) -> None:
-            self.kept[tuple(ids)] = contents
-
     files: Any = Drawer()
     beginning = tokens(random.Random(6), 75)
     (fresh_one,) = written(fresh(graph), [[*beginning, 3, 4]])
