@@ -37,6 +37,7 @@ DESKS: Final = 32
 """Texts that are written in one pass at most."""
 _ROOM: Final = 2048  # tokens of a desk at first; memory that was never written on costs nothing
 _PROBE: Final = (17, 3, 29)
+_AWAKE: Final = "10"  # microseconds: most waits within a pass are shorter, and waking takes longer
 _Part = tuple[Floats, Floats]  # logits and log-probabilities of some rows
 
 
@@ -283,13 +284,17 @@ def _span(place: int) -> slice:
 
 
 def _options(threads: int) -> Any:
-    """No arena, which keeps the most that was ever needed; threads wait asleep."""
+    """No arena, which keeps the most that was ever needed.
+
+    Between the parts of a pass threads wait awake, for microseconds; longer, and after it, asleep.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _AWAKE)
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

@@ -11,6 +11,7 @@ Does its work on Linux and Android; elsewhere these functions do nothing.
 """
 
 import ctypes
+import functools
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def _whole_pages(start: int, length: int) -> tuple[int, int]:
     return first, (start + length) // mmap.PAGESIZE * mmap.PAGESIZE - first
 
 
+@functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
