@@ -2,11 +2,13 @@
 
 `python logits_source.py JOB`: JOB is a JSON file with `source` (a folder), `gguf` (a file in it),
 `ids`, `into` (a .npy file) and `weights`: by the name of such a file, a folder of .npy files that
-take the place of the weights of their name. Imports nothing of PocketHive.
+take the place of the weights of their name, or one with a `model.onnx`, whose weights are unpacked.
+Imports nothing of PocketHive.
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,47 @@ def _replace(model: Any, folder: Path) -> None:
     import torch
 
     own = model.state_dict()
+    graph = folder / "model.onnx"
     with torch.no_grad():
-        for path in sorted(folder.glob("*.npy")):
-            own[path.stem].copy_(torch.from_numpy(np.load(path)))
+        for name, values in _of_graph(graph) if graph.exists() else _of_files(folder):
+            own[name].copy_(torch.from_numpy(values))
+
+
+def _of_files(folder: Path) -> Iterator[tuple[str, Any]]:
+    for path in sorted(folder.glob("*.npy")):
+        yield path.stem, np.load(path)
+
+
+def _of_graph(path: Path) -> Iterator[tuple[str, Any]]:
+    """The weights of a graph's linear layers as float32; head and embeddings are one."""
+    import onnx  # type: ignore[import-not-found,unused-ignore]  # in the workshop
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    arrays = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        values, steps = (arrays[name] for name in node.input[1:3])
+        centred = values.astype(np.float32) - 128
+        rows = (centred * steps.reshape(*values.shape[:2], 1)).reshape(len(values), -1)
+        name = node.input[1].partition(".MatMul")[0].replace(".attn.", ".self_attn.")
+        yield from _parts(name, rows, {a.name: a.i for a in node.attribute}["K"])
+
+
+def _parts(name: str, rows: Any, width: int) -> Iterator[tuple[str, Any]]:
+    """A layer under the names that transformers has for it. Of queries, keys and values one."""
+    rows = rows[:, :width]
+    if name == "lm_head":
+        yield "model.embed_tokens.weight", rows
+        return
+    if not name.endswith("qkv_proj"):
+        yield f"{name}.weight", rows
+        return
+    others = (len(rows) - width) // 2
+    cuts = np.split(rows, [width, width + others])
+    for part, values in zip(("q_proj", "k_proj", "v_proj"), cuts, strict=True):
+        yield f"{name.removesuffix('qkv_proj')}{part}.weight", values
 
 
 if __name__ == "__main__":

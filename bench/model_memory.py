@@ -5,7 +5,7 @@ tokens, writes 32, then reads prompts of 16 lengths. At each stage MB by `/proc/
 resident, proportional (pages that others map, too, by their share), private, anonymous (not of a
 file), and resident ones by what they belong to. `keys_values` is what of it blocks hold.
 
-Options: `--home`, `--variants` (default int8 int4), `--threads` (default 2). Linux only.
+Options: `--home`, `--variants` (default int8 int4 int8onnx), `--threads` (default 2). Linux only.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from bench.machine import machine
 from pockethive.configs.home import default_home
 from pockethive.core.ports import Sampling
 from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.catalogue import ONNX
 
 if TYPE_CHECKING:
     from pockethive.inference.session import Session
@@ -47,7 +48,7 @@ def main() -> None:
         folder = find_bundle(DEFAULT_MODEL, variant, options.home)
         if folder is None:
             raise SystemExit(f"no {variant} model in {options.home}: run `pockethive models get`")
-        for mode in ("", "--roomy"):
+        for mode in ("",) if variant == ONNX else ("", "--roomy"):
             command = [sys.executable, "-m", "bench.model_memory", "--folder", str(folder)]
             command += ["--threads", str(options.threads), *([mode] if mode else [])]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -97,17 +98,18 @@ def _memory() -> dict[str, object]:
 
 
 def _owner(path: str) -> str:
-    if path.endswith(".bin"):
+    if path.endswith((".bin", ".onnx.data")):
         return "weights file"
     if ".so" in path:
-        return "code of OpenVINO" if "/openvino/" in path else "other code"
+        ours = "/openvino/" in path or "/onnxruntime/" in path
+        return "code of the run time" if ours else "other code"
     return path if path in ("[heap]", "[stack]") else "other files" if path[:1] == "/" else "mapped"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="memory of a local model at work, as JSON")
     parser.add_argument("--home", type=Path, default=default_home())
-    parser.add_argument("--variants", nargs="+", default=["int8", "int4"])
+    parser.add_argument("--variants", nargs="+", default=["int8", "int4", "int8onnx"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--roomy", action="store_true", help=argparse.SUPPRESS)
