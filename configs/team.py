@@ -35,7 +35,8 @@ from pockethive.core.task import Deadline, Verification
 LEAST_JUDGE = 0.8  # of held-out items, as the lower bound of what was measured
 _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limits")
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency", "deadline")
-_PLANNER_KEYS = ("steps", "free", "root", "fallback", "lead", "forms", "methods")
+_PLANNER_KEYS = ("steps", "rounds", "free", "root", "fallback", "lead", "forms", "methods")
+MOST_ROUNDS = 2_000  # of a template's steps
 _METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
 _FORM_KEYS = ("name", "header", "line")
 _LIMIT_KEYS = ("timeout", "lease", "attempts", "claims", "max_tasks", "tokens", "replication")
@@ -237,6 +238,8 @@ class TeamCompiler:
                 self.reader.fault(tree.where, "planner needs one of `steps`, `methods` and `free`")
             return PlannerSpec(kind=PlannerKind.TEMPLATE)
         way = ways[0]
+        if way != "steps" and "rounds" in entries:
+            self.reader.fault(tree.keys["rounds"], f"'rounds' belongs to `steps`, not `{way}`")
         if way == "methods":
             return self._methods(tree, entries[way], roles, label)
         for key in ("root", "fallback", "lead", "forms"):
@@ -251,13 +254,14 @@ class TeamCompiler:
                 "as under `steps`: name: {role: …}",
             )
             return PlannerSpec(kind=PlannerKind.FREE)
-        places = ("goal", "ask") if free else ("goal",)
+        places = ("goal", "ask") if free else ("goal", "round")
         scope = Scope(roles=roles, kinds=(), places=places, label=label)
         work = read_work(self.reader, entries[way], None, scope)
         if not work.steps and entries[way].kind == "a mapping":
             self.reader.fault(entries[way].where, "planner needs at least one step")
         kind = PlannerKind.FREE if free else PlannerKind.TEMPLATE
-        return PlannerSpec(kind=kind, steps=work.steps)
+        rounds = self.reader.whole(entries.get("rounds"), "rounds", (1, MOST_ROUNDS), 1)
+        return PlannerSpec(kind=kind, steps=work.steps, rounds=rounds)
 
     def _methods(
         self, tree: Tree, methods: Tree, roles: Mapping[str, Tree], label: Label

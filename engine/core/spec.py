@@ -139,6 +139,7 @@ class PlannerSpec:
     forms: tuple[MethodForm, ...] = ()
     fallback: str = ""  # the method taken when none is applicable; empty: planning fails
     lead: int = 0  # natural-log units by which another method must lead the fallback
+    rounds: int = 1  # how often the steps of a template are done, each round after the one before
 
     @property
     def every_step(self) -> tuple[Step, ...]:

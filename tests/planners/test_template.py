@@ -15,13 +15,13 @@ FINDER = Role(name="finder", skill="search", description="", verification=CHECKE
 FAN = Step(name="find", role="finder", each=Fan.DEVICES, params={"question": "{goal}"})
 
 
-def team(*steps: Step, max_tasks: int = 200) -> Team:
+def team(*steps: Step, max_tasks: int = 200, rounds: int = 1) -> Team:
     return Team(
         name="t",
         description="",
         model=None,
         roles=(FINDER,),
-        planner=PlannerSpec(kind=PlannerKind.TEMPLATE, steps=steps),
+        planner=PlannerSpec(kind=PlannerKind.TEMPLATE, steps=steps, rounds=rounds),
         limits=Limits(max_tasks=max_tasks),
     )
 
@@ -75,6 +75,28 @@ def test_a_goal_that_looks_like_a_place_stays_text() -> None:
 def test_a_fan_without_documents_is_bad_input_with_a_cure() -> None:
     with pytest.raises(DocumentError, match=r"no device .* holds documents .*--documents"):
         plan(team(FAN), PlanContext(goal="why?"))
+
+
+def test_each_round_begins_with_what_the_one_before_ended_with() -> None:
+    ask = Step(name="ask", role="finder", each=Fan.DEVICES, params={"turn": "{round} of {goal}"})
+    count = step("count", Wait(kind=EdgeKind.ALL, steps=("ask",)))
+    graph = plan(team(count, ask, rounds=3), context("it"))
+    assert len(graph.tasks) == 12
+    assert graph.by_name["round-1.ask-2"].after == ()
+    assert graph.by_name["round-3.ask-2"].sources == ("round-2.count",)
+    assert graph.by_name["round-3.ask-2"].params == {"turn": "3 of it"}
+    assert graph.by_name["round-3.count"].sources == tuple(f"round-3.ask-{n}" for n in (1, 2, 3))
+    assert [task.name for task in graph.sinks] == ["round-3.count"]
+
+
+def test_a_round_may_end_with_several_steps() -> None:
+    graph = plan(team(step("one"), step("two"), rounds=2), context())
+    assert graph.by_name["round-2.one"].sources == ("round-1.one", "round-1.two")
+
+
+def test_rounds_count_against_the_teams_limit() -> None:
+    with pytest.raises(GraphError, match="the plan has 8 tasks, this team allows 7"):
+        plan(team(step("one"), step("two"), max_tasks=7, rounds=100), context())
 
 
 def test_a_plan_never_outgrows_the_teams_limit() -> None:
