@@ -1,4 +1,4 @@
-"""The template planner: a team's steps, repeated over the devices that hold documents, and in rounds.
+"""The template planner: a team's steps, over the devices that hold documents, and in rounds.
 
 A round's first steps wait for the last ones of the round before: what those made is their input.
 """
