@@ -82,30 +82,6 @@ def test_a_free_planner_without_its_steps_is_told_what_belongs_there(given: str,
     )
 
 
-def test_a_template_may_be_done_in_rounds() -> None:
-    text = change("  steps:", "  rounds: 12\n  steps:").replace('"{goal}"', '"{goal} {round}"')
-    planner = load_team_text(text, "t.yaml", WORDS).planner
-    assert planner.rounds == 12
-    assert planner.steps[0].params["question"] == "{goal} {round}"
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("0", "t.yaml:7:11: rounds is 0, it must be from 1 to 2000"),
-        ("often", "t.yaml:7:11: rounds must be a whole number, found"),
-    ],
-)
-def test_rounds_are_bounded(given: str, said: str) -> None:
-    (fault,) = faults(change("  steps:", f"  rounds: {given}\n  steps:"))
-    assert fault.startswith(said)
-
-
-def test_rounds_belong_to_a_template() -> None:
-    team = SOUND[: SOUND.index("  steps:")] + "  rounds: 2\n  free: {find: {role: finder}}\n"
-    assert "t.yaml:7:3: 'rounds' belongs to `steps`, not `free`" in faults(team)
-
-
 @pytest.mark.parametrize(
     "text", ["{goal}", "({goal})", "{{goal}}", "set {a, b}", "{x: 1} {goal}", '{"goal": 1}', "}{"]
 )

@@ -1,0 +1,37 @@
+"""A template in rounds, in a team file: what it becomes, and where each fault is said to be."""
+
+import pytest
+
+from pockethive.configs.loader import load_team_text
+from pockethive.core.errors import ConfigError
+from pockethive.vocabulary import vocabulary
+
+TEAM = """\
+team: turns
+roles:
+  finder: {skill: search, verify: {check: quotation}}
+planner:
+  rounds: 12
+  steps:
+    find: {role: finder, each: devices, params: {question: "{goal} ({round})"}}
+"""
+
+
+def test_a_template_may_be_done_in_rounds() -> None:
+    planner = load_team_text(TEAM, "t.yaml", vocabulary()).planner
+    assert planner.rounds == 12
+    assert planner.steps[0].params["question"] == "{goal} ({round})"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("12", "0", "t.yaml:5:11: rounds is 0, it must be from 1 to 2000"),
+        ("12", "often", "t.yaml:5:11: rounds must be a whole number, found"),
+        ("steps", "free", "t.yaml:5:3: 'rounds' belongs to `steps`, not `free`"),
+    ],
+)
+def test_rounds_are_bounded_and_belong_to_steps(old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_team_text(TEAM.replace(old, new), "t.yaml", vocabulary())
+    assert str(caught.value).startswith(said)
