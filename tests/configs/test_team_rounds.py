@@ -8,6 +8,7 @@ from pockethive.vocabulary import vocabulary
 
 TEAM = """\
 team: turns
+model: smollm2-135m-instruct
 roles:
   finder: {skill: search, verify: {check: quotation}}
 planner:
@@ -26,9 +27,9 @@ def test_a_template_may_be_done_in_rounds() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("12", "0", "t.yaml:5:11: rounds is 0, it must be from 1 to 2000"),
-        ("12", "often", "t.yaml:5:11: rounds must be a whole number, found"),
-        ("steps", "free", "t.yaml:5:3: 'rounds' belongs to `steps`, not `free`"),
+        ("12", "0", "t.yaml:6:11: rounds is 0, it must be from 1 to 2000"),
+        ("12", "often", "t.yaml:6:11: rounds must be a whole number, found"),
+        ("steps", "free", "t.yaml:6:3: 'rounds' belongs to `steps`, not `free`"),
     ],
 )
 def test_rounds_are_bounded_and_belong_to_steps(old: str, new: str, said: str) -> None:
