@@ -28,6 +28,9 @@ WHOLE: Final = 2_048
 """The same while nobody does."""
 SHORT: Final = 16
 """Tokens of a reading that never waits for room in a pass."""
+ROWS: Final = 128
+"""Rows of logits that one pass makes at most, 200 kB each for 49,152 tokens, and as much again for
+what they are made log-probabilities with: run times keep the most that a pass ever took."""
 SOON: Final = 1.0
 """Seconds before its time limit from which on a request goes before others."""
 
@@ -129,6 +132,23 @@ class _Reading:
     @property
     def left(self) -> int:
         return len(self.asked.ids) - self.done
+
+    def rows(self, count: int) -> int:
+        """Rows of logits that its next `count` tokens make."""
+        if not self.asked.targets:
+            return int(count == self.left)
+        return max(0, count - self._unwanted)
+
+    def within(self, count: int, rows: int) -> int:
+        """Of its next `count` tokens as many as make no more than `rows` rows."""
+        if not self.asked.targets:
+            return count - (count == self.left and not rows)
+        return min(count, self._unwanted + rows)
+
+    @property
+    def _unwanted(self) -> int:
+        """Tokens that come before the first one with a target."""
+        return max(0, self.left - len(self.asked.targets))
 
     def result(self) -> Floats:
         if self.asked.targets:
@@ -250,7 +270,12 @@ class Batcher:
 
     def _choose(self, turns: Sequence[Job]) -> list[tuple[Job, _Reading, int]]:
         """What is read, and how many tokens of it: short readings first, then pieces of others."""
-        chosen = [(j, r, r.left) for j in turns for r in j.readings if 0 < r.left <= SHORT]
+        chosen: list[tuple[Job, _Reading, int]] = []
+        rows = ROWS
+        for job, reading in ((j, r) for j in turns for r in j.readings if 0 < r.left <= SHORT):
+            if reading.rows(reading.left) <= rows:  # a short one is not cut
+                chosen.append((job, reading, reading.left))
+                rows -= reading.rows(reading.left)
         room = (CHUNK if chosen else WHOLE) - sum(count for _, _, count in chosen)
         spent = dict(self._spent)  # as if each piece was read when it is chosen
         left = deque(job for job in turns if any(r.left > SHORT for r in job.readings))
@@ -258,11 +283,12 @@ class Batcher:
             job = min(left, key=lambda job: (job.patient, spent[job.order.role]))
             left.remove(job)
             for reading in job.readings:
-                if room > 0 and reading.left > SHORT:
-                    count = min(room, reading.left)
-                    chosen.append((job, reading, count))
-                    spent[job.order.role] += count
-                    room -= count
+                if reading.left > SHORT:
+                    count = reading.within(min(room, reading.left), rows)
+                    if count > 0:
+                        chosen.append((job, reading, count))
+                        spent[job.order.role] += count
+                        room, rows = room - count, rows - reading.rows(count)
         return chosen
 
     def _read(self, chosen: Sequence[tuple[Job, _Reading, int]]) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pockethive.core.errors import ModelError
 from pockethive.inference import requests
-from pockethive.inference.batcher import CHUNK, Batcher, Order, Work
+from pockethive.inference.batcher import CHUNK, ROWS, Batcher, Order, Work
 from pockethive.inference.blocks import BLOCK, Blocks, Copies, blocks_for
 from pockethive.inference.requests import Writing, Written
 from pockethive.inference.slices import Contents, Pass, Slice
@@ -38,6 +38,7 @@ class Parchment:
     def __init__(self, blocks: int) -> None:
         self.memory = np.full((blocks, BLOCK), -1, np.int64)
         self.passes: list[list[int]] = []
+        self.rows: list[int] = []
         self.lost: list[int] = []
 
     def copy(self, copies: Copies) -> None:
@@ -56,6 +57,7 @@ class Parchment:
 
     def run(self, slices: Sequence[Slice]) -> Pass:
         self.passes.append([len(piece.ids) for piece in slices])
+        self.rows.append(sum(len(piece.rows) for piece in slices))
         for piece in slices:
             for place, token in enumerate(piece.ids, piece.past):
                 self.memory[piece.blocks[place // BLOCK], place % BLOCK] = token
@@ -204,6 +206,20 @@ def test_nobody_being_disturbed_a_prompt_is_read_in_one_pass() -> None:
     many, graph, _ = batcher(128)
     run(many, requests.score([number % VOCABULARY for number in range(CHUNK * 4)], [[1]]))
     assert graph.passes == [[CHUNK * 4]]
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=4), st.integers(1, 40))
+@settings(max_examples=30)
+def test_no_pass_makes_more_rows_than_its_bound(lengths: list[int], options: int) -> None:
+    many, graph, _ = batcher(256)
+    texts = [[(7 * n + place) % VOCABULARY for place in range(n)] for n in lengths]
+    works = [requests.score([1, 2], [text]) for text in texts]
+    short = [[place % VOCABULARY, 3, 5] for place in range(options)]
+    *alone, together = run(many, *works, requests.score([4, 5], short))
+    assert max(graph.rows) <= ROWS
+    for text, made in zip(texts, alone, strict=True):
+        assert made == pytest.approx((scored([1, 2], text),), rel=1e-4)
+    assert together == pytest.approx([scored([4, 5], each) for each in short], rel=1e-4)
 
 
 def test_a_beginning_that_is_known_is_not_read_again_to_the_token() -> None:
