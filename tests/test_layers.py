@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {
     "core": ROOT / "engine" / "core",
     "inference": ROOT / "engine" / "inference",
+    "trials": ROOT / "engine" / "trials",
     "dht": ROOT / "dht",
     "planners": ROOT / "planners",
     "configs": ROOT / "configs",
@@ -22,7 +23,8 @@ MAY_IMPORT = {
     "dht": {"core.errors", "core.canonical", "dht"},
     "planners": {"core", "planners"},
     "inference": {"core", "inference"},
-    "actors": {"core", "configs", "dht", "planners", "inference", "actors"},
+    "trials": {"core", "trials"},
+    "actors": {"core", "configs", "dht", "planners", "inference", "trials", "actors"},
 }
 PURE = {"orjson"}  # beyond the standard library, all that the core may use
 IMPURE = {"asyncio", "socket", "threading", "time", "random", "secrets", "subprocess", "os", "ssl"}
@@ -52,6 +54,8 @@ def faults(room: str, source: str) -> list[str]:
                 found.append(f"line {line}: {room} may not import {name}")
         elif room == "core" and (top in IMPURE or top not in sys.stdlib_module_names | PURE):
             found.append(f"line {line}: the core is pure and may not import {name}")
+        elif room == "trials" and top in IMPURE - {"random"}:
+            found.append(f"line {line}: trials are pure but for seeded chance, not {name}")
     return found
 
 
@@ -87,6 +91,8 @@ def test_a_room_imports_only_downwards(room: str, path: Path) -> None:
         ("inference", "from pockethive.actors.skill import Skill"),
         ("actors", "from pockethive.device import Device"),
         ("actors", "import dht.node"),
+        ("trials", "import time"),
+        ("trials", "from pockethive.inference.session import Session"),
     ],
 )
 def test_an_import_against_the_arrows_is_found(room: str, source: str) -> None:

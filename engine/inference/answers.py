@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pockethive.core.errors import BadInput
+from pockethive.core.forms import fill_places, fill_template
 from pockethive.core.ports import Answer, ChoiceForm, Span
 from pockethive.inference.answer_forms import answer_forms
 from pockethive.inference.clues import subject, titled
@@ -25,7 +26,6 @@ from pockethive.inference.finding import (
     sentence_clues,
     split,
 )
-from pockethive.inference.forms import fill_places, fill_template
 from pockethive.inference.scoring import Scorer, Work
 from pockethive.inference.weighing import Clues, first, log_odds, logistic, shares
 

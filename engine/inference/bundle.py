@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from pockethive.core.errors import RefusedModel
+from pockethive.core.forms import fill_template
 from pockethive.core.ports import ModelClass
 from pockethive.inference.bundle_files import (
     FileEntry,
@@ -37,7 +38,6 @@ from pockethive.inference.bundle_files import (
 )
 from pockethive.inference.card_check import check_fields
 from pockethive.inference.catalogue import ONNX
-from pockethive.inference.forms import fill_template
 
 log = logging.getLogger(__name__)
 

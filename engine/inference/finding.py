@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pockethive.core.errors import BadInput
+from pockethive.core.forms import fill_places
 from pockethive.inference.answer_forms import TextForm, answer_forms
 from pockethive.inference.clues import (
     Kind,
@@ -21,7 +22,6 @@ from pockethive.inference.clues import (
     wanted,
     word_share,
 )
-from pockethive.inference.forms import fill_places
 from pockethive.inference.phrases import phrases
 from pockethive.inference.scoring import Scorer, Work
 from pockethive.inference.spans import Offsets, sentences

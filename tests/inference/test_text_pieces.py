@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.core.errors import BadInput
+from pockethive.core.forms import fill_places
 from pockethive.core.ports import ChoiceForm
 from pockethive.inference.answer_forms import answer_forms
 from pockethive.inference.finding import flat
-from pockethive.inference.forms import fill_places
 from pockethive.inference.phrases import MOST_PHRASES, MOST_WORDS, phrases
 from pockethive.inference.spans import sentences
 from pockethive.inference.tokens import StopScanner

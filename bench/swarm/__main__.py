@@ -27,7 +27,7 @@ from pockethive.configs.home import default_home
 from pockethive.result import Result
 from pockethive.swarm import Swarm
 
-QUESTIONS = Path(__file__).parent.parent / "tests" / "data" / "language_reference.json"
+QUESTIONS = Path(__file__).parents[2] / "tests" / "data" / "language_reference.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
