@@ -124,17 +124,20 @@ def _endings(step: Step, way: ChoiceForm) -> tuple[str, ...]:
 
 
 def _forms(name: str, told: Mapping[str, Any]) -> Forms:
-    ways = tuple(_way(name, told["examples"], each) for each in told["ways"])
+    rows = [dict(zip(told["places"], map(str, row), strict=True)) for row in told["examples"]]
+    ways = tuple(_way(name, rows, each) for each in told["ways"])
     return Forms(ways, Calibration(**told.get("calibration", {})))
 
 
-def _way(name: str, examples: Sequence[Mapping[str, Any]], told: Mapping[str, Any]) -> ChoiceForm:
+def _way(name: str, rows: Sequence[Mapping[str, str]], told: Mapping[str, Any]) -> ChoiceForm:
     """Examples, in the order that this way has them, filled into its own template."""
     lead, end = told.get("lead", " "), told.get("end", "\n")
     between, template = told.get("between", ""), told["template"]
+    order = list(rows) * told.get("repeat", 1)
+    if "shuffle" in told:
+        Random(told["shuffle"]).shuffle(order)  # noqa: S311
     shots = told.get("opening", "")
-    for number in told.get("order", range(len(examples))):
-        places = {key: str(value) for key, value in examples[number].items()}
-        filled = fill_template(template, places, f"{name} {told['name']}")
-        shots += f"{filled}{lead}{places['answer']}{end}{between}"
+    for row in order:
+        filled = fill_template(template, row, f"{name} {told['name']}")
+        shots += f"{filled}{lead}{row['answer']}{end}{between}"
     return ChoiceForm(name=told["name"], shots=shots, template=template, lead=lead, end=end)

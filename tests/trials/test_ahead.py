@@ -11,10 +11,10 @@ VOTES = st.lists(st.sampled_from(["a", "b", "c", None]), max_size=60)
 
 
 def test_votes_are_taken_device_by_device_in_turn() -> None:
-    assert list(in_turn([["a1", "a2", "a3"], ["b1"], ["c1", "c2"]])) == [
-        *("a1", "b1", "c1", "a2", "c2", "a3")
-    ]
-    assert list(in_turn([[None, "x"], ["y"]])) == [None, "y", "x"]
+    ballots = [["a1", "a2", "a3"], ["b1"], ["c1", "c2"]]
+    assert list(in_turn(ballots)) == ["a1", "b1", "c1", "a2", "c2", "a3"]
+    blank: list[list[str | None]] = [[None, "x"], ["y"]]
+    assert list(in_turn(blank)) == [None, "y", "x"]
 
 
 def test_the_first_option_to_lead_every_other_by_k_wins() -> None:
