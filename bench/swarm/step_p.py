@@ -1,6 +1,6 @@
 """How often a model is right about single micro-steps, per form and over all forms.
 
-    python -m bench.swarm.step_p --family NAME… [--split dev|held] [--states N] [--seed S] [--out FILE]
+    python -m bench.swarm.step_p --family NAME… [--split dev|held] [--states N] [--seed S]
 
 States are drawn, evenly and by seed, among the distinct steps (form and places) of jobs whose
 earlier choices were all right; jobs are made until there are several times as many as wanted or no
@@ -82,7 +82,9 @@ def measured(session: Session, name: str, options: argparse.Namespace) -> dict[s
     for form, steps in found.items():
         if form in only:
             drawn = Random(options.seed).sample(steps, min(options.states, len(steps)))
-            seen = [Seen(step, kind.right(job, step), asked_of(session, step)) for job, step in drawn]
+            seen = [
+                Seen(step, kind.right(job, step), asked_of(session, step)) for job, step in drawn
+            ]
             made[form] = {"of": len(steps), **figures(seen, options.worst)}
     return {"forms": made, "seconds": round(time.monotonic() - began)}
 
@@ -120,7 +122,10 @@ def figures(seen: Sequence[Seen], worst: int) -> dict[str, Any]:
         way.name: _row((each.step, each.right, each.chances[number]) for each in seen)
         for number, way in enumerate(ways)
     }
-    found = {"pooled": _row((each.step, each.right, each.pooled) for each in seen), "ways": made}
+    found: dict[str, Any] = {
+        "pooled": _row((each.step, each.right, each.pooled) for each in seen),
+        "ways": made,
+    }
     if worst:
         by_p = sorted(seen, key=lambda each: each.pooled[each.step.options.index(each.right)])
         found["worst"] = [_told(each) for each in by_p[:worst]]
@@ -154,7 +159,7 @@ def _told(each: Seen) -> dict[str, Any]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", nargs="+", choices=tuple(FAMILIES), required=True)
     parser.add_argument("--form", nargs="*", default=(), help="only these forms of steps")
     parser.add_argument("--split", choices=("dev", "held"), default="dev")

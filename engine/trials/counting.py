@@ -32,9 +32,7 @@ def digit(named: str) -> str:
 
 def after(numbers: Sequence[str]) -> Work[tuple[str, ...]]:
     """What comes right after each of some names up to nine."""
-    return (
-        yield tuple(Step("", "next", {"number": each}, _UP_TO_TEN) for each in numbers)
-    )
+    return (yield tuple(Step("", "next", {"number": each}, _UP_TO_TEN) for each in numbers))
 
 
 def counted_smaller(one: str, two: str) -> Work[str]:

@@ -96,7 +96,7 @@ class Digits(Programme):
         one, two = (str(chance.randrange(10 ** (length - 1), 10**length)) for _ in range(2))
         return Job(self.name, {"one": one, "two": two}, (seed, length))
 
-    def start(self, job: Job) -> State:
+    def start(self, job: Job) -> State:  # noqa: ARG002
         """See `Programme`: places done, from the last one on, and what they came to."""
         return {"done": 0, "carry": "0", "made": "" if self.what == "sums" else "0"}
 
@@ -107,7 +107,7 @@ class Digits(Programme):
             return None
         return self._column(one, two, at) if self.what == "sums" else self._row(one, two, at)
 
-    def said(self, job: Job, at: State) -> str:
+    def said(self, job: Job, at: State) -> str:  # noqa: ARG002
         """See `Programme`."""
         return _trimmed(at["carry"] + at["made"])
 
@@ -116,7 +116,7 @@ class Digits(Programme):
         one, two = map(int, _numbers(job))
         return str(one + two if self.what == "sums" else one * two)
 
-    def right(self, job: Job, step: Step) -> str:
+    def right(self, job: Job, step: Step) -> str:  # noqa: ARG002
         """See `Family`."""
         return right_digit(step)
 
@@ -155,5 +155,3 @@ def _kept(value: str) -> Work[tuple[str, str]]:
 
 def _trimmed(numeral: str) -> str:
     return numeral.lstrip("0") or "0"
-
-

@@ -1,11 +1,12 @@
 """Towers of Hanoi: every disk from the left peg to the right one, never a larger on a smaller.
 
 Two ways to cut it. `moves`: the model is told the pegs and picks the next move among the legal ones
-(at most three); code knows what is legal. `rules`: by the rule that every other move is the smallest
-disk's, always on to the next peg of a cycle, and the move between is the only other one there is.
-There the code knows the rule and keeps the pegs; the model decides whose turn it is, which peg
-comes next, and which of two disks is the smaller (as a fact, or by counting up, see counting.py):
-nothing that it picks is checked for being legal. The length of a job is its number of disks.
+(at most three); code knows what is legal. By rules: every other move is the smallest disk's, always
+on to the next peg of a cycle, and the move between is the only other one there is. There the code
+knows the rule, keeps the pegs and numbers them round and round (peg four is peg one again); the
+model decides whose turn it is, which number comes next, and which of two disks is the smaller (as a
+fact, or by counting up, see counting.py): nothing that it picks is checked for being legal. The
+length of a job is its number of disks.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from random import Random
 from typing import Final, Literal
 
 from pockethive.core.errors import BadInput
-from pockethive.trials.counting import NAMES, right_after
+from pockethive.trials.counting import NAMES, after, right_after
 from pockethive.trials.family import Job, State, Step
 from pockethive.trials.programme import Programme, Work, asks, plain
 from pockethive.trials.sorting import right_smaller, smaller_digit
@@ -57,9 +58,9 @@ class Hanoi(Programme):
         disks = plain(job, "disks")
         if len(at["pegs"][2]) == disks or len(at["moved"]) >= 2**disks - 1 or at["last"] == "":
             return None
-        return self._free(job, at) if self.by == "moves" else self._ruled(job, at)
+        return self._free(at) if self.by == "moves" else self._ruled(job, at)
 
-    def said(self, job: Job, at: State) -> str:
+    def said(self, job: Job, at: State) -> str:  # noqa: ARG002
         """See `Programme`: the moves, each as its two pegs."""
         return " ".join(at["moved"])
 
@@ -67,23 +68,17 @@ class Hanoi(Programme):
         """See `Family`."""
         return " ".join(f"{PEGS[a]}-{PEGS[b]}" for a, b in solution(plain(job, "disks"), 0, 2))
 
-    def right(self, job: Job, step: Step) -> str:
+    def right(self, job: Job, step: Step) -> str:  # noqa: ARG002
         """See `Family`."""
         if step.form == "move":
-            pegs = [_read(step.places[peg]) for peg in PEGS]
-            return "{} to {}".format(*(PEGS[peg] for peg in next_move(pegs)))
+            return right_move(step)
         if step.form == "turn":
             return OTHER if step.places["last"] == SMALLEST else SMALLEST
-        if step.form == "peg":
-            cycle = step.places["cycle"].split(", ")
-            return cycle[(cycle.index(step.places["peg"]) + 1) % 3]
         return right_smaller(step) if step.form == "smaller" else right_after(step)
 
-    def _free(self, job: Job, at: State) -> Work[State]:
-        pegs = at["pegs"]
-        moves = [f"{PEGS[a]} to {PEGS[b]}" for a, b in legal(pegs)]
-        places = {peg: _written(disks) for peg, disks in zip(PEGS, pegs, strict=True)}
-        one, _, two = (yield from asks("move", places, moves)).partition(" to ")
+    def _free(self, at: State) -> Work[State]:
+        (move,) = yield (move_step(at["pegs"]),)
+        one, _, two = move.partition(" to ")
         return _moved(at, PEGS.index(one), PEGS.index(two), "free")
 
     def _ruled(self, job: Job, at: State) -> Work[State]:
@@ -91,15 +86,18 @@ class Hanoi(Programme):
         pegs: Pegs = at["pegs"]
         small = next(number for number, disks in enumerate(pegs) if 1 in disks)
         if turn == SMALLEST:
-            places = {"cycle": ", ".join(plain(job, "cycle")), "peg": PEGS[small]}
-            to = yield from asks("peg", places, PEGS)
+            cycle = plain(job, "cycle")
+            (after_it,) = yield from after([NAMES[cycle.index(PEGS[small]) + 1]])
+            to = cycle[(NAMES.index(after_it) - 1) % len(PEGS)]
             return _moved(at, small, PEGS.index(to), turn)
         one, two = (number for number in range(3) if number != small)
         if not pegs[one] and not pegs[two]:
             return {**at, "last": ""}
         if pegs[one] and pegs[two]:
             tops = str(pegs[one][-1]), str(pegs[two][-1])
-            least = yield from smaller_digit(*tops, "counting" if self.by == "counting" else "facts")
+            least = yield from smaller_digit(
+                *tops, "counting" if self.by == "counting" else "facts"
+            )
             here, there = (one, two) if least == tops[0] else (two, one)
         else:
             here, there = (one, two) if pegs[one] else (two, one)
@@ -134,6 +132,18 @@ def next_move(pegs: Sequence[Sequence[int]]) -> tuple[int, int]:
             move = (on[disk], goal)
             goal = 3 - on[disk] - goal
     return move
+
+
+def move_step(pegs: Sequence[Sequence[int]]) -> Step:
+    """What the next move is, among the legal ones."""
+    places = {peg: _written(disks) for peg, disks in zip(PEGS, pegs, strict=True)}
+    return Step("", "move", places, tuple(f"{PEGS[a]} to {PEGS[b]}" for a, b in legal(pegs)))
+
+
+def right_move(step: Step) -> str:
+    """The truth about such a step."""
+    one, two = next_move([_read(step.places[peg]) for peg in PEGS])
+    return f"{PEGS[one]} to {PEGS[two]}"
 
 
 def random_pegs(chance: Random, disks: int) -> Pegs:

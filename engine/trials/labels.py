@@ -31,7 +31,7 @@ class Labels(Programme):
         given = {"labels": list(words("labels")["labels"]), "items": items}
         return Job(self.name, given, (seed, length))
 
-    def start(self, job: Job) -> State:
+    def start(self, job: Job) -> State:  # noqa: ARG002
         """See `Programme`."""
         return {"counts": None}
 

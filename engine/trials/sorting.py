@@ -59,11 +59,11 @@ class Sorting(Programme):
         """See `Programme`: runs that are sorted already."""
         return {"runs": [[each] for each in plain(job, "numbers")]}
 
-    def unit(self, job: Job, at: State) -> Work[State] | None:
+    def unit(self, job: Job, at: State) -> Work[State] | None:  # noqa: ARG002
         """See `Programme`: a layer of merges."""
         return None if len(at["runs"]) == 1 else self._layer(at["runs"])
 
-    def said(self, job: Job, at: State) -> str:
+    def said(self, job: Job, at: State) -> str:  # noqa: ARG002
         """See `Programme`."""
         return " ".join(at["runs"][0])
 
@@ -71,7 +71,7 @@ class Sorting(Programme):
         """See `Family`."""
         return " ".join(sorted(plain(job, "numbers")))
 
-    def right(self, job: Job, step: Step) -> str:
+    def right(self, job: Job, step: Step) -> str:  # noqa: ARG002
         """See `Family`."""
         return right_smaller(step) if step.form == "smaller" else right_after(step)
 

@@ -40,7 +40,7 @@ class Tally(Programme):
         given = {"thing": thing, "records": [record for record, _ in records]}
         return Job(self.name, given, (seed, length))
 
-    def start(self, job: Job) -> State:
+    def start(self, job: Job) -> State:  # noqa: ARG002
         """See `Programme`: amounts still to be added, and the total so far."""
         return {"read": False, "amounts": [], "total": "0"}
 
@@ -50,7 +50,7 @@ class Tally(Programme):
             return self._reading(job)
         return self._adding(at) if at["amounts"] else None
 
-    def said(self, job: Job, at: State) -> str:
+    def said(self, job: Job, at: State) -> str:  # noqa: ARG002
         """See `Programme`."""
         return str(at["total"])
 
@@ -94,7 +94,9 @@ def _made(seed: int, length: int) -> tuple[str, list[tuple[str, int]]]:
     things = half(told["things"], seed)
     thing = chance.choice(things)
     others = [each for each in things if each != thing]
-    return thing, [_record(chance, told, half(told["records"], seed), (thing, others)) for _ in range(length)]
+    return thing, [
+        _record(chance, told, half(told["records"], seed), (thing, others)) for _ in range(length)
+    ]
 
 
 def _record(

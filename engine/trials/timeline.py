@@ -40,7 +40,7 @@ class Timeline(Programme):
         documents = [sentences[at : at + PAGE] for at in range(0, length, PAGE)]
         return Job(self.name, {"documents": documents}, (seed, length))
 
-    def start(self, job: Job) -> State:
+    def start(self, job: Job) -> State:  # noqa: ARG002
         """See `Programme`."""
         return {"kinds": None}
 
@@ -63,7 +63,8 @@ class Timeline(Programme):
 
     def _read(self, job: Job) -> Work[State]:
         chosen = yield tuple(
-            Step("", "dated", {"sentence": sentence}, (EVENT, PAPER)) for sentence in _sentences(job)
+            Step("", "dated", {"sentence": sentence}, (EVENT, PAPER))
+            for sentence in _sentences(job)
         )
         return {"kinds": list(chosen)}
 
@@ -80,7 +81,10 @@ def _made(seed: int, length: int) -> list[tuple[str, str]]:
         kind = chance.choice((EVENT, PAPER))
         day, year = chance.randint(1, 28), chance.randint(1850, 1990)
         places = {
-            **{name: chance.choice(half(told[f"{name}s"], seed)) for name in ("event", "paper", "verb")},
+            **{
+                name: chance.choice(half(told[f"{name}s"], seed))
+                for name in ("event", "paper", "verb")
+            },
             "town": chance.choice(told["towns"]),
             "date": f"{day} {chance.choice(told['months'])} {year}",
         }
