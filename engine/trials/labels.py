@@ -1,7 +1,8 @@
-"""Hundreds of items under labels, with the exact count of each label.
+"""Hundreds of items of an inventory under labels, with the exact count of each label.
 
 What the code knows: the labels, and how to count. What the model decides: the label of each item.
-The length of a job is its items.
+Items are words: of a thing in a sentence a small model is less sure what kind it is. The length of
+a job is its items.
 """
 
 from collections import Counter
@@ -27,7 +28,7 @@ class Labels(Programme):
         """See `Family`. Raises BadInput without items."""
         if length < 1:
             raise BadInput(f"{length} items", where=self.name, cure="give 1 at least")
-        items = [text for text, _ in _made(seed, length)]
+        items = [word for word, _ in _made(seed, length)]
         given = {"labels": list(words("labels")["labels"]), "items": items}
         return Job(self.name, given, (seed, length))
 
@@ -67,7 +68,7 @@ def _made(seed: int, length: int) -> list[tuple[str, str]]:
     for _ in range(length):
         label = chance.choice(list(told["labels"]))
         word = chance.choice(half(told["labels"][label], seed))
-        made.append((chance.choice(half(told["items"], seed)).format(word=word), label))
+        made.append((word, label))
     return made
 
 
