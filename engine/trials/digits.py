@@ -63,17 +63,16 @@ def added(one: str, two: str, by: By) -> Work[str]:
     return _trimmed(carry + made)
 
 
-def row(one: str, by_digit: str, by: By) -> Work[str]:
-    """A numeral times a digit: one row of a long multiplication."""
-    carry, made = "0", ""
-    for a in reversed(one):
-        value, tens = yield from digit_product(a, by_digit, by)
-        value, up = yield from digit_sum(value, carry, by) if carry != "0" else _kept(value)
-        made, carry = value + made, tens
-        if up == "1":
-            (raised,) = yield from after([name(tens)])
-            carry = digit(raised)[-1]
-    return _trimmed(carry + made)
+def times(one: str, two: str, carry: str, by: By) -> Work[tuple[str, str]]:
+    """The digit and the carry of a place of a row: a product of two digits, and a carry."""
+    value, tens = yield from digit_product(one, two, by)
+    if carry == "0":
+        return value, tens
+    value, up = yield from digit_sum(value, carry, by)
+    if up == "1":
+        (raised,) = yield from after([name(tens)])
+        tens = digit(raised)[-1]
+    return value, tens
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +96,19 @@ class Digits(Programme):
         return Job(self.name, {"one": one, "two": two}, (seed, length))
 
     def start(self, job: Job) -> State:  # noqa: ARG002
-        """See `Programme`: places done, from the last one on, and what they came to."""
-        return {"done": 0, "carry": "0", "made": "" if self.what == "sums" else "0"}
+        """See `Programme`: columns or rows done, from the last one on, and what they came to."""
+        if self.what == "sums":
+            return {"done": 0, "carry": "0", "made": ""}
+        return {"done": 0, "carry": "0", "made": "0", "row": ""}
 
     def unit(self, job: Job, at: State) -> Work[State] | None:
-        """See `Programme`: a column, or a row and its being added to those before."""
+        """See `Programme`: a column, or a place of a row, or a row's being added to the others."""
         one, two = _numbers(job)
         if at["done"] == len(two):
             return None
-        return self._column(one, two, at) if self.what == "sums" else self._row(one, two, at)
+        if self.what == "sums":
+            return self._column(one, two, at)
+        return self._place(one, two, at) if len(at["row"]) < len(one) else self._row(at)
 
     def said(self, job: Job, at: State) -> str:  # noqa: ARG002
         """See `Programme`."""
@@ -125,11 +128,15 @@ class Digits(Programme):
         value, carry = yield from column(one[here], two[here], at["carry"], self.by)
         return {"done": at["done"] + 1, "carry": carry, "made": value + at["made"]}
 
-    def _row(self, one: str, two: str, at: State) -> Work[State]:
-        here = two[-1 - at["done"]]
-        made = yield from row(one, here, self.by)
-        total = yield from added(at["made"], made + "0" * at["done"], self.by)
-        return {"done": at["done"] + 1, "carry": "0", "made": total}
+    def _place(self, one: str, two: str, at: State) -> Work[State]:
+        digits = one[-1 - len(at["row"])], two[-1 - at["done"]]
+        value, carry = yield from times(*digits, at["carry"], self.by)
+        return {**at, "carry": carry, "row": value + at["row"]}
+
+    def _row(self, at: State) -> Work[State]:
+        row = at["carry"] + at["row"] + "0" * at["done"]
+        total = yield from added(at["made"], _trimmed(row), self.by)
+        return {"done": at["done"] + 1, "carry": "0", "made": total, "row": ""}
 
 
 def right_digit(step: Step) -> str:
@@ -146,11 +153,6 @@ def _numbers(job: Job) -> tuple[str, str]:
     one, two = plain(job, "one"), plain(job, "two")
     width = max(len(one), len(two))
     return one.zfill(width), two.zfill(width)
-
-
-def _kept(value: str) -> Work[tuple[str, str]]:
-    yield from ()
-    return value, "0"
 
 
 def _trimmed(numeral: str) -> str:
