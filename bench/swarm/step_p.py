@@ -82,8 +82,10 @@ def measured(session: Session, name: str, options: argparse.Namespace) -> dict[s
     for form, steps in found.items():
         if form in only:
             drawn = Random(options.seed).sample(steps, min(options.states, len(steps)))
+            chances = asked_of(session, [step for _, step in drawn])
             seen = [
-                Seen(step, kind.right(job, step), asked_of(session, step)) for job, step in drawn
+                Seen(step, kind.right(job, step), each)
+                for (job, step), each in zip(drawn, chances, strict=True)
             ]
             made[form] = {"of": len(steps), **figures(seen, options.worst)}
     return {"forms": made, "seconds": round(time.monotonic() - began)}
@@ -104,15 +106,18 @@ def states(kind: Family, split: str, seed: int) -> dict[str, list[tuple[Job, Ste
     return {form: list(each.values()) for form, each in found.items()}
 
 
-def asked_of(session: Session, step: Step) -> tuple[tuple[float, ...], ...]:
-    """The chances of a step's options in each way."""
-    told, made = forms_of(step), []
+def asked_of(session: Session, steps: Sequence[Step]) -> list[tuple[tuple[float, ...], ...]]:
+    """The chances of each step's options in each way; way by way, so that examples stay read."""
+    told = forms_of(steps[0])
+    made: list[list[tuple[float, ...]]] = [[] for _ in steps]
     for way in told.ways:
         session.remember(way.shots)
-        put, bare = asked(step, way), unasked(step, way)
-        prior = session.score(bare.prompt, bare.options) if told.calibration.prior else ()
-        made.append(shares(session.score(put.prompt, put.options), prior, told.calibration))
-    return tuple(made)
+        for chances, step in zip(made, steps, strict=True):
+            put, bare = asked(step, way), unasked(step, way)
+            prior = session.score(bare.prompt, bare.options) if told.calibration.prior else ()
+            nats = session.score(put.prompt, put.options)
+            chances.append(shares(nats, prior, told.calibration))
+    return [tuple(each) for each in made]
 
 
 def figures(seen: Sequence[Seen], worst: int) -> dict[str, Any]:
