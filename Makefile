@@ -48,9 +48,12 @@ eval: model
 	@$(BIN)/python -m bench.swarm
 	@$(BIN)/python -m bench.swarm --questions tests/data/language_reference_fresh.json
 
-# make bench NAME=inference; the folder bench/ has the others
+# make bench NAME=inference; the folder bench/ has the others. NAME=all proves the swarm and rewrites
+# docs/benchmarks.md; FULL=1 takes hours, SEED=N draws other jobs.
 bench: model
-	@$(BIN)/python -m bench.$(NAME)
+	@$(BIN)/python -c 'import matplotlib' 2> /dev/null || \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python -m bench.$(NAME) $(if $(FULL),--full) $(if $(SEED),--seed $(SEED))
 
 # Every claim at full size; the log to quote from is build/prove.log
 prove: model

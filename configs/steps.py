@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pockethive.configs.reader import Reader
 from pockethive.configs.yaml_tree import Tree
 from pockethive.core.labels import Label
-from pockethive.core.spec import Fan, Step, Subgoal, Wait
+from pockethive.core.spec import BEFORE, Fan, Step, Subgoal, Wait
 from pockethive.core.task import EdgeKind
 
 MAX_WAIT_SECONDS = 24 * 3600
@@ -25,12 +25,16 @@ _WAIT_KEYS = ("steps", "arrived_by", "at_least", "paired")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What the steps of one plan may name: roles, kinds of goals, places in texts, the label."""
+    """What the steps of one plan may name: roles, kinds of goals, places in texts, the label.
+
+    `rounds`: also what the round before ended with, as `before`.
+    """
 
     roles: Mapping[str, Tree]
     kinds: Iterable[str]
     places: tuple[str, ...]
     label: Label
+    rounds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,15 @@ def read_work(reader: Reader, steps: Tree | None, subgoals: Tree | None, scope: 
         reader.fault(
             steps.keys["steps"], "a step cannot be called 'steps'", "`after` uses the word"
         )
+    if steps and scope.rounds and BEFORE in step_trees:
+        reader.fault(
+            steps.keys[BEFORE],
+            f"a step in rounds cannot be called {BEFORE!r}",
+            "it stands for what the round before ended with",
+        )
     fanned = {n for n, t in step_trees.items() if "each" in t.entries}
-    waits = _Waits(reader, tuple(trees), frozenset(fanned))
+    names = (*trees, BEFORE) if scope.rounds else tuple(trees)
+    waits = _Waits(reader, names, frozenset(fanned))
     work = Work(
         tuple(_step(reader, name, tree, waits, scope) for name, tree in step_trees.items()),
         tuple(_subgoal(reader, name, tree, waits, scope) for name, tree in subgoal_trees.items()),
@@ -204,7 +215,8 @@ class _Waits:
 def _refuse_cycle(reader: Reader, work: Work, trees: Mapping[str, Tree]) -> None:
     """Name one cycle, at the `after` of its first step in the file."""
     everything: tuple[Step | Subgoal, ...] = (*work.steps, *work.subgoals)
-    after = {one.name: [step for wait in one.after for step in wait.steps] for one in everything}
+    named = {one.name for one in everything}
+    after = {one.name: [s for w in one.after for s in w.steps if s in named] for one in everything}
     done: set[str] = set()
     for name in after:
         if name not in done and (cycle := _cycle_from(name, after, done)):

@@ -255,7 +255,7 @@ class TeamCompiler:
             )
             return PlannerSpec(kind=PlannerKind.FREE)
         places = ("goal", "ask") if free else ("goal", "round")
-        scope = Scope(roles=roles, kinds=(), places=places, label=label)
+        scope = Scope(roles=roles, kinds=(), places=places, label=label, rounds="rounds" in entries)
         work = read_work(self.reader, entries[way], None, scope)
         if not work.steps and entries[way].kind == "a mapping":
             self.reader.fault(entries[way].where, "planner needs at least one step")

@@ -1,10 +1,13 @@
 """The template planner: a team's steps, over the devices that hold documents, and in rounds.
 
-A round's first steps wait for the last ones of the round before: what those made is their input.
+A round's first steps wait for the last ones of the round before, and so does what waits for
+`before`: what those made is their input.
 """
 
+from dataclasses import replace
+
 from pockethive.core.graph import TaskGraph
-from pockethive.core.spec import Step, Team
+from pockethive.core.spec import BEFORE, Step, Team, Wait
 from pockethive.core.task import Edge, EdgeKind
 from pockethive.planners.context import PlanContext
 from pockethive.planners.expand import Expansion, Setting, check_size, expand_step, in_order
@@ -18,22 +21,32 @@ def plan(team: Team, context: PlanContext) -> TaskGraph:
         GraphError: a cycle, an impossible count, or more tasks than the team allows.
     """
     steps = {step.name: step for step in team.planner.steps}
-    order = [steps[name] for name in in_order({name: step.after for name, step in steps.items()})]
+    within = {
+        name: step.after if BEFORE in steps else _within(step.after) for name, step in steps.items()
+    }
+    order = [steps[name] for name in in_order(within)]
     done = Expansion()
-    entry: tuple[Edge, ...] = ()
+    lasts: tuple[str, ...] = ()
     for number in range(1, team.planner.rounds + 1):
         places = {"goal": context.goal, "round": str(number)}
         prefix = f"round-{number}." if team.planner.rounds > 1 else ""
+        entry = (Edge(kind=EdgeKind.ALL, sources=lasts),) if lasts else ()
         setting = Setting(
             team=team, devices=context.document_devices, places=places, prefix=prefix, entry=entry
         )
-        one = Expansion()
+        one = Expansion(ends={BEFORE: lasts} if lasts else {})
         for step in order:
-            expand_step(step, setting, one)
+            expand_step(step if lasts else replace(step, after=within[step.name]), setting, one)
         done.tasks.extend(one.tasks)
         check_size(done.tasks, team)
-        entry = (Edge(kind=EdgeKind.ALL, sources=_lasts(order, one)),)
+        lasts = _lasts(order, one)
     return TaskGraph(tuple(done.tasks))
+
+
+def _within(waits: tuple[Wait, ...]) -> tuple[Wait, ...]:
+    """What a step waits for in its own round."""
+    kept = (replace(wait, steps=tuple(s for s in wait.steps if s != BEFORE)) for wait in waits)
+    return tuple(wait for wait in kept if wait.steps)
 
 
 def _lasts(steps: list[Step], done: Expansion) -> tuple[str, ...]:

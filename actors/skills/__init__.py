@@ -15,10 +15,11 @@ from pockethive.actors.skills.rescore import Rescore
 from pockethive.actors.skills.research import Search
 from pockethive.actors.skills.summarize import Summarize
 from pockethive.actors.skills.synthesize import Synthesize
+from pockethive.actors.skills.voting import Ballots, Cast, Count, Counted
 from pockethive.actors.skills.writing import is_writer
 
-_SKILLS: tuple[Skill, ...] = (Search(), Rank(), Synthesize(), Summarize())
-_CHECKERS: tuple[Checker, ...] = (Quotation(), Fit(), Ranking(), Citations())
+_SKILLS: tuple[Skill, ...] = (Search(), Rank(), Synthesize(), Summarize(), Cast(), Count())
+_CHECKERS: tuple[Checker, ...] = (Quotation(), Fit(), Ranking(), Citations(), Ballots(), Counted())
 
 
 def rereaders(skills: Iterable[Skill]) -> dict[str, Checker]:

@@ -6,10 +6,13 @@ Everything here is frozen and already checked for shape; `pockethive.configs` ma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from pockethive.core.labels import Label
 from pockethive.core.task import NO_DEADLINE, Deadline, EdgeKind, Verification
+
+BEFORE: Final = "before"
+"""In a template that is done in rounds: the last steps of the round before."""
 
 
 class Fan(Enum):

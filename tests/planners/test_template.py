@@ -89,6 +89,17 @@ def test_each_round_begins_with_what_the_one_before_ended_with() -> None:
     assert [task.name for task in graph.sinks] == ["round-3.count"]
 
 
+def test_a_later_step_may_read_what_the_round_before_ended_with() -> None:
+    ask = Step(name="ask", role="finder", each=Fan.DEVICES)
+    count = step("count", Wait(kind=EdgeKind.ALL, steps=("ask", "before")))
+    graph = plan(team(ask, count, rounds=2), context())
+    asked = tuple(f"round-1.ask-{n}" for n in (1, 2, 3))
+    assert graph.by_name["round-1.count"].sources == asked
+    again = tuple(f"round-2.ask-{n}" for n in (1, 2, 3))
+    assert graph.by_name["round-2.count"].sources == (*again, "round-1.count")
+    assert graph.by_name["round-2.ask-1"].sources == ("round-1.count",)
+
+
 def test_a_round_may_end_with_several_steps() -> None:
     graph = plan(team(step("one"), step("two"), rounds=2), context())
     assert graph.by_name["round-2.one"].sources == ("round-1.one", "round-1.two")

@@ -1,0 +1,227 @@
+"""`cast` and `count`: micro-steps of a long job, voted on by devices until one is ahead by k.
+
+`cast` asks this device's model and draws votes by what it makes of each option; `count` reads the
+votes of all devices in turn and takes the first option that leads every other by k. Rule guarded
+here: a job is what its family makes of a seed and a length, without its origin, so no skill can ask
+for the truth; votes are drawn by (salt, step, device, number), so nobody chooses his luck.
+
+Both read the params `job` ("labels, seed 1, length 40") and `at_once` (steps of a round); `cast`
+also `draws` (votes a device has for each step) and `salt`, `count` also `ahead` (k). Inputs: the
+last `count`, and for `count` what was cast.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pockethive.actors.skill import Finding, Product, Tools, Work
+from pockethive.core.errors import BadInput, SkillFailure
+from pockethive.core.ports import ChoiceForm, Model
+from pockethive.trials.ahead import count, in_turn
+from pockethive.trials.families import family as family_of
+from pockethive.trials.family import Family, Job, Step
+from pockethive.trials.forms import asked, drawn, drawn_way, forms_of, lot, shares, unasked
+from pockethive.trials.progress import Progress, begun, gone_on, read, undecided
+
+FORMAT: Final = 1
+MOST_STEPS: Final = 256  # of a round
+MOST_DRAWS: Final = 64  # votes of a device for a step
+MOST_LENGTH: Final = 100_000
+_JOB: Final = re.compile(r"([a-z-]{1,32}), seed (\d{1,18}), length (\d{1,6})")
+_SPENT: Final = ("steps", "votes", "blank", "undecided", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What the params of a task say, and where the job is."""
+
+    family: Family
+    job: Job
+    progress: Progress
+    steps: tuple[Step, ...]
+    spent: Mapping[str, int]
+
+
+class Cast:
+    """A device's votes on a round's steps. Its value: `{"v", "votes": {step: [place, …]}}`."""
+
+    name = "cast"
+    needs_model = True
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """Ask the model and draw. A vote is an option's place, or -1 where it holds back."""
+        if tools.model is None:
+            raise SkillFailure("voting needs a model", where=work.name)
+        table, ballot = table_of(work), Ballot(tools.model)
+        draws = _whole(work, "draws", (1, MOST_DRAWS), 1)
+        salt = str(work.params.get("salt", ""))
+        votes = {
+            step.id: [ballot.vote(step, f"{salt} {work.device}", number) for number in range(draws)]
+            for step in table.steps
+        }
+        value = {"v": FORMAT, "votes": votes, "asked": ballot.asked}
+        return Product(value=value, prompt_tokens=ballot.tokens)
+
+
+class Ballot:
+    """Draws votes by one model; what it was asked once is not asked again."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
+        self.asked = 0
+        self.tokens = 0
+
+    def vote(self, step: Step, who: str, number: int) -> int:
+        """The place of an option, or -1."""
+        chance = lot(0, step, who, number)
+        option = drawn(step, self.chances(step, drawn_way(step, chance)), chance)
+        return -1 if option is None else step.options.index(option)
+
+    def chances(self, step: Step, way: ChoiceForm) -> tuple[float, ...]:
+        """What the model makes of a step's options, asked in one way."""
+        calibration = forms_of(step).calibration
+        put, bare = asked(step, way), unasked(step, way)
+        untold = self._score(bare.prompt, bare.options) if calibration.prior else ()
+        return shares(self._score(put.prompt, put.options), untold, calibration)
+
+    def _score(self, prompt: str, options: tuple[str, ...]) -> tuple[float, ...]:
+        found = self._known.get((prompt, options))
+        if found is None:
+            found = self._known[prompt, options] = self._model.score(prompt, options)
+            self.asked += 1
+            self.tokens += self._model.count(prompt)
+        return found
+
+
+class Count:
+    """Counts a round's votes. Its value: the progress, what was spent, at the end the answer."""
+
+    name = "count"
+    needs_model = False
+
+    def run(self, work: Work, tools: Tools) -> Product:  # noqa: ARG002 nothing of it is needed
+        """Count the votes of all devices."""
+        return Product(value=counted(work))
+
+
+class Counted:
+    """A count is what this device counts of the same votes. Pure."""
+
+    name = "counted"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
+        """Judge an output of `count` by counting again."""
+        if value != counted(work):
+            return Finding(accept=False, reason="counted again it is another one")
+        return Finding(accept=True, reason="counted again it is the same")
+
+
+class Ballots:
+    """Votes are votes: as many as were wanted, for options of the steps in question. Pure.
+
+    Whether the model means them is not checked: a device that votes otherwise is outvoted.
+    """
+
+    name = "ballots"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
+        """Judge an output of `cast` by its form."""
+        table, draws = table_of(work), _whole(work, "draws", (1, MOST_DRAWS), 1)
+        if ballots_of(value, table.steps, draws) is None:
+            return Finding(accept=False, reason="not the votes that were asked for")
+        return Finding(accept=True, reason=f"{draws} votes on each of {len(table.steps)} steps")
+
+
+def table_of(work: Work) -> Table:
+    """What a task is about. Raises BadInput for params that make no job."""
+    family, job = _job(work)
+    last = _last(work.inputs)
+    progress = begun(family, job) if last is None else read(last["progress"])
+    steps = undecided(family, job, progress, _whole(work, "at_once", (1, MOST_STEPS), 1))
+    spent = dict.fromkeys(_SPENT, 0) if last is None else dict(last["spent"])
+    return Table(family, job, progress, steps, spent)
+
+
+def counted(work: Work) -> dict[str, Any]:
+    """The value of `count`: a function of params and inputs."""
+    table, ahead = table_of(work), _whole(work, "ahead", (1, MOST_DRAWS), 1)
+    cast = [value for _, value in sorted(work.inputs.items()) if "votes" in value]
+    draws = max((len(votes) for each in cast for votes in each["votes"].values()), default=0)
+    ballots = [ballots_of(each, table.steps, draws) for each in cast]
+    sound = [each for each in ballots if each is not None]
+    choices, spent = {}, dict(table.spent)
+    for step in table.steps:
+        votes = list(in_turn([each[step.id] for each in sound]))
+        end = count(votes, ahead, max(1, len(votes)))
+        spent["votes"] += end.read
+        spent["blank"] += end.blank
+        if end.leader is not None:
+            spent["steps"] += 1
+            spent["undecided"] += not end.decided
+            choices[step.id] = end.leader
+    spent["model"] += sum(int(each["asked"]) for each in cast)
+    progress = (
+        gone_on(table.family, table.job, table.progress, choices) if choices else table.progress
+    )
+    value = {"v": FORMAT, "progress": progress.told(), "spent": spent}
+    if table.family.steps(table.job, progress.state):
+        return value
+    return {**value, "answer": table.family.answer(table.job, progress.state)}
+
+
+def ballots_of(
+    value: Any, steps: Sequence[Step], draws: int
+) -> Mapping[str, tuple[str | None, ...]] | None:
+    """The options that an output of `cast` votes for, by step; None when it is none."""
+    votes = value.get("votes") if isinstance(value, Mapping) else None
+    if not isinstance(votes, Mapping) or value.get("v") != FORMAT:
+        return None
+    if not isinstance(value.get("asked"), int) or set(votes) != {step.id for step in steps}:
+        return None
+    found: dict[str, tuple[str | None, ...]] = {}
+    for step in steps:
+        places = votes[step.id]
+        if not isinstance(places, list) or len(places) != draws:
+            return None
+        if not all(type(each) is int and -1 <= each < len(step.options) for each in places):
+            return None
+        found[step.id] = tuple(None if each < 0 else step.options[each] for each in places)
+    return found
+
+
+def _job(work: Work) -> tuple[Family, Job]:
+    """The family and the job, whose truth nobody can ask for."""
+    told = _JOB.fullmatch(str(work.params.get("job", "")).strip())
+    if told is None:
+        raise BadInput(
+            f"no job {work.params.get('job')!r}",
+            where=work.name,
+            cure="such as 'labels, seed 1, length 40'",
+        )
+    family = family_of(told[1])
+    if not 1 <= int(told[3]) <= MOST_LENGTH:
+        raise BadInput(f"a job of length {told[3]}", where=work.name, cure=f"1 to {MOST_LENGTH}")
+    return family, replace(family.job(int(told[2]), int(told[3])), origin=None)
+
+
+def _last(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The last count among the inputs, if there was one."""
+    return next((value for value in inputs.values() if "progress" in value), None)
+
+
+def _whole(work: Work, name: str, bounds: tuple[int, int], usual: int | None = None) -> int:
+    """A parameter that is a whole number, or the text of one. Raises BadInput."""
+    value = work.params.get(name, usual)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if type(value) is not int or not bounds[0] <= value <= bounds[1]:
+        raise BadInput(
+            f"{name} is {value!r}",
+            where=work.name,
+            cure=f"a whole number from {bounds[0]} to {bounds[1]}",
+        )
+    return value

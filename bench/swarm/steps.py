@@ -1,0 +1,337 @@
+"""Many small steps without error: jobs cut into micro-steps, voted on until one is ahead by k.
+
+    make bench NAME=swarm.steps [FULL=1] [SEED=N]     (or python -m bench.swarm.steps [--full] …)
+
+For each family: a job of held seeds long enough that one vote a step fails; every state on its
+right way is put to the model in every form, once (`recorded`). From these chances: what the law
+says, state by state; jobs played again by drawn votes (`resampled`); and what the mean p would
+promise. Live runs are device processes with a team (`live.py`). Controls: the whole job in one
+call; one device with one vote a step; one device, greedy, in its best single form; one device that
+casts all votes; choices replaced by random ones.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bench.swarm.live import Setting, seated
+from bench.swarm.page import share, table
+from bench.swarm.plots import Look, picture, shown
+from bench.swarm.record import Record, Watch
+from bench.swarm.resample import (
+    Job,
+    Seen,
+    correlation,
+    from_mean,
+    half_length,
+    hopeless,
+    predicted,
+    resampled,
+)
+from bench.swarm.whole import tried
+from pockethive.configs.home import default_home
+from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.inference.bundle import open_bundle
+from pockethive.inference.session import Session
+from pockethive.trials.families import family
+from pockethive.trials.family import HELD_FROM, Step, walk
+from pockethive.trials.forms import asked, forms_of, shares, unasked
+from pockethive.trials.laws import wilson
+
+LEADS: Final = tuple(range(1, 9))
+NAME: Final = "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One family: lengths of the recorded job and of the live one, in the family's own units; how
+    many steps live devices vote on in a round, and in how many rounds."""
+
+    family: str
+    long: int
+    live: int
+    at_once: int
+    rounds: int
+    ahead: int = 3
+    draws: int = 4
+
+
+QUICK: Final = (
+    Plan("tally", 120, 16, 16, 1),
+    Plan("labels", 120, 16, 16, 1),
+    Plan("timeline", 120, 16, 16, 1),
+    Plan("sums-by-counting", 200, 3, 4, 20),
+    Plan("sorting-by-counting", 64, 4, 8, 30),
+    Plan("hanoi-by-counting", 7, 2, 4, 20),
+)
+FULL: Final = (
+    Plan("tally", 1_000, 60, 30, 2),
+    Plan("labels", 1_000, 60, 30, 2),
+    Plan("timeline", 1_000, 60, 30, 2),
+    Plan("sums-by-counting", 1_000, 8, 4, 60),
+    Plan("sorting-by-counting", 256, 8, 8, 60),
+    Plan("hanoi-by-counting", 10, 4, 4, 80),
+)
+
+
+def main() -> int:
+    """Measure, keep, draw, print; 1 where no family carries the claim."""
+    options = _options()
+    watch = Watch()
+    plans = [each for each in (FULL if options.full else QUICK) if each.family in options.family]
+    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
+    if folder is None:
+        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    session = Session(open_bundle(folder))
+    found: dict[str, Any] = {}
+    for plan in plans:
+        found[plan.family] = recorded(session, plan, options)
+        print(_line(plan.family, found[plan.family]), flush=True)
+    del session
+    for plan in plans if not options.no_live else ():
+        found[plan.family]["live"] = live(plan, options)
+        print(plan.family, found[plan.family]["live"], flush=True)
+    record = Record(
+        name=NAME,
+        full=options.full,
+        seed=options.seed,
+        results=found,
+        seconds=watch.seconds,
+        cpu_seconds=watch.cpu_seconds,
+    )
+    print(record.write())
+    return 0
+
+
+def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
+    """A job's states, the law, votes drawn again, and the controls that need no devices."""
+    kind, seed = family(plan.family), HELD_FROM + options.seed
+    job = kind.job(seed, plan.long)
+    places: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    states: list[Seen] = []
+    told: list[tuple[Step, str]] = []
+    path = []
+    for step in walk(kind, job):
+        key = (step.form, tuple(sorted(step.places.items())))
+        if key not in places:
+            places[key] = len(states)
+            right = kind.right(job, step)
+            states.append(Seen(asked_of(session, step), step.options.index(right)))
+            told.append((step, right))
+        path.append(places[key])
+    whole = Job(states, path)
+    runs = 2_000 if options.full else 400
+    return {
+        "plan": asdict(plan),
+        "steps": len(path),
+        "states": len(states),
+        "p": _summary(states),
+        "hopeless": [_shown(told[n]) for n, each in enumerate(states) if each.p <= each.rival],
+        "correlation": correlation(states),
+        "leads": {
+            k: {
+                "law": predicted(whole, k),
+                "mean_p": from_mean(whole, k),
+                "half_length": half_length(states, k),
+                "resampled": resampled(whole, k, runs, options.seed),
+            }
+            for k in LEADS
+        },
+        "lengths": _lengths(whole, options.seed, runs),
+        "controls": _controls(session, plan, whole, options),
+        "chances": [{"right": each.right, "ways": each.chances} for each in states],
+    }
+
+
+def asked_of(session: Session, step: Step) -> tuple[tuple[float, ...], ...]:
+    """The chances of a step's options in each way, rounded to millionths."""
+    told, made = forms_of(step), []
+    for way in told.ways:
+        session.remember(way.shots)
+        put, bare = asked(step, way), unasked(step, way)
+        prior = session.score(bare.prompt, bare.options) if told.calibration.prior else ()
+        chances = shares(session.score(put.prompt, put.options), prior, told.calibration)
+        made.append(tuple(round(each, 6) for each in chances))
+    return tuple(made)
+
+
+def _controls(
+    session: Session, plan: Plan, whole: Job, options: argparse.Namespace
+) -> dict[str, Any]:
+    kind, seeds = family(plan.family), range(HELD_FROM + 1_000, HELD_FROM + 1_020)
+    tries = list(seeds) if options.full else list(seeds)[:3]
+    calls = [tried(session, kind, seed, plan.live) for seed in tries]
+    right = sum(each["right"] for each in calls)
+    ways = range(min(len(each.chances) for each in whole.states))
+    greedy = {
+        way: sum(
+            each.chances[way].index(max(each.chances[way])) == each.right for each in whole.states
+        )
+        for way in ways
+    }
+    pooled = sum(each.pooled.index(max(each.pooled)) == each.right for each in whole.states)
+    return {
+        "whole": {
+            "length": plan.live,
+            "right": right,
+            "of": len(calls),
+            "interval": wilson(right, len(calls)),
+            "wrote": [each["wrote"] or each["why"] for each in calls[:3]],
+        },
+        "one_vote": resampled(whole, 1, 2_000, options.seed),
+        "greedy_states": {"of": len(whole.states), "ways": greedy, "pooled": pooled},
+        "random": _random(whole, options.seed),
+    }
+
+
+def _random(whole: Job, seed: int) -> dict[str, Any]:
+    """Votes that know nothing, as many as k = 3 may read."""
+    even = [
+        Seen((tuple(1 / len(s.chances[0]) for _ in s.chances[0]),), s.right) for s in whole.states
+    ]
+    return resampled(Job(even, whole.path), 3, 50, seed)
+
+
+def _lengths(whole: Job, seed: int, runs: int) -> list[dict[str, Any]]:
+    """Success by length, states coming up in an order drawn by the seed."""
+    order = list(whole.path)
+    Random(seed).shuffle(order)
+    mixed, made = Job(whole.states, order), []
+    for length in (10, 30, 100, 300, 1_000, 3_000):
+        cut = mixed.cut(length)
+        ks = {
+            k: {"law": predicted(cut, k)["success"], "resampled": resampled(cut, k, runs, seed)}
+            for k in (1, 2, 3, 5)
+        }
+        made.append({"length": length, "leads": ks})
+    return made
+
+
+def live(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
+    """Jobs through device processes; controls with one device too in full."""
+    runs = options.runs or (20 if options.full else 1)
+    made = {}
+    for devices in (3, 1) if options.full else (3,):
+        setting = Setting(
+            devices=devices,
+            rounds=plan.rounds,
+            at_once=plan.at_once,
+            draws=plan.draws if devices > 1 else 3 * plan.draws,
+            ahead=plan.ahead,
+            salt=f"seed {options.seed}",
+        )
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            seated(setting, Path(scratch), options.home) as seats,
+        ):
+            first = HELD_FROM + 2_000 + options.seed
+            played = [seats.play(plan.family, first + number, plan.live) for number in range(runs)]
+        right = sum(each.right for each in played)
+        made[f"{devices} devices"] = {
+            "setting": asdict(setting),
+            "right": right,
+            "of": runs,
+            "interval": wilson(right, runs),
+            "runs": [asdict(each) for each in played],
+        }
+    return made
+
+
+def _summary(states: Sequence[Seen]) -> dict[str, Any]:
+    p = sorted(each.p for each in states)
+    right = sum(each.p > each.rival for each in states)
+    return {
+        "mean": sum(p) / len(p),
+        "least": p[0],
+        "median": p[len(p) // 2],
+        "rival": sum(each.rival for each in states) / len(states),
+        "right": right,
+        "interval": wilson(right, len(states)),
+        "hopeless": hopeless(states),
+    }
+
+
+def _shown(told: tuple[Step, str]) -> dict[str, Any]:
+    return {"places": dict(told[0].places), "right": told[1]}
+
+
+def _line(name: str, found: Mapping[str, Any]) -> str:
+    leads = {
+        k: each["resampled"]["right"] / each["resampled"]["of"]
+        for k, each in found["leads"].items()
+    }
+    p = found["p"]
+    return (
+        f"{name}: {found['steps']} steps, {found['states']} states, p {p['mean']:.3f} (least "
+        f"{p['least']:.3f}, rival {p['rival']:.3f}, hopeless {p['hopeless']}), whole jobs right: "
+        + ", ".join(f"k={k} {value:.2f}" for k, value in leads.items())
+    )
+
+
+def section(record: Record) -> str:
+    """This benchmark's part of the page, with its pictures."""
+    results = record.results
+    picture("steps-leads", (9, 5.5), lambda figure, look: _draw(figure, look, results))
+    rows = []
+    for name, found in results.items():
+        three, one = found["leads"]["3"]["resampled"], found["controls"]["one_vote"]
+        live_ = found.get("live", {}).get("3 devices")
+        rows.append(
+            [
+                name,
+                found["steps"],
+                f"{found['p']['mean']:.3f} / {found['p']['least']:.3f}",
+                found["p"]["hopeless"],
+                share(one["right"], one["of"], one["interval"]),
+                share(three["right"], three["of"], three["interval"]),
+                f"{three['votes']:.1f} / {found['leads']['3']['law']['votes']:.1f}",
+                share(live_["right"], live_["of"], live_["interval"]) if live_ else "not run",
+            ]
+        )
+    head = ["family", "steps", "p of a vote, mean / least", "states no vote helps in"]
+    head += ["one vote a step", "ahead by 3, resampled", "votes a step, drawn / law", "live"]
+    return (
+        "## Many small steps without error\n\n"
+        f"{shown('steps-leads', 'Share of whole jobs that came out right, by k')}\n\n"
+        f"{table(head, rows)}"
+    )
+
+
+def _draw(figure: Any, look: Look, results: Mapping[str, Any]) -> None:
+    axes = figure.subplots(1, 1)
+    for hue, (name, found) in zip(look.hues, results.items(), strict=False):
+        ks = [int(k) for k in found["leads"]]
+        drawn = [found["leads"][str(k)]["resampled"] for k in ks]
+        law = [found["leads"][str(k)]["law"]["success"] for k in ks]
+        shares_ = [each["right"] / each["of"] for each in drawn]
+        low = [each["interval"][0] for each in drawn]
+        high = [each["interval"][1] for each in drawn]
+        axes.plot(ks, shares_, "o", color=hue, label=f"{name}, {found['steps']} steps")
+        axes.vlines(ks, low, high, color=hue)
+        axes.plot(ks, law, "-", color=hue, alpha=0.6)
+    axes.set_xlabel("k: votes by which an option must lead every other one")
+    axes.set_ylabel("share of whole jobs without an error")
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_title("Points: resampled votes, 95 %. Lines: the law, state by state")
+    axes.grid(visible=True, linewidth=0.5)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.swarm.steps")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=0, help="live runs of a family")
+    parser.add_argument("--no-live", action="store_true")
+    parser.add_argument("--family", nargs="+", default=[each.family for each in QUICK])
+    parser.add_argument("--home", type=Path, default=default_home())
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

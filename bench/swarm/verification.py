@@ -1,0 +1,343 @@
+"""Verification pays: wrong outputs accepted, and what it costs, by policy and share of cheats.
+
+    make bench NAME=swarm.verification [FULL=1] [SEED=N]
+
+The work is what the real model does well: it says which of six labels an item has
+(`trials.labels`), asked once and kept. Whole devices in virtual time do it
+(`pockethive.simulation`: every machine, the store, the book of credit; only network and clock are
+not real), a share of them with a fault:
+
+| fault | makes | judges |
+|---|---|---|
+| random | a label at random | honestly |
+| stale | what it should have made of its task before | honestly |
+| lazy | a label at random | accepts whatever comes |
+| colluders | one wrong label, all the same one | accepts theirs, rejects others' |
+
+Wrong is an output that is not what the honest model says. Policies: `none` (form alone is looked
+at), `check` (another device's model must say the same), `recompute 2` and `3` (so many must answer
+alike, blindly), `adaptive` (two alike until a device has credit; its runs follow one another, so
+that there is some). Beside them what theory says for colluders drawn without putting back.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bench.swarm.page import share, table
+from bench.swarm.plots import Look, picture, shown
+from bench.swarm.record import Record, Watch
+from pockethive.actors.skill import Finding, Product, Tools, Work
+from pockethive.configs.home import default_home
+from pockethive.core.ballot import RECOMPUTE
+from pockethive.core.spec import Limits, PlannerKind, PlannerSpec, Role, Step, Team
+from pockethive.core.task import Check, Policy, Verification
+from pockethive.inference import DEFAULT_MODEL, open_model
+from pockethive.result import Result
+from pockethive.simulation import Seat, SimulatedHive
+from pockethive.trials.families import FAMILIES
+from pockethive.trials.family import HELD_FROM
+from pockethive.trials.forms import asked, forms_of
+from pockethive.trials.laws import wilson
+from pockethive.virtual_staff import Pace
+
+NAME: Final = "verification"
+DEVICES: Final = 20
+FAULTS: Final = ("random", "stale", "lazy", "colluders")
+POLICIES: Final[Mapping[str, Verification]] = {
+    "none": Verification(checks=(Check(Policy.CHECK, "form"),)),
+    "check": Verification(checks=(Check(Policy.CHECK, "same"),)),
+    "recompute 2": Verification(checks=(Check(Policy.RECOMPUTE, RECOMPUTE),), verdicts=1),
+    "recompute 3": Verification(checks=(Check(Policy.RECOMPUTE, RECOMPUTE),), verdicts=2),
+    "adaptive": Verification(
+        checks=(Check(Policy.RECOMPUTE, RECOMPUTE),), verdicts=1, adaptive=True
+    ),
+}
+ADAPTIVE_RUNS: Final = 8
+_WORK, _CHECK = 1.0, 0.4  # virtual seconds
+
+
+@dataclass(slots=True)
+class Says:
+    """The skill: the label of an item, as the honest model has it, or not."""
+
+    answers: Sequence[str]
+    labels: Sequence[str]
+    fault: str
+    seed: str
+    made: int = 0
+    last: str = ""
+
+    name = "say"
+    needs_model = False
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """The label that it claims."""
+        self.made += 1
+        right = self.answers[work.params["item"]]
+        claimed = self._claimed(work.params["item"], right)
+        self.last = right
+        return Product(value={"label": claimed})
+
+    def _claimed(self, item: int, right: str) -> str:
+        if self.fault in ("random", "lazy"):
+            return Random(f"{self.seed} {item}").choice(self.labels)
+        if self.fault == "stale":
+            return self.last or right
+        return wrong(self.labels, right) if self.fault == "colluders" else right
+
+
+@dataclass(slots=True)
+class Same:
+    """The checker: what this device's model says of the item."""
+
+    answers: Sequence[str]
+    labels: Sequence[str]
+    fault: str
+    name: str = "same"
+    needs_model: bool = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Accept what this device would have said."""
+        right = self.answers[work.params["item"]]
+        if self.fault == "lazy" or self.name == "form":
+            return Finding(accept=True, reason="")
+        mine = wrong(self.labels, right) if self.fault == "colluders" else right
+        return Finding(accept=value == {"label": mine}, reason="another label")
+
+
+def wrong(labels: Sequence[str], right: str) -> str:
+    """The lie that colluders tell, all the same one."""
+    return labels[(labels.index(right) + 1) % len(labels)]
+
+
+def main() -> int:
+    """Measure, keep and print."""
+    options = _options()
+    watch, answers = Watch(), labelled(options)
+    shares = (0.05, 0.1, 0.2, 0.35) if options.full else (0.1, 0.35)
+    faults, plays = (FAULTS, 2) if options.full else (("random", "colluders"), 1)
+    rows = []
+    for policy in POLICIES:
+        for fault in faults:
+            for part in shares:
+                row = played(policy, fault, part, (answers, options.seed, plays))
+                rows.append(row)
+                print({k: v for k, v in row.items() if k != "runs"}, flush=True)
+    record = Record(
+        name=NAME,
+        full=options.full,
+        seed=options.seed,
+        results={"devices": DEVICES, "tasks": len(answers), "rows": rows},
+        seconds=watch.seconds,
+        cpu_seconds=watch.cpu_seconds,
+    )
+    print(record.write())
+    return 0
+
+
+def labelled(options: argparse.Namespace) -> list[str]:
+    """What the real model says of each item: the most likely label over all ways of asking."""
+    family = FAMILIES["labels"]
+    job = family.job(HELD_FROM + options.seed, 60 if options.full else 30)
+    model, found = open_model(DEFAULT_MODEL, options.home), []
+    for step in family.steps(job, family.begin(job)):
+        sums = [0.0] * len(step.options)
+        for way in forms_of(step).ways:
+            put = asked(step, way)
+            for place, nats in enumerate(model.score(put.prompt, put.options)):
+                sums[place] += nats
+        found.append(step.options[sums.index(max(sums))])
+    return found
+
+
+def played(
+    policy: str, fault: str, part: float, given: tuple[list[str], int, int]
+) -> dict[str, Any]:
+    """So many runs of all items under a policy, with a part of the devices at fault."""
+    answers, seed, plays = given
+    bad, labels = round(part * DEVICES), sorted(set(answers))
+    done = right = work = 0
+    runs = []
+    for number in range(plays):
+        play = _play(policy, fault, bad, answers, labels, seed * 1_000 + number)
+        runs.append(play)
+        done += play["committed"]
+        right += play["right"]
+        work += play["executions"]
+    return {
+        "policy": policy,
+        "fault": fault,
+        "share": part,
+        "committed": done,
+        "of": sum(play["of"] for play in runs),
+        "wrong": done - right,
+        "interval": wilson(done - right, max(1, done)),
+        "executions_a_task": work / max(1, done),
+        "theory": theory(policy, fault, bad),
+        "runs": runs,
+    }
+
+
+def _play(
+    policy: str, fault: str, bad: int, answers: list[str], labels: list[str], seed: int
+) -> dict[str, Any]:
+    skills = [
+        Says(answers, labels, fault if place < bad else "", f"{seed} {place}")
+        for place in range(DEVICES)
+    ]
+    seats = [
+        Seat(
+            owner=f"owner {place}",
+            pace=Pace(work=_WORK, check=_CHECK),
+            skills={"say": skill},
+            checkers={name: Same(answers, labels, skill.fault, name) for name in ("same", "form")},
+        )
+        for place, skill in enumerate(skills)
+    ]
+    owner = Seat(team=_team(policy, len(answers)), owner="owner", works=False, verifies=False)
+    runs = ADAPTIVE_RUNS if policy == "adaptive" else 1
+    with SimulatedHive(seed=seed) as hive:
+        devices = hive.start([owner, *seats])
+        results = [hive.run(devices[0], f"run {number}", seconds=3_600.0) for number in range(runs)]
+    seen = [_right(result, answers) for result in results]
+    return {
+        "seed": seed,
+        "of": runs * len(answers),
+        "committed": sum(committed for committed, _ in seen),
+        "right": sum(right for _, right in seen),
+        "executions": sum(skill.made for skill in skills),
+        "virtual_seconds": round(sum(result.seconds for result in results), 1),
+    }
+
+
+def _right(result: Result, answers: Sequence[str]) -> tuple[int, int]:
+    """Committed outputs of a run, and how many of them are right."""
+    committed = [task.name for task in result.tasks if task.status == "committed"]
+    said = [json.loads(output)["value"]["label"] for output in result.outputs]
+    items = [int(name.removeprefix("item-")) for name in committed]
+    right = sum(label == answers[item] for item, label in zip(items, said, strict=True))
+    return len(committed), right
+
+
+def theory(policy: str, fault: str, bad: int) -> float | None:
+    """The share of wrong outputs that colluders should get accepted; None where nothing is known.
+
+    They are drawn without putting back; a task that fails goes to others until it is accepted.
+    """
+    if fault != "colluders":
+        return None
+    n, f = DEVICES, bad / DEVICES
+    if policy == "none":
+        return f
+    if policy == "check":
+        lies = f * (bad - 1) / (n - 1)
+        truths = (1 - f) * (n - bad - 1) / (n - 1)
+        return lies / (lies + truths)
+    if policy.startswith("recompute"):
+        return _first(n, bad, int(policy[-1]))
+    return None
+
+
+def _first(n: int, bad: int, m: int) -> float:
+    """The chance that of devices drawn one after another m liars come before m honest ones."""
+    drawn = 2 * m - 1
+    ways = sum(comb(bad, j) * comb(n - bad, drawn - j) for j in range(m, drawn + 1))
+    return ways / comb(n, drawn)
+
+
+def _team(policy: str, items: int) -> Team:
+    role = Role(
+        name="labeller",
+        skill="say",
+        description="",
+        verification=POLICIES[policy],
+        needs_model=False,
+    )
+    steps = tuple(
+        Step(name=f"item-{number}", role=role.name, params={"item": number})
+        for number in range(items)
+    )
+    return Team(
+        name="labels",
+        description="",
+        model=None,
+        roles=(role,),
+        planner=PlannerSpec(kind=PlannerKind.TEMPLATE, steps=steps),
+        limits=Limits(timeout_seconds=3_000, attempts=10, max_tasks=items),
+    )
+
+
+def section(record: Record) -> str:
+    """This benchmark's part of the page, with its picture."""
+    rows = record.results["rows"]
+    picture("verification", (9, 4.5), lambda figure, look: _draw(figure, look, rows))
+    head = [
+        "policy",
+        "fault",
+        "share of devices",
+        "wrong of accepted",
+        "theory",
+        "executions a task",
+    ]
+    told = [
+        [
+            row["policy"],
+            row["fault"],
+            f"{row['share']:.0%}",
+            share(row["wrong"], row["committed"], row["interval"]),
+            "" if row["theory"] is None else f"{row['theory']:.1%}",
+            f"{row['executions_a_task']:.2f}",
+        ]
+        for row in rows
+    ]
+    words = "Share of wrong outputs accepted, by policy, for each fault"
+    return (
+        "## Verification pays\n\n"
+        f"{record.results['devices']} devices, {record.results['tasks']} items a run; what the "
+        "real model says of an item is right. Executions count work, not judgements.\n\n"
+        f"{shown('verification', words)}\n\n{table(head, told)}"
+    )
+
+
+def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
+    faults = list(dict.fromkeys(row["fault"] for row in rows))
+    grid = figure.subplots(1, len(faults), sharey=True)
+    for axes, fault in zip(grid, faults, strict=True):
+        for hue, policy in zip(look.hues, POLICIES, strict=False):
+            mine = [row for row in rows if row["fault"] == fault and row["policy"] == policy]
+            at = [100 * row["share"] for row in mine]
+            got = [100 * row["wrong"] / max(1, row["committed"]) for row in mine]
+            axes.plot(at, got, "o-", color=hue, label=policy, linewidth=1)
+            low, high = ([100 * row["interval"][end] for row in mine] for end in (0, 1))
+            axes.vlines(at, low, high, color=hue, linewidth=1)
+            known = [
+                (a, 100 * row["theory"])
+                for a, row in zip(at, mine, strict=True)
+                if row["theory"] is not None
+            ]
+            if known:
+                axes.plot(*zip(*known, strict=True), ":", color=hue)
+        axes.set_title(fault)
+        axes.set_xlabel("share of devices, %")
+        axes.grid(visible=True, linewidth=0.5)
+    grid[0].set_ylabel("wrong outputs among accepted ones, %")
+    grid[-1].legend(loc="upper left", title="dotted: theory")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.swarm.verification")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--home", type=Path, default=default_home())
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
