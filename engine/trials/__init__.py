@@ -1,1 +1,1 @@
-"""Trials: seeded work with known truth, for measuring what a swarm of small models is worth."""
+"""Seeded work and worlds with known truth, to measure what a swarm of small models is worth."""
