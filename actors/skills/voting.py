@@ -1,13 +1,14 @@
-"""`cast` and `count`: micro-steps of a long job, voted on by devices until one is ahead by k.
+"""Micro-steps of a long job, voted on by devices until one option is ahead by k.
 
-`cast` asks this device's model and draws votes by what it makes of each option; `count` reads the
-votes of all devices in turn and takes the first option that leads every other by k. Rule guarded
-here: a job is what its family makes of a seed and a length, without its origin, so no skill can ask
-for the truth; votes are drawn by (salt, step, device, number), so nobody chooses his luck.
+`cast_votes` asks this device's model and draws votes by what it makes of each option;
+`count_votes` reads the votes of all devices in turn and takes the first option that leads every
+other by k. Rule guarded here: a job is what its family makes of a seed and a length, without its
+origin, so no skill can ask for the truth; votes are drawn by (salt, step, device, number), so
+nobody chooses his luck.
 
-Both read the params `job` ("labels, seed 1, length 40") and `at_once` (steps of a round); `cast`
-also `draws` (votes a device has for each step) and `salt`, `count` also `ahead` (k). Inputs: the
-last `count`, and for `count` what was cast.
+Both read the params `job` ("labels, seed 1, length 40") and `at_once` (steps of a round);
+`cast_votes` also `draws` (votes a device has for each step) and `salt`, `count_votes` also `ahead`
+(k). Inputs: the last count, and for `count_votes` what was cast.
 """
 
 import re
@@ -46,7 +47,7 @@ class Table:
 class Cast:
     """A device's votes on a round's steps. Its value: `{"v", "votes": {step: [place, …]}}`."""
 
-    name = "cast"
+    name = "cast_votes"
     needs_model = True
 
     def run(self, work: Work, tools: Tools) -> Product:
@@ -98,7 +99,7 @@ class Ballot:
 class Count:
     """Counts a round's votes. Its value: the progress, what was spent, at the end the answer."""
 
-    name = "count"
+    name = "count_votes"
     needs_model = False
 
     def run(self, work: Work, tools: Tools) -> Product:  # noqa: ARG002 nothing of it is needed
@@ -113,7 +114,7 @@ class Counted:
     needs_model = False
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
-        """Judge an output of `count` by counting again."""
+        """Judge an output of `count_votes` by counting again."""
         if value != counted(work):
             return Finding(accept=False, reason="counted again it is another one")
         return Finding(accept=True, reason="counted again it is the same")
@@ -129,7 +130,7 @@ class Ballots:
     needs_model = False
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
-        """Judge an output of `cast` by its form."""
+        """Judge an output of `cast_votes` by its form."""
         table, draws = table_of(work), _whole(work, "draws", (1, MOST_DRAWS), 1)
         if ballots_of(value, table.steps, draws) is None:
             return Finding(accept=False, reason="not the votes that were asked for")
@@ -147,7 +148,7 @@ def table_of(work: Work) -> Table:
 
 
 def counted(work: Work) -> dict[str, Any]:
-    """The value of `count`: a function of params and inputs."""
+    """The value of `count_votes`: a function of params and inputs."""
     table, ahead = table_of(work), _whole(work, "ahead", (1, MOST_DRAWS), 1)
     cast = [value for _, value in sorted(work.inputs.items()) if "votes" in value]
     draws = max((len(votes) for each in cast for votes in each["votes"].values()), default=0)
@@ -176,7 +177,7 @@ def counted(work: Work) -> dict[str, Any]:
 def ballots_of(
     value: Any, steps: Sequence[Step], draws: int
 ) -> Mapping[str, tuple[str | None, ...]] | None:
-    """The options that an output of `cast` votes for, by step; None when it is none."""
+    """The options that an output of `cast_votes` votes for, by step; None when it is none."""
     votes = value.get("votes") if isinstance(value, Mapping) else None
     if not isinstance(votes, Mapping) or value.get("v") != FORMAT:
         return None

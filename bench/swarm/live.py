@@ -1,7 +1,7 @@
 """Jobs of micro-steps through ordinary teams: devices of a `Swarm`, each a process with a model.
 
-Nothing here decides or counts: the team's `cast` and `count` do. What comes back is the answer, and
-what the last count says was spent.
+Nothing here decides or counts: the team's `cast_votes` and `count_votes` do. What comes back is the
+answer, and what the last count says was spent.
 """
 
 import json
@@ -19,8 +19,8 @@ _TEAM: Final = """\
 team: votes
 model: {{name: {model}, quantization: {quantization}}}
 roles:
-  voter: {{skill: cast, verify: {{check: ballots}}}}
-  counter: {{skill: count, verify: {{check: counted}}}}
+  voter: {{skill: cast_votes, verify: {{check: ballots}}}}
+  counter: {{skill: count_votes, verify: {{check: counted}}}}
 planner:
   rounds: {rounds}
   steps:
@@ -53,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One job. `right`: the answer is the truth; `spent`: what `count` says."""
+    """One job. `right`: the answer is the truth; `spent`: what `count_votes` says."""
 
     job: str
     right: bool

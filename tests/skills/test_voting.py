@@ -25,15 +25,21 @@ def work(skill: str, inputs: dict[str, Any], device: str = "one", **params: Any)
 
 
 def cast(device: str, before: dict[str, Any], **params: Any) -> dict[str, Any]:
-    made = SKILLS["cast"].run(work("cast", before, device, **params), tools()).value
+    made = SKILLS["cast_votes"].run(work("cast_votes", before, device, **params), tools()).value
     value: dict[str, Any] = decode(encode(made), 1 << 20)
-    assert CHECKERS["ballots"].check(work("cast", before, device, **params), value, tools()).accept
+    assert (
+        CHECKERS["ballots"]
+        .check(work("cast_votes", before, device, **params), value, tools())
+        .accept
+    )
     return value
 
 
 def count(inputs: dict[str, Any], **params: Any) -> dict[str, Any]:
-    value: dict[str, Any] = SKILLS["count"].run(work("count", inputs, **params), tools()).value
-    assert CHECKERS["counted"].check(work("count", inputs, **params), value, tools()).accept
+    value: dict[str, Any] = (
+        SKILLS["count_votes"].run(work("count_votes", inputs, **params), tools()).value
+    )
+    assert CHECKERS["counted"].check(work("count_votes", inputs, **params), value, tools()).accept
     return value
 
 
@@ -96,7 +102,7 @@ def test_a_ballot_of_another_form_counts_for_nothing() -> None:
     ids=json.dumps,
 )
 def test_what_are_no_votes_is_rejected(value: dict[str, Any]) -> None:
-    found = CHECKERS["ballots"].check(work("cast", {}, draws=2), value, tools())
+    found = CHECKERS["ballots"].check(work("cast_votes", {}, draws=2), value, tools())
     assert not found.accept
 
 
@@ -105,7 +111,9 @@ def test_a_count_that_was_changed_is_rejected() -> None:
     value = count(inputs, ahead=1)
     name = next(iter(value["progress"]["decided"]))
     value["progress"]["decided"][name] = "fruit"
-    assert not CHECKERS["counted"].check(work("count", inputs, ahead=1), value, tools()).accept
+    assert (
+        not CHECKERS["counted"].check(work("count_votes", inputs, ahead=1), value, tools()).accept
+    )
 
 
 def test_votes_are_drawn_by_salt_and_device_and_can_be_drawn_again() -> None:
@@ -127,4 +135,4 @@ def test_votes_are_drawn_by_salt_and_device_and_can_be_drawn_again() -> None:
 )
 def test_params_that_make_no_job_are_refused(params: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        SKILLS["cast"].run(work("cast", {}, **params), tools())
+        SKILLS["cast_votes"].run(work("cast_votes", {}, **params), tools())
