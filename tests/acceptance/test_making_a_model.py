@@ -21,9 +21,9 @@ pytestmark = pytest.mark.processes
 MODEL = "owner/tiny"
 EXPORTER = """#!/bin/sh
 # What pip and Optimum do: start processes, leave files in the folder for temporary ones, take long.
+# The last one started says so itself: until it runs, its command line names nothing.
 mktemp
-sh -c 'trap "" INT TERM HUP; sleep 600' {home}/quantizer &
-echo "began $TMPDIR" > {home}/said
+sh -c 'trap "" INT TERM HUP; echo "began $TMPDIR" > "$1"; sleep 600' {home}/quantizer {home}/said &
 wait
 """
 
