@@ -4,8 +4,9 @@
 
 The real actor with the default model. Each agent asks for texts, streams, scores, choices, spans,
 JSON and readings of texts written before; prompts are of mixed lengths, and half share a beginning.
-Of ten requests one or two are given up after a while. Now and then all agents pause and the model
-comes to rest: its memory then is what a leak shows in, and that at work is told beside it.
+Of ten requests one or two are given up after a while. Now and then all agents pause until the actor
+lets its model rest, as it does on a device that nobody has asked for a while (`IDLE` seconds here):
+its memory then is what a leak shows in, and that at work is told beside it.
 
 Prints one JSON line. Exits with 1 when the model's process grew (`GROWTH`, medians of the last
 quarter's rests against the third's), a request did not end in time, a stream's pieces were not its
@@ -43,7 +44,7 @@ from pockethive.actors.model_actor import (
     Stream,
 )
 from pockethive.configs.home import default_home
-from pockethive.core.ports import Generation, Rescored, Sampling
+from pockethive.core.ports import Generation, ModelFacts, Rescored, Sampling
 from pockethive.core.rescore import WrittenText, judge
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.inference.session import Session
@@ -51,6 +52,7 @@ from pockethive.inference.session import Session
 GROWTH: Final = 1.02
 LIMIT: Final = 300.0  # seconds a request may take beside the others, on a busy machine
 RESTS: Final = 4  # at least
+IDLE: Final = 2.0  # seconds until the model rests; a device's has longer
 GIVEN_UP: Final = 0.15  # of the requests
 DOCS: Final = Path(__file__).parent.parent / "docs"
 _BEGINNING: Final = 1_200  # characters that prompts share
@@ -231,32 +233,46 @@ class Samples:
     work: list[tuple[float, int, int]] = field(default_factory=list)
 
 
-def watch(session: Session, seconds: float, every: float, open_: threading.Event) -> Samples:
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Agents ask while it is open; `rested` is set whenever the model holds nothing any more."""
+
+    open: threading.Event = field(default_factory=threading.Event)
+    rested: threading.Event = field(default_factory=threading.Event)
+
+    def told(self, facts: ModelFacts | None) -> None:
+        """Hear from the actor how the model is used. On the actor's thread."""
+        if facts is not None and not facts.held:
+            self.rested.set()
+
+
+def watch(session: Session, seconds: float, every: float, gate: Gate) -> Samples:
     """Let the agents ask for `seconds`, with a rest every so many seconds."""
     samples, until = Samples(), time.monotonic() + seconds
     while time.monotonic() < until or len(samples.rest) < RESTS:
-        open_.set()
+        gate.open.set()
         pause = time.monotonic() + every
         while time.monotonic() < pause:
             time.sleep(every / 4)
             work = round(resident(), 1), session.under_way, session.blocks.used
             samples.work.append(work)
-        open_.clear()
-        if not at_rest(session):
+        gate.open.clear()
+        if not at_rest(session, gate):
             break  # a request is stuck, and its agent will say so
         samples.rest.append(round(resident(), 1))
     return samples
 
 
-def at_rest(session: Session) -> bool:
-    """Whether the model has nothing more to do within a request's time limit."""
+def at_rest(session: Session, gate: Gate) -> bool:
+    """Whether the model ends what is asked of it within a request's time limit, and then rests."""
     until, quiet = time.monotonic() + LIMIT, 0
     while quiet < 5:  # who was between gate and mailbox has come by then
         if time.monotonic() > until:
             return False
         quiet = 0 if session.under_way else quiet + 1
         time.sleep(0.1)
-    return True
+    gate.rested.clear()
+    return gate.rested.wait(10 * IDLE)
 
 
 def growth(samples: Sequence[float]) -> float:
@@ -270,16 +286,18 @@ def growth(samples: Sequence[float]) -> float:
 
 def soak(session: Session, options: argparse.Namespace) -> dict[str, Any]:
     """All of it; the report, with `wrong`: what did not hold."""
-    actor, seen = ModelActor(lambda: session), Seen()
+    gate, seen = Gate(), Seen()
+    actor = ModelActor(lambda: session, tell=gate.told)
+    actor.idle_seconds = IDLE
     ref = actor.launch(Mailbox("device/model"))
     pages = [page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))]
     pages = [page for page in pages if len(page) > 2 * _BEGINNING]
     agents = [Agent(n, options.seed, ref, seen, pages) for n in range(options.agents)]
-    open_, stop = threading.Event(), threading.Event()
-    threads = [threading.Thread(target=a.live, args=(open_, stop), daemon=True) for a in agents]
+    stop = threading.Event()
+    threads = [threading.Thread(target=a.live, args=(gate.open, stop), daemon=True) for a in agents]
     for thread in threads:
         thread.start()
-    samples = watch(session, options.minutes * 60, options.every, open_)
+    samples = watch(session, options.minutes * 60, options.every, gate)
     stop.set()
     for thread in threads:
         thread.join(LIMIT)

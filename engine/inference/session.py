@@ -17,6 +17,7 @@ from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
 from pockethive.inference.kernels import note_kernels, with_kernels
+from pockethive.inference.pages import trim_heap
 from pockethive.inference.primitives import Primitives
 from pockethive.inference.snapshots import SnapshotFiles
 from pockethive.inference.tokens import Tokens
@@ -123,8 +124,14 @@ class Session(Primitives):
         self._batcher.fail(error)
 
     def rest(self) -> None:
-        """Forget what was read, and give its memory back; while a request is under way nothing."""
+        """Forget what was read, and give its memory back; while a request is under way nothing.
+
+        What passes of many sizes leave in the allocator's arenas goes, too: kept, it is 2 % of the
+        process in half an hour of mixed requests.
+        """
         self._batcher.rest()
+        if not len(self._batcher):
+            trim_heap()
 
     def facts(self) -> ModelFacts:
         """What it holds and has done."""
