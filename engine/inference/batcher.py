@@ -49,7 +49,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Ask for `count` sequences that go on from this one."""
+    """Ask for `count` sequences that go on from this one. Those forked before are given up."""
 
     sequence: Tokens
     count: int
@@ -364,8 +364,11 @@ class Batcher:
         if isinstance(asked, Save):
             return self._graph.dump(asked.sequence.blocks)
         if isinstance(asked, Fork):
+            for sequence in job.held:
+                if sequence is not asked.sequence:
+                    self._blocks.end(sequence)
             forks = [self._blocks.fork(asked.sequence) for _ in range(asked.count)]
-            job.held.extend(forks)
+            job.held = [asked.sequence, *forks]
             return forks
         self._graph.copy(self._blocks.extend(asked.sequence, len(asked.ids)))
         self._graph.load(asked.sequence.blocks, asked.contents)

@@ -324,6 +324,20 @@ def test_memory_that_is_full_is_waited_for_in_turn() -> None:
     assert blocks.used <= 8
 
 
+@pytest.mark.parametrize("tail", [[], [7, 8, 9]])
+def test_options_in_several_groups_need_no_more_than_was_promised(tail: list[int]) -> None:
+    prompt = list(range(1, BLOCK // 2))
+    options = [[1 + n % 40, 1 + n // 40, 3] for n in range(2 * requests.FORKED_AT_ONCE + 10)]
+    needed = blocks_for(len(prompt)) + requests.FORKED_AT_ONCE
+    many, _, pool = batcher(needed)
+    asked = requests.tails(prompt, options, tail) if tail else requests.score(prompt, options)
+    (made,) = run(many, asked)
+    for option, value in list(zip(options, made, strict=True))[:: len(options) // 5]:
+        wanted = scored([*prompt, *option], tail) if tail else scored(prompt, option)
+        assert value == pytest.approx(wanted, abs=1e-4)
+    assert not pool.promised
+
+
 def test_when_nobody_asks_any_more_memory_of_what_is_not_remembered_is_given_back() -> None:
     many, graph, blocks = batcher(16, remembered=2)
     prompts = [[number] * 70 for number in range(4)]
