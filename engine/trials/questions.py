@@ -34,7 +34,7 @@ class Question:
     """`answer`: one value; several, in order, of a timeline; none where it is not known.
 
     `proof`: ids of the sentences that prove it. `rivals`: of those that say otherwise and are
-    overruled; whoever answers well will have come upon them.
+    overruled, and of what overrules them; whoever answers well will have come upon them.
     """
 
     id: str
@@ -105,15 +105,13 @@ class _Asker:
         return Question("", "", text, tuple(answer), proof, rivals)
 
     def overruled(self, kind: str, place: str) -> tuple[str, ...]:
-        """Ids of sentences that wrongly put something in `place`."""
+        """Ids of sentences that wrongly put something in `place`, and of those that say better."""
         return tuple(
             each.id
-            for statements in self._said.values()
+            for key, statements in self._said.items()
+            if self.world.facts[key].value != place
+            and any(s.fact and s.fact.kind == kind and s.fact.value == place for s in statements)
             for each in statements
-            if each.fact
-            and each.fact.kind == kind
-            and each.fact.value == place
-            and self.world.facts[each.fact.key].value != place
         )
 
 
