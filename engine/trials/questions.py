@@ -7,6 +7,7 @@ is asked there is one right answer: no ties, no thing without a fact but where "
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Final
 
@@ -86,7 +87,7 @@ class _Asker:
 
     def __init__(self, world: World, words: Sentences) -> None:
         self.world, self.words = world, words
-        self._said: dict[object, list[Statement]] = {}
+        self._said: dict[tuple[str, str, date | None], list[Statement]] = {}
         for statement in world.statements():
             if statement.fact:
                 self._said.setdefault(statement.fact.key, []).append(statement)
