@@ -23,10 +23,10 @@ computed.
 
 def sections() -> Mapping[str, Callable[[Record], str]]:
     """By name of the benchmark, what turns its record into a part of the page."""
-    from bench.swarm import peers, steps, verification
+    from bench.swarm import peers, steps_page, verification
 
     return {
-        "steps": steps.section,
+        "steps": steps_page.section,
         "verification": verification.section,
         "peers": peers.section,
     }

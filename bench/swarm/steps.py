@@ -6,8 +6,9 @@ For each family: a job of held seeds long enough that one vote a step fails; eve
 right way is put to the model in every form, once (`recorded`). From these chances: what the law
 says, state by state; jobs played again by drawn votes (`resampled`); and what the mean p would
 promise. Live runs are device processes with a team (`live.py`). Controls: the whole job in one
-call; one device with one vote a step; one device, greedy, in its best single form; one device that
-casts all votes; choices replaced by random ones.
+call, at this length and at the live one; one device with one vote a step; one device, greedy, in
+each single form; one device that casts all votes (full runs); choices replaced by random ones.
+`steps_page.py` makes the part of the page and its pictures.
 """
 
 import argparse
@@ -20,8 +21,6 @@ from random import Random
 from typing import Any, Final
 
 from bench.swarm.live import Setting, seated
-from bench.swarm.page import share, table
-from bench.swarm.plots import Look, picture, shown
 from bench.swarm.record import Record, Watch
 from bench.swarm.resample import (
     Job,
@@ -163,10 +162,7 @@ def asked_of(session: Session, step: Step) -> tuple[tuple[float, ...], ...]:
 def _controls(
     session: Session, plan: Plan, whole: Job, options: argparse.Namespace
 ) -> dict[str, Any]:
-    kind, seeds = family(plan.family), range(HELD_FROM + 1_000, HELD_FROM + 1_020)
-    tries = list(seeds) if options.full else list(seeds)[:3]
-    calls = [tried(session, kind, seed, plan.live) for seed in tries]
-    right = sum(each["right"] for each in calls)
+    tries = 20 if options.full else 2
     ways = range(min(len(each.chances) for each in whole.states))
     greedy = {
         way: sum(
@@ -176,16 +172,25 @@ def _controls(
     }
     pooled = sum(each.pooled.index(max(each.pooled)) == each.right for each in whole.states)
     return {
-        "whole": {
-            "length": plan.live,
-            "right": right,
-            "of": len(calls),
-            "interval": wilson(right, len(calls)),
-            "wrote": [each["wrote"] or each["why"] for each in calls[:3]],
-        },
+        "whole": whole_calls(session, plan.family, plan.long, tries),
+        "whole_short": whole_calls(session, plan.family, plan.live, tries),
         "one_vote": resampled(whole, 1, 2_000, options.seed),
         "greedy_states": {"of": len(whole.states), "ways": greedy, "pooled": pooled},
         "random": _random(whole, options.seed),
+    }
+
+
+def whole_calls(session: Session, name: str, length: int, tries: int) -> dict[str, Any]:
+    """So many jobs of a length, each in one call."""
+    kind, first = family(name), HELD_FROM + 1_000
+    calls = [tried(session, kind, first + number, length) for number in range(tries)]
+    right = sum(each["right"] for each in calls)
+    return {
+        "length": length,
+        "right": right,
+        "of": tries,
+        "interval": wilson(right, tries),
+        "wrote": [each["wrote"] or each["why"] for each in calls[:3]],
     }
 
 
@@ -271,55 +276,6 @@ def _line(name: str, found: Mapping[str, Any]) -> str:
         f"{p['least']:.3f}, rival {p['rival']:.3f}, hopeless {p['hopeless']}), whole jobs right: "
         + ", ".join(f"k={k} {value:.2f}" for k, value in leads.items())
     )
-
-
-def section(record: Record) -> str:
-    """This benchmark's part of the page, with its pictures."""
-    results = record.results
-    picture("steps-leads", (9, 5.5), lambda figure, look: _draw(figure, look, results))
-    rows = []
-    for name, found in results.items():
-        three, one = found["leads"]["3"]["resampled"], found["controls"]["one_vote"]
-        live_ = found.get("live", {}).get("3 devices")
-        rows.append(
-            [
-                name,
-                found["steps"],
-                f"{found['p']['mean']:.3f} / {found['p']['least']:.3f}",
-                found["p"]["hopeless"],
-                share(one["right"], one["of"], one["interval"]),
-                share(three["right"], three["of"], three["interval"]),
-                f"{three['votes']:.1f} / {found['leads']['3']['law']['votes']:.1f}",
-                share(live_["right"], live_["of"], live_["interval"]) if live_ else "not run",
-            ]
-        )
-    head = ["family", "steps", "p of a vote, mean / least", "states no vote helps in"]
-    head += ["one vote a step", "ahead by 3, resampled", "votes a step, drawn / law", "live"]
-    return (
-        "## Many small steps without error\n\n"
-        f"{shown('steps-leads', 'Share of whole jobs that came out right, by k')}\n\n"
-        f"{table(head, rows)}"
-    )
-
-
-def _draw(figure: Any, look: Look, results: Mapping[str, Any]) -> None:
-    axes = figure.subplots(1, 1)
-    for hue, (name, found) in zip(look.hues, results.items(), strict=False):
-        ks = [int(k) for k in found["leads"]]
-        drawn = [found["leads"][str(k)]["resampled"] for k in ks]
-        law = [found["leads"][str(k)]["law"]["success"] for k in ks]
-        shares_ = [each["right"] / each["of"] for each in drawn]
-        low = [each["interval"][0] for each in drawn]
-        high = [each["interval"][1] for each in drawn]
-        axes.plot(ks, shares_, "o", color=hue, label=f"{name}, {found['steps']} steps")
-        axes.vlines(ks, low, high, color=hue)
-        axes.plot(ks, law, "-", color=hue, alpha=0.6)
-    axes.set_xlabel("k: votes by which an option must lead every other one")
-    axes.set_ylabel("share of whole jobs without an error")
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_title("Points: resampled votes, 95 %. Lines: the law, state by state")
-    axes.grid(visible=True, linewidth=0.5)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _options() -> argparse.Namespace:

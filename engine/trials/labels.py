@@ -12,7 +12,7 @@ from random import Random
 from pockethive.core.errors import BadInput
 from pockethive.trials.family import Job, State, Step, origin
 from pockethive.trials.programme import Programme, Work, place, plain
-from pockethive.trials.wordlists import half, words
+from pockethive.trials.wordlists import of_split, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _made(seed: int, length: int) -> list[tuple[str, str]]:
     made = []
     for _ in range(length):
         label = chance.choice(list(told["labels"]))
-        word = chance.choice(half(told["labels"][label], seed))
+        word = chance.choice(of_split(told["labels"][label], seed))
         made.append((word, label))
     return made
 

@@ -14,7 +14,7 @@ from pockethive.core.errors import BadInput
 from pockethive.trials.digits import added, right_digit
 from pockethive.trials.family import Job, State, Step, origin
 from pockethive.trials.programme import Programme, Work, place, plain
-from pockethive.trials.wordlists import half, words
+from pockethive.trials.wordlists import of_split, words
 
 _NUMBER: Final = re.compile(r"\d+(?: [a-z]+){0,3}")
 MOST: Final = 99
@@ -91,11 +91,12 @@ def candidates(record: str) -> tuple[str, ...]:
 def _made(seed: int, length: int) -> tuple[str, list[tuple[str, int]]]:
     """The thing, and records with their amounts."""
     chance, told = Random(f"tally {seed} {length}"), words("tally")  # noqa: S311
-    things = half(told["things"], seed)
+    things = of_split(told["things"], seed)
     thing = chance.choice(things)
     others = [each for each in things if each != thing]
     return thing, [
-        _record(chance, told, half(told["records"], seed), (thing, others)) for _ in range(length)
+        _record(chance, told, of_split(told["records"], seed), (thing, others))
+        for _ in range(length)
     ]
 
 

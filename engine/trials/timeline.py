@@ -15,7 +15,7 @@ from typing import Final
 from pockethive.core.errors import BadInput
 from pockethive.trials.family import Job, State, Step, origin
 from pockethive.trials.programme import Programme, Work, place, plain
-from pockethive.trials.wordlists import half, words
+from pockethive.trials.wordlists import of_split, words
 
 PAGE: Final = 8
 EVENT: Final = "town"
@@ -82,14 +82,13 @@ def _made(seed: int, length: int) -> list[tuple[str, str]]:
         day, year = chance.randint(1, 28), chance.randint(1850, 1990)
         places = {
             **{
-                name: chance.choice(half(told[f"{name}s"], seed))
-                for name in ("event", "paper", "verb")
+                name: chance.choice(of_split(told[f"{name}s"], seed))
+                for name in ("event", "paper", "verb", "town")
             },
-            "town": chance.choice(told["towns"]),
             "date": f"{day} {chance.choice(told['months'])} {year}",
         }
         sentences = told["happened" if kind == EVENT else "written"]
-        made.append((chance.choice(half(sentences, seed)).format(**places), kind))
+        made.append((chance.choice(of_split(sentences, seed)).format(**places), kind))
     return made
 
 

@@ -1,6 +1,6 @@
-"""Word lists and sentences that jobs are made of: package data, each half kept for one split."""
+"""Word lists and sentences that jobs are made of: package data, each of one split or of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -18,6 +18,6 @@ def words(name: str) -> Any:
     return yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def half(given: Sequence[T], seed: int) -> Sequence[T]:
-    """Every other one of a list: those of held seeds are not those of the others."""
-    return given[is_held(seed) :: 2]
+def of_split(given: Mapping[str, Sequence[T]], seed: int) -> Sequence[T]:
+    """Those of held seeds, or those of the others."""
+    return given["held" if is_held(seed) else "dev"]
