@@ -21,7 +21,7 @@ from bench.machine import machine
 from pockethive.configs.home import default_home
 from pockethive.core.ports import Sampling
 from pockethive.inference import DEFAULT_MODEL, find_bundle
-from pockethive.inference.catalogue import ONNX
+from pockethive.inference.catalogue import FOR_ONNX
 
 if TYPE_CHECKING:
     from pockethive.inference.session import Session
@@ -48,7 +48,7 @@ def main() -> None:
         folder = find_bundle(DEFAULT_MODEL, variant, options.home)
         if folder is None:
             raise SystemExit(f"no {variant} model in {options.home}: run `pockethive models get`")
-        for mode in ("",) if variant == ONNX else ("", "--roomy"):
+        for mode in ("",) if variant in FOR_ONNX else ("", "--roomy"):
             command = [sys.executable, "-m", "bench.model_memory", "--folder", str(folder)]
             command += ["--threads", str(options.threads), *([mode] if mode else [])]
             done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from pockethive.configs.yaml_tree import Tree
 from pockethive.core.errors import PocketHiveError
 from pockethive.core.spec import ModelNeed, ModelWish
 
-QUANTIZATIONS: Final = ("int8", "int4", "int8onnx")
+QUANTIZATIONS: Final = ("int8", "int4", "int8onnx", "int4onnx")
 _NAMED: Final = ("name", "quantization")
 _WISHED: Final = ("at_least", "at_most", "fits", "speed", "licence")
 _COUNT: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([MB])")

@@ -97,7 +97,7 @@ class Settings(BaseModel):
         default=None,
         description="Catalogue name, hub id or folder of the model to load; none: the team's.",
     )
-    quantization: Literal["int8", "int4", "int8onnx"] = Field(
+    quantization: Literal["int8", "int4", "int8onnx", "int4onnx"] = Field(
         default="int8", description="How the model's weights are stored."
     )
     threads: int = Field(

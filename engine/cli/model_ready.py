@@ -62,11 +62,11 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
     if need is None or need.name == SCRIPTED:
         return False
     from pockethive.inference import find_bundle, get_model
-    from pockethive.inference.catalogue import ONNX
+    from pockethive.inference.catalogue import FOR_ONNX
 
     if find_bundle(need.name, need.quantization, home) is not None:
         return False
-    if find_spec("onnxruntime" if need.quantization == ONNX else _RUNTIME) is None:
+    if find_spec("onnxruntime" if need.quantization in FOR_ONNX else _RUNTIME) is None:
         raise ModelError(
             f"the team needs the model {need.name}, and the run time for models is not installed",
             cure="pip install 'pockethive[models]', in a checkout '.[models]'",

@@ -37,7 +37,7 @@ from pockethive.inference.bundle_files import (
     write_stamp,
 )
 from pockethive.inference.card_check import check_fields
-from pockethive.inference.catalogue import ONNX
+from pockethive.inference.catalogue import FOR_ONNX
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Bundle:
     @property
     def for_onnx(self) -> bool:
         """Whether ONNX Runtime reads it; else OpenVINO does."""
-        return self.card.quantization == ONNX
+        return self.card.quantization in FOR_ONNX
 
     @property
     def weights(self) -> Path:
@@ -120,7 +120,7 @@ class Bundle:
 
 def model_files(quantization: str) -> tuple[str, ...]:
     """The files of a bundle beside its card."""
-    return ONNX_FILES if quantization == ONNX else MODEL_FILES
+    return ONNX_FILES if quantization in FOR_ONNX else MODEL_FILES
 
 
 def bundle_folder(home: Path, name: str, quantization: str) -> Path:

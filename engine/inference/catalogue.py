@@ -14,8 +14,12 @@ from pockethive.core.errors import UnknownModel
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 ONNX = "int8onnx"
-"""Weights in int8 by blocks, for ONNX Runtime; what has another name is for OpenVINO."""
-QUANTIZATIONS = ("int8", "int4", ONNX)
+"""Weights in int8 by blocks, for ONNX Runtime."""
+ONNX_FOUR = "int4onnx"
+"""The same with linear layers in four bits."""
+FOR_ONNX = (ONNX, ONNX_FOUR)
+"""What ONNX Runtime reads; what has another name is for OpenVINO."""
+QUANTIZATIONS = ("int8", "int4", *FOR_ONNX)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 

@@ -36,6 +36,7 @@ from pockethive.inference.slices import MOST, Contents, Floats, Pass, Slice, cut
 DESKS: Final = 32
 """Texts that are written in one pass at most."""
 _ROOM: Final = 2048  # tokens of a desk at first; memory that was never written on costs nothing
+_MUCH: Final = 128  # tokens of a pass, whose activations leave megabytes in the allocator
 _PROBE: Final = (17, 3, 29)
 _AWAKE: Final = "10"  # microseconds: most waits within a pass are shorter, and waking takes longer
 _Part = tuple[Floats, Floats]  # logits and log-probabilities of some rows
@@ -127,6 +128,8 @@ class OnnxGraph:
             made |= zip(group, self._write([slices[number] for number in group]), strict=True)
         if len(words) < len(slices):  # a word's pages are few, and finding them anew takes longer
             give_back(self._read_once)
+        if sum(len(piece.ids) for piece in slices) >= _MUCH:
+            trim_heap()
         parts = [made[number] for number in range(len(slices))]
         if len(parts) == 1:
             return Pass(*parts[0])

@@ -16,7 +16,7 @@ import orjson
 from pockethive.core.errors import ModelError
 
 FILE: Final = "quality.json"
-FLOORS: Final = {"int8": 0.90, "int4": 0.60, "int8onnx": 0.90}
+FLOORS: Final = {"int8": 0.90, "int4": 0.60, "int8onnx": 0.90, "int4onnx": 0.90}
 """The least share of tokens on which a variant must agree with the weights it was made of."""
 _VERSION = 1
 _MOST_BYTES = 4 << 10

@@ -15,6 +15,7 @@ from pockethive.core.ports import Answer, Generation, ModelClass, ModelFacts, Re
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
+from pockethive.inference.catalogue import ONNX, ONNX_FOUR
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
 from pockethive.inference.kernels import note_kernels, with_kernels
 from pockethive.inference.pages import trim_heap
@@ -32,7 +33,7 @@ Work = Generator[Ask, Any, T]
 
 MEMORY: Final = 512 << 20
 """Bytes for keys and values, at most; used as they are needed."""
-_PACKED: Final = 1.12  # of int8 in blocks: their sums are kept, too
+_PACKED: Final = {ONNX: 1.12, ONNX_FOUR: 1.15}  # weights in blocks: their sums are kept, too
 _REMEMBERED: Final = 0.5  # of it, for what nobody reads at the moment
 
 
@@ -225,7 +226,8 @@ class Session(Primitives):
 
 def _weights(bundle: Bundle) -> int:
     """Bytes that the packed weights take: about as many as their file."""
-    return int(bundle.card.files[bundle.weights.name].size * (_PACKED if bundle.for_onnx else 1))
+    size = bundle.card.files[bundle.weights.name].size
+    return int(size * _PACKED.get(bundle.card.quantization, 1))
 
 
 def _graph(

@@ -64,7 +64,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("documents: 5", ":1:12: documents must be a list, found '5'"),
         (
             "quantization: none",
-            ":1:15: quantization must be 'int8', 'int4' or 'int8onnx', f",
+            ":1:15: quantization must be 'int8', 'int4', 'int8onnx' or 'int4onnx', f",
         ),
         ("profile: phnoe", ":1:10: profile must be 'computer' or 'phone', found 'phnoe'"),
         ("quota_mb: 2", ":1:11: quota_mb must be at least 16, found '2'"),

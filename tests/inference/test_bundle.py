@@ -23,7 +23,7 @@ from pockethive.inference.bundle import (
     slug,
     write_bundle,
 )
-from pockethive.inference.catalogue import ONNX
+from pockethive.inference.catalogue import FOR_ONNX
 from tests.inference.made import made_of
 
 
@@ -37,9 +37,11 @@ def test_a_written_bundle_opens_and_names_its_files(small_bundle: Bundle) -> Non
 def test_what_its_weights_are_called_says_which_run_time_reads_it(
     small_bundle: Bundle, card: Card, tmp_path: Path
 ) -> None:
-    made = made_of(tmp_path / "for-onnx", ONNX_FILES)
-    other = write_bundle(made, replace(card, quantization=ONNX), tmp_path / "models" / "tiny-onnx")
-    assert set(other.card.files) == set(ONNX_FILES)
+    for quantization in FOR_ONNX:
+        made = made_of(tmp_path / f"for-{quantization}", ONNX_FILES)
+        named = replace(card, quantization=quantization)
+        other = write_bundle(made, named, tmp_path / "models" / f"tiny-{quantization}")
+        assert set(other.card.files) == set(ONNX_FILES)
     assert other.weights.read_text(encoding="utf-8") == "content of model.onnx.data"
     assert other.model_class.runtime.startswith("onnxruntime ")
     assert small_bundle.model_class.runtime.startswith("openvino ")

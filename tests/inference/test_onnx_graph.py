@@ -29,9 +29,10 @@ VOCABULARY = 1024
 ROUNDING = 1e-4
 
 
-@pytest.fixture(scope="module")
-def graph() -> OnnxGraph:
-    return OnnxGraph(HERE, 2, CONTEXT)
+@pytest.fixture(scope="module", params=[HERE, HERE / "four"], ids=["int8", "four bits"])
+def graph(request: pytest.FixtureRequest) -> OnnxGraph:
+    folder: Path = request.param
+    return OnnxGraph(folder, 2, CONTEXT)
 
 
 def fresh(graph: OnnxGraph, blocks: int = 64, remembered: int | None = None) -> Batcher:
@@ -213,6 +214,8 @@ def test_another_graph_is_refused_clearly(tmp_path: Path) -> None:
         OnnxGraph(tmp_path, 1, CONTEXT)
 
 
-def test_kernels_have_one_name_on_one_machine(graph: OnnxGraph) -> None:
-    assert len(graph.kernels) == 8
-    assert OnnxGraph(HERE, 2, CONTEXT).kernels == graph.kernels
+@pytest.mark.parametrize("folder", [HERE, HERE / "four"])
+def test_kernels_have_one_name_on_one_machine(folder: Path) -> None:
+    kernels = OnnxGraph(folder, 2, CONTEXT).kernels
+    assert len(kernels) == 8
+    assert OnnxGraph(folder, 2, CONTEXT).kernels == kernels

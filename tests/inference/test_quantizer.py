@@ -30,7 +30,8 @@ FACTS = {
     "chat_bare": "{user}",
 }
 SCRIPTS = {"__init__.py", "export_script.py", "hub_script.py", "onnx_script.py"} | {
-    "embedding_script.py"
+    "embedding_script.py",
+    "onnx_four_script.py",
 }
 TOKENIZER = json.dumps({"model": {"vocab": {"a": 0, "b": 1, "c": 2}}, "added_tokens": []})
 MEASURED = {"tokens": 100, "perplexity": 9.5, "perplexity_before": 9.0, "peak_bytes": 1 << 30}

@@ -1,8 +1,8 @@
 """Exports and quantizes a model with Optimum, inside the quantizer's own environment.
 
 Run as `python export_script.py JOB`: JOB is a JSON file with `source` (a folder), `gguf` (file in
-the folder, or empty), `quantization` (`int8`, `int4` or `int8onnx`), `target` and `text`, which
-both variants read to be compared.
+the folder, or empty), `quantization` (`int8`, `int4`, `int8onnx` or `int4onnx`), `target` and
+`text`, which both variants read to be compared.
 It prints one JSON line per stage on stdout; everything else that libraries print goes to stderr.
 The result is `openvino_model.xml` and `.bin`, or `model.onnx` and `.data` (see `onnx_script.py`),
 `tokenizer.json`, `facts.json` and `quality.json`.
@@ -23,7 +23,7 @@ from typing import Any
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no telemetry: an import fails
 os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
 
-ONNX = "int8onnx"
+ONNX = ("int8onnx", "int4onnx")
 _SYSTEM, _USER = "SYSTEM-TEXT-PLACE", "USER-TEXT-PLACE"
 _WINDOW = 256  # tokens that are read together when variants are compared
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
@@ -78,7 +78,7 @@ def _export(job: dict[str, Any], weights: str, target: Path, tell: Any) -> None:
     )
 
     tell("exporting and quantizing", 0.35)
-    if job["quantization"] == ONNX:
+    if job["quantization"] in ONNX:
         _export_onnx(job, weights, target)
         return
     small: dict[str, Any] = {"bits": 4, "sym": True, "group_size": 64}
@@ -100,7 +100,8 @@ def _export_onnx(job: dict[str, Any], weights: str, target: Path) -> None:
     from transformers import AutoConfig, GenerationConfig
 
     with TemporaryDirectory(dir=target) as scratch:
-        parameters = build(weights, target, Path(scratch))
+        four_bits = job["quantization"] == "int4onnx"
+        parameters = build(weights, target, Path(scratch), four_bits=four_bits)
     told = SimpleNamespace(config=AutoConfig.from_pretrained(weights))
     told.generation_config = GenerationConfig.from_model_config(told.config)
     if (Path(weights) / "generation_config.json").exists():
@@ -128,7 +129,7 @@ def _compare(job: dict[str, Any], weights: str, target: Path) -> dict[str, Any]:
     windows = [ids[start : start + _WINDOW] for start in range(0, len(ids) - 1, _WINDOW)]
     windows = [window for window in windows if len(window) > 1]
     before = _read_source(weights, windows)
-    read = _read_onnx if job["quantization"] == ONNX else _read_export
+    read = _read_onnx if job["quantization"] in ONNX else _read_export
     after = read(target, windows)
     tokens = sum(len(window) - 1 for window in windows)
     alike = sum(int((one[1] == other[1]).sum()) for one, other in zip(before, after, strict=True))

@@ -28,17 +28,28 @@ _ZERO = 128  # of unsigned int8
 _OURS = "com.microsoft"
 
 
-def build(weights: str, target: Path, scratch: Path) -> int:
-    """Make both files in `target` of a folder as transformers saves it; how many weights it has."""
+def build(weights: str, target: Path, scratch: Path, *, four_bits: bool = False) -> int:
+    """Make both files in `target` of a folder as transformers saves it; how many weights it has.
+
+    `four_bits`: linear layers as `onnx_four_script.py` packs them, instead of int8.
+    """
     import onnx  # type: ignore[import-not-found,unused-ignore]  # in the tool environment
 
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-e", "cpu", "-p", "int8"]
+    kind = "fp32" if four_bits else "int8"
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-e", "cpu", "-p", kind]
     command += ["-m", weights, "-o", str(scratch), "-c", str(scratch)]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # all that it needs lies in the folder
     subprocess.run(command, check=True, env=offline)  # noqa: S603  # this interpreter, our arguments, no shell
     config = json.loads((scratch / "genai_config.json").read_text(encoding="utf-8"))
     width = config["model"]["decoder"]["head_size"]
-    return rework(onnx.load(scratch / GRAPH), width, target)
+    model = onnx.load(scratch / GRAPH)
+    if not four_bits:
+        return rework(model, width, target)
+    from onnx_four_script import narrow  # type: ignore[import-not-found,unused-ignore]  # beside
+
+    parameters = int(narrow(model))
+    rework(model, width, target)
+    return parameters
 
 
 def rework(model: Any, width: int, target: Path) -> int:

@@ -1,7 +1,8 @@
 """Makes the two files beside it, in the model workshop's environment: `python make.py TOKENIZERS`.
 
 A model of two layers with drawn weights, through the builder and the script that real ones go
-through. TOKENIZERS: a folder with some tokenizer, which the builder wants to copy.
+through; in `four` with linear layers in four bits. TOKENIZERS: a folder with some tokenizer, which
+the builder wants to copy.
 """
 
 import shutil
@@ -36,12 +37,15 @@ def main(tokenizers: str) -> None:
         initializer_range=0.2,
     )
     with tempfile.TemporaryDirectory() as folder:
-        source, scratch = Path(folder) / "source", Path(folder) / "scratch"
+        source = Path(folder) / "source"
         LlamaForCausalLM(config).save_pretrained(source)
         for path in Path(tokenizers).glob("tokenizer*"):
             shutil.copy(path, source)
-        scratch.mkdir()
-        build(str(source), HERE, scratch)
+        for target, four_bits in ((HERE, False), (HERE / "four", True)):
+            scratch = Path(folder) / f"scratch-{four_bits}"
+            scratch.mkdir()
+            target.mkdir(exist_ok=True)
+            build(str(source), target, scratch, four_bits=four_bits)
 
 
 if __name__ == "__main__":
