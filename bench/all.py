@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-NAMES = ("steps", "verification", "peers")
+NAMES = ("steps", "verification", "peers", "topics")
 
 
 def main() -> int:

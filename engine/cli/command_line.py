@@ -12,7 +12,7 @@ from pockethive.core.errors import PocketHiveError
 _COMMANDS = (
     *("run", "resume", "runs", "demo", "check", "sim", "node", "status", "peers"),
     *("invite", "join", "members", "owner"),
-    *("get", "put", "verify-receipt", "outbox", "questions", "models", "doctor"),
+    *("get", "put", "verify-receipt", "outbox", "questions", "models", "eval", "doctor"),
 )
 
 
