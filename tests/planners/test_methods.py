@@ -98,7 +98,13 @@ def test_subgoals_prefix_their_tasks_and_end_in_what_is_read() -> None:
 
 def test_two_questions_become_two_answers() -> None:
     graph, _ = made(ASKED["parts"])
-    assert [task.name for task in graph.sinks] == ["one.answer", "other.answer"]
+    assert [task.name for task in graph.sinks] == ["one", "other"]
+    asked = {task.name: task.params["question"] for task in graph.tasks}
+    assert asked["one"] == asked["research-1"] == "How long does the bread rise"
+    assert asked["other"] == asked["rerank"] == asked["alone-1"] == "how hot must the oven be"
+    assert asked["beside-1"] == f"how hot must the oven be ({ASKED['parts']})"
+    (edge,) = graph.by_name["rerank"].after
+    assert edge.sources == ("alone-1", "alone-2", "beside-1", "beside-2")
 
 
 def test_every_shipped_step_survives_a_dead_device() -> None:
