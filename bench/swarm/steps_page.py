@@ -69,22 +69,29 @@ def carries(found: Mapping[str, Any]) -> int:
 
 def verdict(results: Mapping[str, Any]) -> str:
     """Which families carry the claim, and which do not."""
-    lines = []
-    for name, found in results.items():
-        k, told = carries(found), WORDS[name].format(found["plan"]["long"])
-        if k:
-            lines.append(f"- **carried** from k = {k}: {told} ({found['steps']:,} steps)")
-        else:
-            best = max(_share(each) for each in found["leads"].values())
-            lines.append(
-                f"- **not carried**: {told} ({found['steps']:,} steps): {best:.0%} at best, "
-                f"{found['p']['hopeless']} of {found['states']} states hopeless"
-            )
+    lines = [_judged(name, found) for name, found in results.items()]
     return (
         f"Carried means: at this length the whole job in one call, and one vote a step, succeed in "
         f"under {FEW:.0%} of runs, and voting in over {ENOUGH:.0%} (resampled).\n\n"
         + "\n".join(lines)
         + "\n"
+    )
+
+
+def _judged(name: str, found: Mapping[str, Any]) -> str:
+    told = f"{WORDS[name].format(found['plan']['long'])} ({found['steps']:,} steps)"
+    whole, one = found["controls"]["whole"], _of(found["controls"]["one_vote"])
+    if k := carries(found):
+        return f"- **carried** from k = {k}: {told}"
+    if one > ENOUGH:
+        return (
+            f"- **needs no vote**: {told}: one vote a step is right in {one:.0%} of jobs, one call "
+            f"in {whole['right']} of {whole['of']}; cutting the job up is what helps"
+        )
+    best = max(map(_share, found["leads"].values()))
+    return (
+        f"- **not carried**: {told}: {best:.0%} at best, {found['p']['hopeless']} of "
+        f"{found['states']} states hopeless"
     )
 
 

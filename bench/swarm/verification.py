@@ -60,6 +60,12 @@ POLICIES: Final[Mapping[str, Verification]] = {
     ),
 }
 ADAPTIVE_RUNS: Final = 8
+_TITLES: Final = {
+    "random": "cheats answer at random",
+    "stale": "cheats answer with an older label",
+    "lazy": "cheats guess, and accept all",
+    "colluders": "cheats agree on a lie, and vote for it",
+}
 _WORK, _CHECK = 1.0, 0.4  # virtual seconds
 
 
@@ -310,9 +316,9 @@ def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
     faults = list(dict.fromkeys(row["fault"] for row in rows))
     grid = figure.subplots(1, len(faults), sharey=True)
     for axes, fault in zip(grid, faults, strict=True):
-        for hue, policy in zip(look.hues, POLICIES, strict=False):
+        for place, (hue, policy) in enumerate(zip(look.hues, POLICIES, strict=False)):
             mine = [row for row in rows if row["fault"] == fault and row["policy"] == policy]
-            at = [100 * row["share"] for row in mine]
+            at = [100 * row["share"] + 0.4 * (place - 2) for row in mine]  # bars beside each other
             got = [100 * row["wrong"] / max(1, row["committed"]) for row in mine]
             axes.plot(at, got, "o-", color=hue, label=policy, linewidth=1)
             low, high = ([100 * row["interval"][end] for row in mine] for end in (0, 1))
@@ -324,11 +330,12 @@ def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
             ]
             if known:
                 axes.plot(*zip(*known, strict=True), ":", color=hue)
-        axes.set_title(fault)
-        axes.set_xlabel("share of devices, %")
+        axes.set_title(_TITLES[fault])
+        axes.set_xlabel("share of devices that cheat, %")
         axes.grid(visible=True, linewidth=0.5)
     grid[0].set_ylabel("wrong outputs among accepted ones, %")
-    grid[-1].legend(loc="upper left", title="dotted: theory")
+    grid[-1].legend(loc="upper left", title="policy; dotted: theory")
+    figure.suptitle("Wrong outputs accepted, with 95 % intervals; 20 devices")
 
 
 def _options() -> argparse.Namespace:

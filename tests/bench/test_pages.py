@@ -37,6 +37,12 @@ def test_a_family_whose_control_succeeds_carries_nothing(whole: int, one: int) -
     assert "not carried" in verdict({"sums-by-counting": found})
 
 
+def test_where_one_vote_is_enough_the_page_does_not_call_it_the_swarms_merit() -> None:
+    found = family(0, 99, {"1": 99, "5": 100})
+    assert carries(found) == 0
+    assert "needs no vote" in verdict({"tally": found})
+
+
 def test_what_no_vote_helps_in_is_named() -> None:
     found = family(0, 0, {"5": 0}) | {"hopeless": [{"places": {"item": "crib"}, "right": "x"}]}
     assert "labels: crib" in hopeless({"labels": found})
