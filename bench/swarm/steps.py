@@ -64,17 +64,17 @@ QUICK: Final = (
     Plan("tally", 120, 16, 16, 1),
     Plan("labels", 120, 16, 16, 1),
     Plan("timeline", 120, 16, 16, 1),
-    Plan("sums-by-counting", 200, 3, 4, 20),
-    Plan("sorting-by-counting", 64, 4, 8, 30),
-    Plan("hanoi-by-counting", 7, 2, 4, 20),
+    Plan("sums-by-counting", 200, 2, 4, 24),
+    Plan("sorting-by-counting", 64, 3, 8, 24),
+    Plan("hanoi-by-counting", 7, 2, 4, 8),
 )
 FULL: Final = (
     Plan("tally", 1_000, 60, 30, 2),
     Plan("labels", 1_000, 60, 30, 2),
     Plan("timeline", 1_000, 60, 30, 2),
-    Plan("sums-by-counting", 1_000, 8, 4, 60),
-    Plan("sorting-by-counting", 256, 8, 8, 60),
-    Plan("hanoi-by-counting", 10, 4, 4, 80),
+    Plan("sums-by-counting", 1_000, 3, 4, 30),
+    Plan("sorting-by-counting", 256, 4, 8, 36),
+    Plan("hanoi-by-counting", 10, 3, 4, 16),
 )
 
 

@@ -2,7 +2,7 @@
 
 A fair chance: one worked job of the same kind before it, greedy, as many tokens as the answer could
 take. Read leniently: white space, case and a closing full stop do not count, nor what follows the
-first line.
+first line. What is wrong already is not written to its end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,8 @@ from pockethive.core.ports import Sampling
 from pockethive.inference.session import Session
 from pockethive.trials.family import Family, Job
 
-_LONGEST: Final = 7_000  # tokens of a prompt: the model reads 8,192
+_LONGEST: Final = 8_000  # tokens: the model reads 8,192
+_PIECE: Final = 64  # tokens that are written before a look at whether they can still be right
 
 
 def asked_whole(family: Family, seed: int, length: int, example: int) -> str:
@@ -28,17 +29,25 @@ def tried(session: Session, family: Family, seed: int, length: int) -> dict[str,
         asked_whole(family, seed, length, seed + 1),
         family.truth(family.job(seed, length)),
     )
-    tokens = session.count(prompt)
-    if tokens > _LONGEST:
-        return {
-            "right": False,
-            "why": f"{tokens} tokens are more than the model reads",
-            "wrote": "",
-        }
-    most = min(1_000, 8 + 2 * session.count(truth))
-    made = session.generate(prompt, Sampling(max_tokens=most))
-    wrote = made.text.strip().partition("\n")[0]
+    tokens, needed = session.count(prompt), session.count(truth)
+    if tokens + needed > _LONGEST:
+        why = f"{tokens} tokens and {needed} of the answer are more than the model reads"
+        return {"right": False, "why": why, "wrote": ""}
+    wrote = _written(session, prompt, truth, 2 * needed + 8)
     return {"right": _level(wrote) == _level(truth), "why": "", "wrote": wrote[:200]}
+
+
+def _written(session: Session, prompt: str, truth: str, most: int) -> str:
+    """What the model writes, up to the end of the line, or to where it is wrong beyond repair."""
+    wrote, made = "", 0
+    while made < most:
+        piece = session.generate(prompt + wrote, Sampling(max_tokens=min(_PIECE, most - made)))
+        made += _PIECE
+        wrote = (wrote + piece.text).lstrip("\n") if not wrote.strip() else wrote + piece.text
+        line, end, _ = wrote.partition("\n")
+        if end or not piece.text or not _level(truth).startswith(_level(line)):
+            return line
+    return wrote
 
 
 def _told(job: Job) -> str:
