@@ -6,14 +6,23 @@ first line. What is wrong already is not written to its end.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from pockethive.core.ports import Sampling
-from pockethive.inference.session import Session
+from pockethive.core.ports import Generation, Sampling
 from pockethive.trials.family import Family, Job
 
 _LONGEST: Final = 8_000  # tokens: the model reads 8,192
 _PIECE: Final = 64  # tokens that are written before a look at whether they can still be right
+
+
+class Writer(Protocol):
+    """What of a model is needed here."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+
+    def generate(self, prompt: str, sampling: Sampling) -> Generation:
+        """Go on after `prompt`."""
 
 
 def asked_whole(family: Family, seed: int, length: int, example: int) -> str:
@@ -23,7 +32,7 @@ def asked_whole(family: Family, seed: int, length: int, example: int) -> str:
     return f"{_told(shown)}{family.truth(shown)}\n\n{_told(job)}"
 
 
-def tried(session: Session, family: Family, seed: int, length: int) -> dict[str, Any]:
+def tried(session: Writer, family: Family, seed: int, length: int) -> dict[str, Any]:
     """One job in one call: what was written, and whether it is the truth."""
     prompt, truth = (
         asked_whole(family, seed, length, seed + 1),
@@ -37,7 +46,7 @@ def tried(session: Session, family: Family, seed: int, length: int) -> dict[str,
     return {"right": _level(wrote) == _level(truth), "why": "", "wrote": wrote[:200]}
 
 
-def _written(session: Session, prompt: str, truth: str, most: int) -> str:
+def _written(session: Writer, prompt: str, truth: str, most: int) -> str:
     """What the model writes, up to the end of the line, or to where it is wrong beyond repair."""
     wrote, made = "", 0
     while made < most:
