@@ -25,7 +25,6 @@ from pockethive.inference.bundle import open_bundle
 from pockethive.inference.clues import name_share
 from pockethive.inference.finding import candidates, flat, read_sentences, sentence_clues
 from pockethive.inference.measures import calibration_error, reliability, same, token_f1
-from pockethive.inference.paged import FAST
 from pockethive.inference.session import Session
 from pockethive.inference.tasks import Item, Split, task_set
 from pockethive.inference.weighing import log_odds, shares
@@ -134,7 +133,7 @@ def gathered(primitive: str, options: argparse.Namespace) -> list[Row]:
         return [Row(**each) for each in map(orjson.loads, options.rows.read_bytes().splitlines())]
     folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
     assert folder is not None, "make model"
-    model = Session(open_bundle(folder), threads=usable_cores(), arithmetic=FAST)
+    model = Session(open_bundle(folder), threads=usable_cores(), arithmetic="quick")
     rows = []
     for split in _SPLITS:
         for number, item in enumerate(task_set(primitive, split).items[: options.items]):

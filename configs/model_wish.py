@@ -1,6 +1,6 @@
 """`model:` of a team file: one by name, or what any that is here must have.
 
-    model: {name: smollm2-135m-instruct, quantization: int4}
+    model: {name: smollm2-135m-instruct, quantization: int4, arithmetic: quick}
     model: {at_least: 100M, fits: auto, speed: 20, licence: [Apache-2.0, MIT]}
 
 Guards: a wish that nothing here fulfils is a fault of the file at its place, with what there is.
@@ -13,10 +13,18 @@ from typing import Final
 from pockethive.configs.reader import Reader
 from pockethive.configs.yaml_tree import Tree
 from pockethive.core.errors import PocketHiveError
-from pockethive.core.spec import ModelNeed, ModelWish
+from pockethive.core.spec import (
+    ARITHMETICS,
+    EXACT,
+    NO_CHOICE,
+    NO_CHOICE_CURE,
+    QUICK,
+    ModelNeed,
+    ModelWish,
+)
 
 QUANTIZATIONS: Final = ("int8", "int4", "int8onnx", "int4onnx")
-_NAMED: Final = ("name", "quantization")
+_NAMED: Final = ("name", "quantization", "arithmetic")
 _WISHED: Final = ("at_least", "at_most", "fits", "speed", "licence")
 _COUNT: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([MB])")
 _UNITS: Final = {"M": 10**6, "B": 10**9}
@@ -35,11 +43,15 @@ def read_model(read: Reader, tree: Tree | None, choosing: Choosing) -> ModelNeed
         return _chosen(read, tree, choosing)
     entries = read.mapping(tree, _NAMED, "model")
     name = read.need(tree, entries, "name", "model")
-    quantization = entries.get("quantization")
-    return ModelNeed(
+    quantization, arithmetic = entries.get("quantization"), entries.get("arithmetic")
+    need = ModelNeed(
         name=read.text(name, "name"),
         quantization=read.one_of(quantization, "quantization", QUANTIZATIONS, "int8"),
+        arithmetic=read.one_of(arithmetic, "arithmetic", ARITHMETICS, EXACT),
     )
+    if arithmetic is not None and (need.quantization, need.arithmetic) == ("int8onnx", QUICK):
+        read.fault(arithmetic.where, NO_CHOICE, NO_CHOICE_CURE)
+    return need
 
 
 def _chosen(read: Reader, tree: Tree, choosing: Choosing) -> ModelNeed | None:

@@ -100,6 +100,10 @@ class Settings(BaseModel):
     quantization: Literal["int8", "int4", "int8onnx", "int4onnx"] = Field(
         default="int8", description="How the model's weights are stored."
     )
+    arithmetic: Literal["exact", "quick"] = Field(
+        default="exact",
+        description="How the model reckons: alike on every device, or as is fastest here.",
+    )
     threads: int = Field(
         default=0, ge=0, le=256, description="CPU threads a model may use; 0: one per core."
     )

@@ -44,9 +44,13 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
         )
     bundle = open_bundle(folder)
     return ModelSource(
-        model_class=told_class(bundle),
+        model_class=told_class(bundle, need.arithmetic),
         load=lambda: open_model(
-            need.name, home, quantization=need.quantization, threads=threads or None
+            need.name,
+            home,
+            quantization=need.quantization,
+            arithmetic=need.arithmetic,
+            threads=threads or None,
         ),
     )
 

@@ -378,7 +378,9 @@ class Swarm:
             join=(self.device.contact,),
             hive=self.options.hive,
             documents=share,
-            model=f"{model.name}:{model.quantization}" if model is not None else "",
+            model=f"{model.name}:{model.quantization}:{model.arithmetic}"
+            if model is not None
+            else "",
             threads=self.options.threads or max(1, usable_cores() // self.options.devices),
         )
 

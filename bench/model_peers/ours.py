@@ -14,11 +14,7 @@ class Ours:
         from pockethive.inference import bundle, session
 
         self._given = given
-        self._arithmetic: dict[str, object] | None = None
-        if given["fast"]:
-            from pockethive.inference.paged import FAST
-
-            self._arithmetic = FAST
+        self._arithmetic = "quick" if given["fast"] else "exact"
         self._open, self._make = bundle.open_bundle, session.Session
 
     def load(self) -> None:

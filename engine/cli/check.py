@@ -1,6 +1,12 @@
 """`pockethive check TEAM`: read a team file and say what it would do, or every fault it has."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+from pockethive.core.spec import QUICK
+
+if TYPE_CHECKING:
+    from pockethive.core.spec import ModelNeed
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,5 +33,11 @@ def run(args: argparse.Namespace) -> int:
     planner = team.planner
     made_of = [step.name for step in planner.steps] or [method.name for method in planner.methods]
     print(f"  planner: {planner.kind.value} ({', '.join(made_of)})")
-    print(f"  model: {f'{team.model.name} {team.model.quantization}' if team.model else 'none'}")
+    print(f"  model: {_model(team.model)}")
     return 0
+
+
+def _model(need: "ModelNeed | None") -> str:
+    if need is None:
+        return "none"
+    return f"{need.name} {need.quantization}" + (f", {QUICK}" if need.arithmetic == QUICK else "")

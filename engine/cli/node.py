@@ -280,18 +280,20 @@ def _lending(args: argparse.Namespace, file: "Settings | None") -> dict[str, Any
 
 
 def _model_of(text: str) -> "ModelNeed":
-    """`NAME[:QUANTIZATION]`. Raises BadInput."""
-    from pockethive.core.spec import ModelNeed
+    """`NAME[:QUANTIZATION[:ARITHMETIC]]`. Raises BadInput."""
+    from pockethive.core.spec import ARITHMETICS, EXACT, ModelNeed
     from pockethive.inference.catalogue import QUANTIZATIONS
 
-    name, _, quantization = text.partition(":")
-    if not name or quantization not in ("", *QUANTIZATIONS):
+    name, _, rest = text.partition(":")
+    quantization, _, arithmetic = rest.partition(":")
+    known = quantization in ("", *QUANTIZATIONS) and arithmetic in ("", *ARITHMETICS)
+    if not name or not known:
         raise BadInput(
             f"{text!r} is no model",
             where="--model",
-            cure=f"write NAME, or NAME:{' or NAME:'.join(QUANTIZATIONS)}",
+            cure=f"write NAME, or NAME:{' or NAME:'.join(QUANTIZATIONS)}, or NAME:int8:quick",
         )
-    return ModelNeed(name=name, quantization=quantization or "int8")
+    return ModelNeed(name=name, quantization=quantization or "int8", arithmetic=arithmetic or EXACT)
 
 
 def _installed(args: argparse.Namespace, home: Path) -> "ModelNeed | None":
@@ -329,7 +331,9 @@ def _from_file(file: "Settings") -> "DeviceSettings":
         join=tuple(map(Contact.parse, file.join)),
         documents=file.documents,
         works=file.work,
-        model=ModelNeed(name=file.model, quantization=file.quantization) if file.model else None,
+        model=ModelNeed(name=file.model, quantization=file.quantization, arithmetic=file.arithmetic)
+        if file.model
+        else None,
         threads=file.threads,
         mdns=file.mdns,
         quota_bytes=file.quota_mb * 1_000_000,

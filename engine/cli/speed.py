@@ -4,8 +4,9 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from pockethive.cli.evaluation import add_model, bundle_of
+from pockethive.cli.evaluation import add_arithmetic, add_model, bundle_of
 from pockethive.cli.options import add_json, add_threads, end_in_order, home_of
+from pockethive.core.spec import EXACT
 
 
 def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,6 +18,7 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "beside its card. Anything else that runs meanwhile slows it down.",
     )
     add_model(bench)
+    add_arithmetic(bench)
     add_threads(bench)
     add_json(bench)
     bench.set_defaults(run=run)
@@ -30,10 +32,13 @@ def run(args: argparse.Namespace) -> int:
     end_in_order()
     bundle = bundle_of(args)
     threads = args.threads or usable_cores()
-    model = open_model(str(bundle.folder), home_of(args), threads=threads)
+    model = open_model(
+        str(bundle.folder), home_of(args), arithmetic=args.arithmetic, threads=threads
+    )
     speed = measure(model, bundle.card.sha256, threads)
     try:
-        keep_speed(bundle.folder, speed)
+        if args.arithmetic == EXACT:
+            keep_speed(bundle.folder, speed)
     except OSError as error:
         print(f"not kept beside the card: {error}", file=sys.stderr)
     if args.json:

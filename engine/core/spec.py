@@ -150,12 +150,24 @@ class PlannerSpec:
         return (*self.steps, *(step for method in self.methods for step in method.steps))
 
 
+EXACT: Final = "exact"
+QUICK: Final = "quick"
+ARITHMETICS: Final = (EXACT, QUICK)
+"""In float32, alike on every device; or what the processor does best, alike on its own kind."""
+NO_CHOICE: Final = "int8onnx has one arithmetic: it rounds activations in any case"
+NO_CHOICE_CURE: Final = "leave `arithmetic: quick` out, or take the quantization int8 or int4"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNeed:
-    """The model a team wants: a catalogue name, hub id or local folder, and its quantization."""
+    """The model a team wants: a catalogue name, hub id or local folder, and how it is run.
+
+    `arithmetic`: one of `ARITHMETICS`.
+    """
 
     name: str
     quantization: str = "int8"
+    arithmetic: str = EXACT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

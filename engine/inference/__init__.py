@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import Model
+from pockethive.core.spec import EXACT
 
 if TYPE_CHECKING:
     from pockethive.inference.catalogue import DEFAULT_MODEL, QUANTIZATIONS
@@ -62,14 +63,14 @@ def open_model(
     home: Path,
     *,
     quantization: str = "int8",
+    arithmetic: str = EXACT,
     threads: int | None = None,
-    roomy: bool | None = None,
 ) -> Model:
     """Load a model that is on this device; two seconds and 320 to 430 MB for the default one.
 
-    `name` is a model's name or the path of a bundle; `threads` defaults to the cores this process
-    may use; `roomy` buys speed for memory (`Session`), unsaid where memory is plenty. The model
-    belongs to one thread at a time.
+    `name` is a model's name or the path of a bundle; `arithmetic` is one of `ARITHMETICS`;
+    `threads` defaults to the cores this process may use. Where memory is plenty, speed is bought
+    for some of it (`roomy` of `Session`). The model belongs to one thread at a time.
 
     Raises ModelError (RefusedModel: before anything of it is loaded) or UnknownModel.
     """
@@ -87,12 +88,16 @@ def open_model(
         )
     bundle = open_bundle(folder)
     check_tokens(folder, bundle.card)
-    if roomy is None:
-        roomy = has_room(bundle.size, free_memory())
     try:
         from pockethive.inference.session import Session
 
-        return Session(bundle, threads=threads or usable_cores(), cache=home / CACHE, roomy=roomy)
+        return Session(
+            bundle,
+            threads=threads or usable_cores(),
+            cache=home / CACHE,
+            arithmetic=arithmetic,
+            roomy=has_room(bundle.size, free_memory()),
+        )
     except ImportError as error:
         raise ModelError(
             f"the run time for models is not installed: {error.name}",

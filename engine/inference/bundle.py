@@ -26,6 +26,7 @@ import orjson
 from pockethive.core.errors import RefusedModel
 from pockethive.core.forms import fill_template
 from pockethive.core.ports import ModelClass
+from pockethive.core.spec import EXACT
 from pockethive.inference.bundle_files import (
     FileEntry,
     card_body,
@@ -92,14 +93,20 @@ class Bundle:
     @property
     def model_class(self) -> ModelClass:
         """Name, quantization and hash, with the run time that reads it and its arithmetic."""
+        return self.class_in(EXACT)
+
+    def class_in(self, arithmetic: str) -> ModelClass:
+        """The same for one of `ARITHMETICS`; with ONNX Runtime there is no choice."""
         from importlib.metadata import version  # a megabyte; a device without models asks nothing
 
-        package, arithmetic = ("onnxruntime", "int8") if self.for_onnx else ("openvino", "f32")
+        package, said = ("openvino", "f32" if arithmetic == EXACT else arithmetic)
+        if self.for_onnx:
+            package, said = "onnxruntime", "int8"
         return ModelClass(
             name=self.card.name,
             quantization=self.card.quantization,
             sha256=self.card.sha256,
-            runtime=f"{package} {version(package)} {arithmetic}",
+            runtime=f"{package} {version(package)} {said}",
         )
 
     @property

@@ -8,6 +8,7 @@ that was asked for, whoever else is in a pass; logits are computed only where th
 Knows token ids and blocks only. Not thread-safe: one thread at a time.
 """
 
+import hashlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pockethive.core.errors import ModelError
-from pockethive.inference.blocks import BLOCK
+from pockethive.inference.blocks import BLOCK, blocks_for
 from pockethive.inference.pages import code_pages, file_pages, give_back, give_up, trim_heap
 from pockethive.inference.silent_openvino import openvino as ov
 from pockethive.inference.silent_openvino import opset as ops
@@ -26,6 +27,7 @@ from pockethive.inference.slices import (
     Contents,
     Pass,
     Slice,
+    accompanied,
     filling,
     padded,
     padded_rows,
@@ -39,22 +41,26 @@ EXACT: Final = {
 }
 """What makes the numbers alike on every device: weights are int8, all else float32."""
 
-FAST: Final[dict[str, object]] = {}
-"""What the processor does best: int8 activations, bfloat16, keys and values in a byte each."""
+FAST: Final[dict[str, object]] = {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"}
+"""What the processor does best: int8 activations, bfloat16, keys and values in a byte each.
+
+By token, because OpenVINO's own choice rounds a block's keys together: each new one changes those
+before it, and numbers depend on how a prompt was cut.
+"""
 
 _FLOATS: Final = (ov.Type.f16, ov.Type.f32, ov.Type.bf16)
 _SMALL: Final = 64 << 10  # bytes
+_PROBED: Final = 88  # tokens: the least large pass; few tokens go another way
 
 
 class PagedGraph:
     """A causal language model of Optimum's OpenVINO export.
 
-    `steady`: a token's numbers are the same whether it is read or written, to rounding; `kernels`:
-    nothing has to be told of them, since these are float32.
+    `steady`: a token's numbers are the same whether it is read or written, to rounding, as in
+    `EXACT`. Other arithmetic has two ways, as `OnnxGraph` has: what is read goes two tokens of a
+    sequence or more at once, and no pass has one token alone, whose sums are others. `kernels`:
+    eight digits that tell whether another device's numbers are these; none where all have them.
     """
-
-    steady: Final = True
-    kernels: Final = ""
 
     def __init__(
         self,
@@ -97,6 +103,8 @@ class PagedGraph:
         self._memory: tuple[npt.NDArray[Any], ...] = ()
         self._read_once = file_pages(folder / "openvino_model.bin")
         self._fresh = True
+        self.steady = arithmetic == EXACT
+        self.kernels = "" if self.steady else self._probed()
 
     @property
     def block_bytes(self) -> int:
@@ -138,6 +146,8 @@ class PagedGraph:
     def run(self, slices: Sequence[Slice]) -> Pass:
         """Read all slices; where they are many, or memory is dear, in several passes."""
         parts = passes(slices, self._roomy)
+        if not self.steady:
+            parts = [each for part in parts for each in accompanied(part, self._spare)]
         if len(parts) == 1:
             return self._run(parts[0])
         kept = []
@@ -152,7 +162,9 @@ class PagedGraph:
     def _run(self, wanted: Sequence[Slice]) -> Pass:
         """One pass, filled up to one of the sizes that OpenVINO knows already."""
         tokens = sum(len(piece.ids) for piece in wanted)
-        filled = [*wanted, *filling(padded(tokens, self._roomy) - tokens, self._spare)]
+        least = 1 if self.steady else 2
+        size = padded(max(tokens, least), self._roomy)
+        filled = [*wanted, *filling(size - tokens, self._spare)]
         given = _laid_out(filled)
         count = sum(len(piece.rows) for piece in wanted)
         out = self._request.infer(given, share_inputs=True, share_outputs=True)
@@ -162,6 +174,20 @@ class PagedGraph:
             trim_heap()
             self._fresh = False
         return Pass(out[0][:count, 0], out[1][:count])
+
+    def _probed(self) -> str:
+        """Eight digits that two devices have in common only if their kernels' numbers are alike."""
+        self.provide(blocks_for(_PROBED))
+        ids, blocks = [(7 * place + 17) % 256 for place in range(_PROBED)], range(self._spare)
+        body = hashlib.sha256()
+        for piece in (
+            Slice(ids, 0, blocks, range(0, _PROBED, 8), [0] * len(range(0, _PROBED, 8))),
+            Slice(ids[:3], 0, blocks[:1], range(3), (0, 0, 0)),
+            Slice(ids[:1], 3, blocks[:1], (0,), (0,), word=True),
+        ):
+            made = self.run([piece])
+            body.update(made.logits.tobytes() + made.logprobs.tobytes())
+        return body.hexdigest()[:8]
 
 
 def _laid_out(slices: Sequence[Slice]) -> dict[str, npt.NDArray[Any]]:

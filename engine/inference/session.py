@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pockethive.core.ports import Answer, Generation, ModelClass, ModelFacts, Rescored, Sampling
+from pockethive.core.spec import EXACT
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.catalogue import ONNX, ONNX_FOUR
 from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
-from pockethive.inference.kernels import note_kernels, with_kernels
+from pockethive.inference.kernels import check_arithmetic, note_kernels, with_kernels
 from pockethive.inference.pages import trim_heap
 from pockethive.inference.primitives import Primitives
 from pockethive.inference.snapshots import SnapshotFiles
@@ -46,15 +47,15 @@ class Session(Primitives):
         *,
         threads: int = 2,
         cache: Path | None = None,
-        arithmetic: dict[str, object] | None = None,
+        arithmetic: str = EXACT,
         roomy: bool = False,
     ) -> None:
         """Load `bundle`. Raises ModelError when memory would not suffice, and tells the sum.
 
         `cache` is a folder where remembered prompts are kept for the next process. `arithmetic`:
-        `EXACT` where none is given, or `FAST` where nobody compares; `roomy`: see `PagedGraph`.
-        Both are for OpenVINO alone.
+        one of `ARITHMETICS`; `roomy`: see `PagedGraph`. Both are for OpenVINO alone.
         """
+        check_arithmetic(bundle, arithmetic)
         free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
         check_memory(parts, free, str(bundle.folder))
         self.bundle = bundle
@@ -231,14 +232,14 @@ def _weights(bundle: Bundle) -> int:
 
 
 def _graph(
-    bundle: Bundle, threads: int, arithmetic: dict[str, object] | None, *, roomy: bool
+    bundle: Bundle, threads: int, arithmetic: str, *, roomy: bool
 ) -> "PagedGraph | OnnxGraph":
     """By the run time that the bundle is for; the other one need not be installed."""
     if bundle.for_onnx:
         from pockethive.inference.onnx_graph import OnnxGraph
 
         return OnnxGraph(bundle.folder, threads, bundle.card.context)
-    from pockethive.inference.paged import EXACT, PagedGraph
+    from pockethive.inference import paged
 
-    chosen = EXACT if arithmetic is None else arithmetic
-    return PagedGraph(bundle.folder, threads, chosen, roomy=roomy)
+    chosen = paged.EXACT if arithmetic == EXACT else paged.FAST
+    return paged.PagedGraph(bundle.folder, threads, chosen, roomy=roomy)

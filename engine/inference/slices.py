@@ -8,7 +8,7 @@ of tokens that were ever read; without `roomy` none of them needs the second cop
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -90,6 +90,25 @@ def filling(tokens: int, block: int) -> Iterator[Slice]:
     """So many tokens that nobody wants, of sequences that all lie in one block."""
     for start in range(0, tokens, BLOCK):
         yield Slice([0] * min(BLOCK, tokens - start), 0, [block], (), ())
+
+
+def accompanied(part: Sequence[Slice], spare: int) -> list[list[Slice]]:
+    """The same in one pass or several, where no token is read without another of its sequence.
+
+    The companion follows it, nobody wants it, and what comes next takes its place; in the block
+    `spare` where the sequence has no room. A written word stays alone.
+    """
+    made = [piece if piece.word or len(piece.ids) > 1 else _paired(piece, spare) for piece in part]
+    if sum(len(piece.ids) for piece in made) <= MOST:
+        return [made]
+    half = len(part) // 2
+    return [*accompanied(part[:half], spare), *accompanied(part[half:], spare)]
+
+
+def _paired(piece: Slice, spare: int) -> Slice:
+    room = len(piece.blocks) * BLOCK >= piece.past + 2
+    blocks = piece.blocks if room else [*piece.blocks, spare]
+    return replace(piece, ids=[*piece.ids, 0], blocks=blocks)
 
 
 def _sizes(tokens: int, roomy: bool) -> list[int]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pockethive.core.spec import EXACT, QUICK
 from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import MODEL_FILES, Bundle, Card, open_bundle, write_bundle
 from pockethive.inference.catalogue import ONNX
@@ -14,17 +15,18 @@ if TYPE_CHECKING:
     from pockethive.inference.session import Session
 
 
-@pytest.fixture(scope="session", params=["int8", ONNX])
+@pytest.fixture(scope="session", params=["int8", QUICK, ONNX])
 def model(request: pytest.FixtureRequest, model_home: Path, model_folder: Path) -> "Session":
-    """The default model with each run time. ONNX Runtime's variant is not made for tests alone:
+    """The default model with each run time and arithmetic. ONNX Runtime's variant is not made for tests alone:
     `pockethive models get --quantization int8onnx` brings it; `test_onnx_graph.py` always runs."""
     from pockethive.inference.session import Session
 
-    folder = model_folder if request.param == "int8" else None
+    folder = model_folder if request.param in ("int8", QUICK) else None
     folder = folder or find_bundle(DEFAULT_MODEL, request.param, model_home)
     if folder is None:
         pytest.skip(f"no {request.param} bundle in {model_home}")
-    return Session(open_bundle(folder), threads=2)
+    arithmetic = QUICK if request.param == QUICK else EXACT
+    return Session(open_bundle(folder), threads=2, arithmetic=arithmetic)
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from pockethive.core.errors import ModelError
+from pockethive.core.spec import QUICK
 from pockethive.inference import kernels
 from pockethive.inference.bundle import ONNX_FILES, Bundle, Card, write_bundle
 from pockethive.inference.catalogue import ONNX
 from pockethive.inference.kernels import STAMP, note_kernels, told_class, with_kernels
 from pockethive.inference.onnx_graph import OnnxGraph
+from pockethive.inference.session import Session
 
 TINY = Path(__file__).parents[1] / "data" / "tiny_onnx"
 
@@ -51,6 +54,30 @@ def test_a_stamp_that_says_nothing_is_made_anew(tiny: Bundle, stamp: str) -> Non
     right = told_class(tiny)
     assert told_class(tiny) == right
     assert (tiny.folder / STAMP).read_text() != stamp
+
+
+def test_a_bundle_for_onnx_runtime_has_one_arithmetic(tiny: Bundle) -> None:
+    with pytest.raises(ModelError, match="int8onnx has one arithmetic"):
+        told_class(tiny, QUICK)
+    with pytest.raises(ModelError, match="int8onnx has one arithmetic"):
+        Session(tiny, arithmetic=QUICK)
+
+
+def test_no_other_arithmetic_is_known(small_bundle: Bundle) -> None:
+    with pytest.raises(ModelError, match="no arithmetic is called 'rough' .use exact or quick"):
+        told_class(small_bundle, "rough")
+
+
+def test_quick_arithmetic_is_another_class_and_its_kernels_are_remembered(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_kernels(small_bundle, "0badcafe")
+    told = told_class(small_bundle, QUICK)
+    assert told.runtime.endswith(" quick 0badcafe"), "no graph was loaded"
+    assert told_class(small_bundle) == small_bundle.model_class != told
+    monkeypatch.setattr(kernels, "_CPU", tmp_path / "none")
+    with pytest.raises(ModelError, match="OpenVINO cannot load the model"):
+        told_class(small_bundle, QUICK)
 
 
 def test_a_bundle_for_openvino_is_asked_nothing(small_bundle: Bundle) -> None:
