@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", params=["int8", QUICK, ONNX])
 def model(request: pytest.FixtureRequest, model_home: Path, model_folder: Path) -> "Session":
-    """The default model with each run time and arithmetic. ONNX Runtime's variant is not made for tests alone:
-    `pockethive models get --quantization int8onnx` brings it; `test_onnx_graph.py` always runs."""
+    """The default model with each run time and arithmetic. ONNX Runtime's variant is not made for
+    tests alone: `pockethive models get --quantization int8onnx` brings it; `test_onnx_graph.py`
+    always runs."""
     from pockethive.inference.session import Session
 
     folder = model_folder if request.param in ("int8", QUICK) else None

@@ -64,7 +64,7 @@ def test_a_bundle_for_onnx_runtime_has_one_arithmetic(tiny: Bundle) -> None:
 
 
 def test_no_other_arithmetic_is_known(small_bundle: Bundle) -> None:
-    with pytest.raises(ModelError, match="no arithmetic is called 'rough' .use exact or quick"):
+    with pytest.raises(ModelError, match="use exact or quick"):
         told_class(small_bundle, "rough")
 
 

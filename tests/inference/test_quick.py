@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -48,9 +48,10 @@ def prompts(model: Session, count: int) -> list[str]:
     return [model.chat("", f"{piece}\n\nSummarize it in a sentence.") for piece in pieces]
 
 
-def forgotten(model: Session, ask: Callable[[], Generation]) -> Generation:
+def alone(model: Session, prompt: str) -> Generation:
+    """With nothing known and nobody beside it."""
     model.blocks.forget()
-    return ask()
+    return model.generate(prompt, HOW)
 
 
 def test_it_is_a_class_of_its_own_that_is_told_before_it_is_loaded(quick: Session) -> None:
@@ -62,22 +63,25 @@ def test_it_is_a_class_of_its_own_that_is_told_before_it_is_loaded(quick: Sessio
 
 def test_eight_texts_together_are_those_of_each_alone_to_the_bit(quick: Session) -> None:
     asked, together = prompts(quick, 8), dict[int, Generation]()
+
+    def ended(place: int, made: Generation, _: BaseException | None) -> None:
+        together[place] = made
+
     quick.blocks.forget()
     for place, prompt in enumerate(asked):
         work = quick.works.generate(prompt, HOW)
-        quick.begin(work, lambda made, _, place=place: together.update({place: made}))
+        quick.begin(work, partial(ended, place))
     while quick.under_way:
         quick.step()
     for place, prompt in enumerate(asked):
-        alone = forgotten(quick, lambda prompt=prompt: quick.generate(prompt, HOW))  # type: ignore[misc]
-        assert together[place] == alone
+        assert together[place] == alone(quick, prompt)
 
 
 @pytest.mark.parametrize("left", [2, 3, 9, 40])
 def test_a_prompt_read_in_two_is_one_read_at_once(quick: Session, left: int) -> None:
     prompt = shipped_text()[:900]
     ids = quick.tokens.encode(prompt)
-    at_once = forgotten(quick, lambda: quick.generate(prompt, HOW))
+    at_once = alone(quick, prompt)
     quick.blocks.forget()
     quick.generate(quick.tokens.decode(ids[:-left]), replace(HOW, max_tokens=1))
     assert quick.generate(prompt, HOW) == at_once

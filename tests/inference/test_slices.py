@@ -1,12 +1,21 @@
 """What one pass reads: every token once, in few sizes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pockethive.inference.blocks import BLOCK, blocks_for
-from pockethive.inference.slices import MOST, Slice, filling, padded, padded_rows, passes
+from pockethive.inference.slices import (
+    MOST,
+    Slice,
+    accompanied,
+    filling,
+    padded,
+    padded_rows,
+    passes,
+)
 
 
 def piece(number: int, count: int, past: int) -> Slice:
@@ -65,6 +74,30 @@ def test_there_are_few_sizes_and_little_is_read_in_vain() -> None:
     assert len({padded_rows(count) for count in range(1, MOST + 1)}) < 20
     for count in range(88, MOST + 1):
         assert padded(count, roomy=False) <= count * 9 / 8
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 100), st.booleans()), max_size=120))
+def test_what_is_read_is_never_one_token_alone_and_what_is_wanted_stays(
+    sizes: list[tuple[int, int, bool]],
+) -> None:
+    part = [
+        replace(piece(number, count, past), word=word and count == 1)
+        for number, (count, past, word) in enumerate(sizes)
+    ]
+    for given_part in passes(part, roomy=True):
+        made = accompanied(given_part, spare=9_999)
+        assert all(sum(len(each.ids) for each in one) <= MOST for one in made)
+        flat = [each for one in made for each in one]
+        for before, after in zip(given_part, flat, strict=True):
+            assert after.ids[: len(before.ids)] == before.ids
+            assert (after.past, after.rows, after.targets) == (
+                before.past,
+                before.rows,
+                before.targets,
+            )
+            assert len(after.ids) > 1 or after.word
+            assert len(after.blocks) * BLOCK >= after.past + len(after.ids)
+            assert list(after.blocks)[: len(before.blocks)] == list(before.blocks)
 
 
 def test_what_fills_a_pass_lies_in_one_block_and_nobody_wants_it() -> None:

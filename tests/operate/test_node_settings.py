@@ -7,7 +7,9 @@ import pytest
 from pockethive.cli.command_line import parser, run_command
 from pockethive.cli.node import settings_of, stay_of
 from pockethive.cli.options import duration, size
+from pockethive.configs.settings import load_settings
 from pockethive.core.errors import BadInput
+from pockethive.core.spec import QUICK, ModelNeed
 from pockethive.inference import DEFAULT_MODEL
 
 
@@ -46,6 +48,7 @@ def test_without_options_a_node_keeps_to_itself(tmp_path: Path) -> None:
             "--model=tiny:int7",
             "--model: 'tiny:int7' is no model (write NAME, or NAME:int8 or NAME:",
         ),
+        ("--model=tiny:int8:fast", "--model: 'tiny:int8:fast' is no model"),
         ("--model=:int8", "--model: ':int8' is no model"),
         ("--hive=", "--hive: '' is no name of a hive (use 1 to 63 of a-z, 0-9 and hyphens"),
         ("--hive=My Hive", "--hive: 'My Hive' is no name of a hive"),
@@ -65,6 +68,27 @@ def test_no_command_takes_a_hive_without_a_name(
 ) -> None:
     assert run_command([*command, "--hive", ""]) == 2
     assert "is no name of a hive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "need"),
+    [
+        ("tiny", ModelNeed(name="tiny")),
+        ("tiny:int4", ModelNeed(name="tiny", quantization="int4")),
+        ("tiny:int8:exact", ModelNeed(name="tiny")),
+        ("tiny::quick", ModelNeed(name="tiny", arithmetic=QUICK)),
+        ("tiny:int4:quick", ModelNeed(name="tiny", quantization="int4", arithmetic=QUICK)),
+    ],
+)
+def test_a_node_is_told_its_model_in_one_word(text: str, need: ModelNeed) -> None:
+    assert settings_of(parser().parse_args(["node", "--model", text])).model == need
+
+
+def test_a_settings_file_chooses_the_arithmetic(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(f"home: {tmp_path}\nmodel: tiny\narithmetic: quick\n")
+    settings = settings_of(parser().parse_args(["node"]), load_settings(file))
+    assert settings.model == ModelNeed(name="tiny", arithmetic=QUICK)
 
 
 @pytest.mark.model
