@@ -18,6 +18,7 @@ from pockethive.core.spec import (
     EXACT,
     NO_CHOICE,
     NO_CHOICE_CURE,
+    ONE_ARITHMETIC,
     QUICK,
     ModelNeed,
     ModelWish,
@@ -49,7 +50,7 @@ def read_model(read: Reader, tree: Tree | None, choosing: Choosing) -> ModelNeed
         quantization=read.one_of(quantization, "quantization", QUANTIZATIONS, "int8"),
         arithmetic=read.one_of(arithmetic, "arithmetic", ARITHMETICS, EXACT),
     )
-    if arithmetic is not None and (need.quantization, need.arithmetic) == ("int8onnx", QUICK):
+    if arithmetic and need.arithmetic == QUICK and need.quantization in ONE_ARITHMETIC:
         read.fault(arithmetic.where, NO_CHOICE, NO_CHOICE_CURE)
     return need
 

@@ -17,6 +17,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -26,6 +28,7 @@ from pockethive.configs.reader import Reader
 from pockethive.configs.yaml_tree import Tree, read_tree
 from pockethive.core.canonical import from_text
 from pockethive.core.errors import BadEncoding, ConfigError, Problem
+from pockethive.core.spec import NO_CHOICE, ONE_ARITHMETIC, QUICK
 
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
 _CONTACT = re.compile(r"([A-Za-z0-9_-]{43})@.+:(\d{1,5})")
@@ -151,6 +154,13 @@ class Settings(BaseModel):
     def _profiled(cls, given: Any) -> Any:
         phone = isinstance(given, Mapping) and given.get("profile") == "phone"
         return {**PHONE, **given} if phone else given
+
+    @field_validator("arithmetic")
+    @classmethod
+    def _possible(cls, arithmetic: str, given: ValidationInfo) -> str:
+        if arithmetic == QUICK and given.data.get("quantization") in ONE_ARITHMETIC:
+            raise ValueError(f"must be exact here ({NO_CHOICE})")
+        return arithmetic
 
     @property
     def address(self) -> tuple[str, int]:

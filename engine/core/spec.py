@@ -154,7 +154,8 @@ EXACT: Final = "exact"
 QUICK: Final = "quick"
 ARITHMETICS: Final = (EXACT, QUICK)
 """In float32, alike on every device; or what the processor does best, alike on its own kind."""
-NO_CHOICE: Final = "int8onnx has one arithmetic: it rounds activations in any case"
+ONE_ARITHMETIC: Final = ("int8onnx", "int4onnx")
+NO_CHOICE: Final = "ONNX Runtime has one arithmetic: it rounds activations in any case"
 NO_CHOICE_CURE: Final = "leave `arithmetic: quick` out, or take the quantization int8 or int4"
 
 

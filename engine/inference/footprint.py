@@ -5,16 +5,21 @@ values get no more than the weights leave.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pockethive.core.errors import RefusedModel
+from pockethive.inference.catalogue import ONNX, ONNX_FOUR
 from pockethive.inference.pages import resident
+
+if TYPE_CHECKING:
+    from pockethive.inference.bundle import Bundle
 
 PROGRAM: Final = 150 << 20
 """Bytes of everything but weights, keys and values: measured for the default model."""
 LEAST_TOKENS: Final = 1024
 """A model that cannot keep so many in memory is not worth loading."""
 _SHARE: Final = 4
+_PACKED: Final = {ONNX: 1.12, ONNX_FOUR: 1.15}  # weights in blocks: their sums are kept, too
 _MB: Final = 1 << 20
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
@@ -50,6 +55,16 @@ def group_memory(folder: Path) -> int | None:
         return limit - used + int(pages["active_file"]) + int(pages["inactive_file"])
     except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
         return None
+
+
+def loaded_parts(bundle: "Bundle") -> dict[str, int]:
+    """Bytes that a loaded model takes before it reads anything, by what they are for.
+
+    Packed weights take about as many as their file.
+    """
+    size = bundle.card.files[bundle.weights.name].size
+    packed = int(size * _PACKED.get(bundle.card.quantization, 1))
+    return {"weights": packed, "the program": PROGRAM}
 
 
 def check_memory(parts: dict[str, int], free: int | None, where: str) -> None:

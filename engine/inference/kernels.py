@@ -18,6 +18,7 @@ from pockethive.core.ports import ModelClass
 from pockethive.core.spec import ARITHMETICS, EXACT, NO_CHOICE, NO_CHOICE_CURE, QUICK
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.bundle_files import read_stamp, write_stamp
+from pockethive.inference.footprint import check_memory, free_memory, loaded_parts
 
 STAMP: Final = ".kernels"
 _CPU: Final = Path("/proc/cpuinfo")
@@ -28,7 +29,8 @@ def told_class(bundle: Bundle, arithmetic: str = EXACT) -> ModelClass:
     """The class of a bundle as this device runs it.
 
     One whose kernels tell and that was never run here is loaded once: half a second with ONNX
-    Runtime, two in quick arithmetic. Raises ModelError where it cannot be.
+    Runtime, two in quick arithmetic. Raises ModelError where it cannot be (RefusedModel: nothing
+    was loaded, for want of memory).
     """
     check_arithmetic(bundle, arithmetic)
     if not bundle.for_onnx and arithmetic == EXACT:
@@ -57,7 +59,8 @@ def check_arithmetic(bundle: Bundle, arithmetic: str) -> None:
 
 
 def _shown(bundle: Bundle) -> str:
-    """What the loaded graph shows."""
+    """What the loaded graph shows. Raises RefusedModel where memory would not suffice."""
+    check_memory(loaded_parts(bundle), free_memory(), str(bundle.folder))
     if bundle.for_onnx:
         from pockethive.inference.onnx_graph import OnnxGraph
 

@@ -16,8 +16,7 @@ from pockethive.core.spec import EXACT
 from pockethive.inference.batcher import Ask, Batcher, Order
 from pockethive.inference.blocks import BLOCK, Blocks, blocks_for
 from pockethive.inference.bundle import Bundle
-from pockethive.inference.catalogue import ONNX, ONNX_FOUR
-from pockethive.inference.footprint import LEAST_TOKENS, PROGRAM, check_memory, free_memory
+from pockethive.inference.footprint import LEAST_TOKENS, check_memory, free_memory, loaded_parts
 from pockethive.inference.kernels import check_arithmetic, note_kernels, with_kernels
 from pockethive.inference.pages import trim_heap
 from pockethive.inference.primitives import Primitives
@@ -34,7 +33,6 @@ Work = Generator[Ask, Any, T]
 
 MEMORY: Final = 512 << 20
 """Bytes for keys and values, at most; used as they are needed."""
-_PACKED: Final = {ONNX: 1.12, ONNX_FOUR: 1.15}  # weights in blocks: their sums are kept, too
 _REMEMBERED: Final = 0.5  # of it, for what nobody reads at the moment
 
 
@@ -56,7 +54,7 @@ class Session(Primitives):
         one of `ARITHMETICS`; `roomy`: see `PagedGraph`. Both are for OpenVINO alone.
         """
         check_arithmetic(bundle, arithmetic)
-        free, parts = free_memory(), {"weights": _weights(bundle), "the program": PROGRAM}
+        free, parts = free_memory(), loaded_parts(bundle)
         check_memory(parts, free, str(bundle.folder))
         self.bundle = bundle
         self.tokens = Tokens(bundle.folder / "tokenizer.json", bundle.card.stop_ids)
@@ -223,12 +221,6 @@ class Session(Primitives):
             raise error
         made: T = result
         return made
-
-
-def _weights(bundle: Bundle) -> int:
-    """Bytes that the packed weights take: about as many as their file."""
-    size = bundle.card.files[bundle.weights.name].size
-    return int(size * _PACKED.get(bundle.card.quantization, 1))
 
 
 def _graph(

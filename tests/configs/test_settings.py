@@ -48,6 +48,10 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("threads: lots", ":1:10: threads must be a whole number, found 'lots' (CPU threads"),
         ("threads: -1", ":1:10: threads must be at least 0, found '-1'"),
         ("arithmetic: fast", ":1:13: arithmetic must be 'exact' or 'quick', found 'fast'"),
+        (
+            "quantization: int4onnx\narithmetic: quick",
+            ":2:13: arithmetic must be exact here (ONNX Runtime has one arithmetic: it rounds",
+        ),
         ("lend: maybe", ":1:7: lend must be 'always', 'idle' or 'never', found 'maybe'"),
         ("hiev: x", ":1:1: there is no setting 'hiev' (did you mean 'hive'?)"),
         ("listen: nowhere", ":1:9: listen must be host:port, such as 127.0.0.1:7300, found 'nowh"),

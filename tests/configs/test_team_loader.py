@@ -12,7 +12,7 @@ from pockethive.configs.loader import load_team, load_team_bytes, load_team_text
 from pockethive.configs.team import SkillInfo, Vocabulary
 from pockethive.core.errors import ConfigError, Problem
 from pockethive.core.labels import Label
-from pockethive.core.spec import QUICK, Fan, ModelNeed, PlannerKind, Team, Wait
+from pockethive.core.spec import Fan, ModelNeed, PlannerKind, Team, Wait
 from pockethive.core.task import Check, Deadline, EdgeKind, Policy
 
 WORDS = Vocabulary(
@@ -46,13 +46,6 @@ def faults(text: str) -> list[str]:
 def change(old: str, new: str) -> str:
     assert SOUND.count(old) == 1, old
     return SOUND.replace(old, new)
-
-
-@pytest.mark.parametrize("quantization", ["int8", "int4"])
-def test_a_team_may_choose_quick_arithmetic(quantization: str) -> None:
-    wanted = f"model: {{name: tiny, quantization: {quantization}, arithmetic: quick}}\n"
-    team = load_team_text(change("model: tiny\n", wanted), "t.yaml", WORDS)
-    assert team.model == ModelNeed(name="tiny", quantization=quantization, arithmetic=QUICK)
 
 
 def test_a_sound_file_becomes_a_team() -> None:
@@ -151,18 +144,6 @@ def test_after_has_short_and_full_forms(after: str, wait: Wait) -> None:
         ("timeout: 1h", "timeout: 0s", "10:19", "timeout is 0s, it must be from 1s to 604800s"),
         ("planner:\n  steps:", "planner:\n  step:", "7:3", "did you mean 'steps'?"),
         ("model: tiny\n", "", "1:1", "names no model, but finder, writer needs one"),
-        (
-            "model: tiny\n",
-            "model: {name: tiny, arithmetic: rough}\n",
-            "2:33",
-            "arithmetic 'rough' is not known",
-        ),
-        (
-            "model: tiny\n",
-            "model: {name: tiny, quantization: int8onnx, arithmetic: quick}\n",
-            "2:57",
-            "int8onnx has one arithmetic: it rounds activations in any case",
-        ),
         ("roles:\n", "rolls:\n", "3:1", "did you mean 'roles'?"),
         ("  finder: ", "  Finder: ", "4:3", "'Finder' is not a name for a role"),
     ],

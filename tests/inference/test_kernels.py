@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pockethive.core.errors import ModelError
+from pockethive.core.errors import ModelError, RefusedModel
 from pockethive.core.spec import QUICK
-from pockethive.inference import kernels
+from pockethive.inference import footprint, kernels
 from pockethive.inference.bundle import ONNX_FILES, Bundle, Card, write_bundle
 from pockethive.inference.catalogue import ONNX
 from pockethive.inference.kernels import STAMP, note_kernels, told_class, with_kernels
@@ -57,9 +57,9 @@ def test_a_stamp_that_says_nothing_is_made_anew(tiny: Bundle, stamp: str) -> Non
 
 
 def test_a_bundle_for_onnx_runtime_has_one_arithmetic(tiny: Bundle) -> None:
-    with pytest.raises(ModelError, match="int8onnx has one arithmetic"):
+    with pytest.raises(ModelError, match="ONNX Runtime has one arithmetic"):
         told_class(tiny, QUICK)
-    with pytest.raises(ModelError, match="int8onnx has one arithmetic"):
+    with pytest.raises(ModelError, match="ONNX Runtime has one arithmetic"):
         Session(tiny, arithmetic=QUICK)
 
 
@@ -83,3 +83,14 @@ def test_quick_arithmetic_is_another_class_and_its_kernels_are_remembered(
 def test_a_bundle_for_openvino_is_asked_nothing(small_bundle: Bundle) -> None:
     assert told_class(small_bundle) == small_bundle.model_class
     assert not (small_bundle.folder / STAMP).exists()
+
+
+def test_a_model_too_large_for_this_process_is_not_loaded_to_tell_its_class(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "_ceiling", [1 << 20])
+    with pytest.raises(RefusedModel, match="too little memory"):
+        told_class(tiny)
+    assert not (tiny.folder / STAMP).exists()
+    note_kernels(tiny, "0badcafe")
+    assert told_class(tiny).runtime.endswith(" 0badcafe"), "it takes no memory to remember"

@@ -34,7 +34,7 @@ how = Sampling(max_tokens=asked["most"])
 texts = [asdict(session.generate(prompt, how)) for prompt in asked["prompts"]]
 sys.stdout.buffer.write(orjson.dumps({"model": session.model_class.id, "texts": texts}))
 """
-HOW = Sampling(max_tokens=24)
+HOW = Sampling(max_tokens=12)
 
 
 @pytest.fixture(scope="module")
