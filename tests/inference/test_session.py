@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pockethive.core import spec
 from pockethive.core.errors import BadInput, ContextOverflow, ModelError
 from pockethive.core.ports import Sampling
 from pockethive.inference.bundle import MODEL_FILES
@@ -115,7 +116,8 @@ def test_a_cached_prefix_does_not_change_a_score(model: Session) -> None:
     model.score(prefix + "Berlin is in", [" Germany\n"])
     warm = model.score(prefix + "Madrid is in", [" Spain\n", " Portugal\n"])
     warmer = model.score(prefix + "Madrid was in", [" Spain\n", " Portugal\n"])
-    fresh = Session(model.bundle, threads=2)
+    arithmetic = spec.QUICK if f" {spec.QUICK} " in model.model_class.runtime else spec.EXACT
+    fresh = Session(model.bundle, threads=2, arithmetic=arithmetic)
     assert warm == pytest.approx(
         fresh.score(prefix + "Madrid is in", [" Spain\n", " Portugal\n"]), abs=1e-3
     )
