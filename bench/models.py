@@ -1,8 +1,8 @@
 """Our session beside what a user could pick instead, same weights: `make bench NAME=models`.
 
-Ours in four ways (exact arithmetic lean and roomy, quick arithmetic roomy, and the variant for ONNX
-Runtime, where `pockethive models get --quantization int8onnx` has made it), openvino-genai as it
-chooses and in float32, onnxruntime-genai, plain onnxruntime, and llama.cpp built for this
+Ours in five ways (exact arithmetic lean and roomy, quick arithmetic roomy, and for ONNX Runtime the
+variants that `pockethive models get --quantization int8onnx` and `int4onnx` made), openvino-genai
+as it chooses and in float32, onnxruntime-genai, plain onnxruntime, and llama.cpp built for this
 processor. Each lives in a process of its own; one at a time is asked, in another order each round.
 All prompts of a round are the same for all and seen by none before: random words, a token each.
 
@@ -43,7 +43,7 @@ from bench.model_peers.prompts import Prompts, fits
 from bench.model_peers.table import medians, tables
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, find_bundle
-from pockethive.inference.catalogue import ONNX
+from pockethive.inference.catalogue import ONNX, ONNX_FOUR
 from pockethive.inference.quality import shipped_text
 
 ROOT: Final = Path(__file__).parents[1]
@@ -87,16 +87,8 @@ def _runners(
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
     exact |= {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
-    def ours(*, fast: bool, roomy: bool) -> Callable[[], Runner]:
-        given = {"folder": str(maker.bundle), "fast": fast, "roomy": roomy}
-        return lambda: Runner("ours", given | threads, Path(sys.executable))
-
-    def ours_onnx() -> Runner:
-        folder = find_bundle(DEFAULT_MODEL, ONNX, options.home)
-        if folder is None:
-            raise Failed(f"no bundle: pockethive models get --quantization {ONNX}")
-        given = {"folder": str(folder), "fast": False, "roomy": False}
-        return Runner("ours", given | threads, Path(sys.executable))
+    def ours(quantization: str = "int8", **how: bool) -> Callable[[], Runner]:
+        return lambda: _ours(options, quantization, **how)
 
     def peer(script: str, folder: Callable[[], str], **more: Any) -> Callable[[], Runner]:
         def made() -> Runner:
@@ -109,10 +101,11 @@ def _runners(
 
     int8, int4 = (lambda: maker.onnx("int8")), (lambda: maker.onnx("int4"))
     offered: dict[str, Callable[[], Runner]] = {
-        "PocketHive, exact": ours(fast=False, roomy=False),
-        "PocketHive, exact, roomy": ours(fast=False, roomy=True),
+        "PocketHive, exact": ours(),
+        "PocketHive, exact, roomy": ours(roomy=True),
         "PocketHive, quick, roomy": ours(fast=True, roomy=True),
-        "PocketHive, ONNX Runtime": ours_onnx,
+        "PocketHive, ONNX Runtime": ours(ONNX),
+        "PocketHive, ONNX Runtime, four bits": ours(ONNX_FOUR),
         "openvino-genai": peer("with_openvino_genai", maker.openvino, hints={}),
         "openvino-genai, exact": peer("with_openvino_genai", maker.openvino, hints=exact),
         "onnxruntime-genai, int8": peer("with_onnxruntime_genai", int8),
@@ -130,6 +123,16 @@ def _runners(
         except Failed as error:
             lacks[name]["all"] = f"failed: {error}"
     return found
+
+
+def _ours(
+    options: argparse.Namespace, quantization: str, *, fast: bool = False, roomy: bool = False
+) -> Runner:
+    folder = find_bundle(DEFAULT_MODEL, quantization, options.home)
+    if folder is None:
+        raise Failed(f"no bundle: pockethive models get --quantization {quantization}")
+    given = {"folder": str(folder), "fast": fast, "roomy": roomy, "threads": options.threads}
+    return Runner("ours", given, Path(sys.executable))
 
 
 def _measured(
