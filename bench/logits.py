@@ -1,6 +1,6 @@
 """Are the numbers right? Our logits beside those of transformers, and one way beside another.
 
-    python -m bench.logits [--home FOLDER] [--variants int8 int4 int8onnx] [--tokens N] [--texts N]
+    python -m bench.logits [--home FOLDER] [--variants NAME ...] [--tokens N] [--texts N]
 
 *Logits*: the first tokens of the shipped text, read by a session (exact arithmetic) and by
 transformers in float32, twice: with the weights that the bundle was made of (what quantization
@@ -34,7 +34,7 @@ from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.batcher import Ask, Begin, Read
 from pockethive.inference.blocks import blocks_for
 from pockethive.inference.bundle import Bundle, open_bundle
-from pockethive.inference.catalogue import find_source
+from pockethive.inference.catalogue import QUANTIZATIONS, find_source
 from pockethive.inference.quality import shipped_text
 from pockethive.inference.quantizer import fetch_wheel
 from pockethive.inference.requests import Writing, write
@@ -49,10 +49,12 @@ TOLERANCES: Final = {
     "int4": {"mean": 3.0, "divergence": 0.40, "agreement": 0.60},
     "int8onnx": {"mean": 0.3, "divergence": 0.01, "agreement": 0.94},
     "int8onnx, same weights": {"mean": 0.2, "divergence": 0.005, "agreement": 0.95},
+    "int4onnx": {"mean": 0.3, "divergence": 0.01, "agreement": 0.94},
+    "int4onnx, same weights": {"mean": 0.2, "divergence": 0.005, "agreement": 0.95},
 }
 """Logits: greatest and mean absolute difference, mean Kullback-Leibler divergence in nats, share
 of tokens after which the most probable one is the same (at least)."""
-NEAR: Final = {"int8": 1e-3, "int8onnx": 0.6}
+NEAR: Final = {"int8": 1e-3, "int8onnx": 0.6, "int4onnx": 0.6}
 """Logits nearer than this may change places between two ways: rounding of a sum, and where
 activations are rounded to int8 what becomes of it."""
 _WRITTEN: Final = 32  # tokens of a text
@@ -282,7 +284,7 @@ def _bundle(variant: str, home: Path) -> Bundle:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.logits", description=__doc__)
     parser.add_argument("--home", type=Path, default=default_home())
-    parser.add_argument("--variants", nargs="+", default=["int8", "int4", "int8onnx"])
+    parser.add_argument("--variants", nargs="+", default=list(QUANTIZATIONS))
     parser.add_argument("--tokens", type=int, default=500)
     parser.add_argument("--texts", type=int, default=50)
     parser.add_argument("--threads", type=int, default=2)

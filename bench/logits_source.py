@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+_EIGHT_BITS = 3  # inputs of a node: what it multiplies, values, steps; four bits have zeros, too
+
 
 def main(job_path: str) -> None:
     """Do one job: the source's own weights first, then those of each folder in their place."""
@@ -62,16 +64,41 @@ def _of_graph(path: Path) -> Iterator[tuple[str, Any]]:
     for node in model.graph.node:
         if node.op_type != "MatMulNBits":
             continue
-        values, steps = (arrays[name] for name in node.input[1:3])
-        centred = values.astype(np.float32) - 128
-        rows = (centred * steps.reshape(*values.shape[:2], 1)).reshape(len(values), -1)
-        name = node.input[1].partition(".MatMul")[0].replace(".attn.", ".self_attn.")
-        yield from _parts(name, rows, {a.name: a.i for a in node.attribute}["K"])
+        rows = _unpacked([arrays[name] for name in node.input[1:]])
+        length = {each.name: each.i for each in node.attribute}["K"]
+        four = len(node.input) > _EIGHT_BITS
+        rows = _with_means(rows[:, :length]) if four else rows[:, :length]
+        name = node.input[1].replace("/", ".").strip(".").partition(".MatMul")[0]
+        yield from _parts(name.replace(".attn.", ".self_attn."), rows)
 
 
-def _parts(name: str, rows: Any, width: int) -> Iterator[tuple[str, Any]]:
+def _unpacked(parts: list[Any]) -> Any:
+    """Rows [out, in] of codes [out, blocks, bytes], steps, and zeros where there are four bits."""
+    codes, steps = parts[:2]
+    blocks = codes.shape[:2]
+    if len(parts) + 1 == _EIGHT_BITS:
+        whole = codes.astype(np.float32) - 128
+    else:
+        zeros = _halves(parts[2].reshape(len(codes), -1))[:, : blocks[1], None]
+        whole = _halves(codes) - zeros
+    return (whole * steps.reshape(*blocks, 1)).reshape(len(codes), -1)
+
+
+def _halves(packed: Any) -> Any:
+    """Two values of a byte, the low one first, along the last axis."""
+    both = np.stack((packed & 15, packed >> 4), axis=-1)
+    return both.reshape(*packed.shape[:-1], -1).astype(np.float32)
+
+
+def _with_means(rows: Any) -> Any:
+    """Behind a row stand the weights of the means of its blocks of 32: put into the row itself."""
+    width = rows.shape[1] * 32 // 33
+    return rows[:, :width] + np.repeat(rows[:, width:] / 32, 32, axis=1)
+
+
+def _parts(name: str, rows: Any) -> Iterator[tuple[str, Any]]:
     """A layer under the names that transformers has for it. Of queries, keys and values one."""
-    rows = rows[:, :width]
+    width = rows.shape[1]
     if name == "lm_head":
         yield "model.embed_tokens.weight", rows
         return
