@@ -10,7 +10,9 @@ from types import MappingProxyType
 
 from pockethive.actors.skill import Checker, Skill
 from pockethive.actors.skills.checks import Citations, Fit, Quotation, Ranking
+from pockethive.actors.skills.gathering import Gather, Gathered
 from pockethive.actors.skills.rank import Rank
+from pockethive.actors.skills.reckoning import Reckon, Reckoned
 from pockethive.actors.skills.rescore import Rescore
 from pockethive.actors.skills.research import Search
 from pockethive.actors.skills.summarize import Summarize
@@ -18,8 +20,14 @@ from pockethive.actors.skills.synthesize import Synthesize
 from pockethive.actors.skills.voting import Ballots, Cast, Count, Counted
 from pockethive.actors.skills.writing import is_writer
 
-_SKILLS: tuple[Skill, ...] = (Search(), Rank(), Synthesize(), Summarize(), Cast(), Count())
-_CHECKERS: tuple[Checker, ...] = (Quotation(), Fit(), Ranking(), Citations(), Ballots(), Counted())
+_SKILLS: tuple[Skill, ...] = (
+    *(Search(), Rank(), Synthesize(), Summarize()),
+    *(Cast(), Count(), Gather(), Reckon()),
+)
+_CHECKERS: tuple[Checker, ...] = (
+    *(Quotation(), Fit(), Ranking(), Citations()),
+    *(Ballots(), Counted(), Gathered(), Reckoned()),
+)
 
 
 def rereaders(skills: Iterable[Skill]) -> dict[str, Checker]:

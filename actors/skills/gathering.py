@@ -1,0 +1,271 @@
+"""`gather`: what the sentences of a device's own documents tell of what a question asks for.
+
+The code knows English patterns (`wording.py`): what a question names, which phrase in it describes
+something that must be found first, and where names, numbers and days stand. The model decides which
+kind of fact a question asks for, which kind a sentence tells, and which of several phrases is the
+value (`telling.py`). Types bound its choice: a sentence without a number tells no number. What
+kinds there are, with examples, is data of the package; how documents are worded is known nowhere.
+Rule guarded here: a sentence leaves the device only as a row, with its proof; the others stay.
+
+Params: `question`. Inputs: the last reckoning, where there was one: its `question` goes before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pockethive.actors.documents.attestation import fault, quotation
+from pockethive.actors.documents.index import DocumentIndex, Hit
+from pockethive.actors.skill import Finding, Product, Tools, Work
+from pockethive.actors.skills.telling import NOTHING, Chooser, Kind, kinds
+from pockethive.actors.skills.wording import (
+    affirmed,
+    bare,
+    days,
+    described,
+    mentions,
+    named,
+    names,
+    numbers,
+    things,
+    words,
+)
+from pockethive.core.errors import SkillFailure
+
+FORMAT: Final = 1
+HITS: Final = 120  # passages that are looked at for a name, best by BM25
+MOST_ROWS: Final = 40
+_TOLD: Final = ("thing", "value", "place", "when")
+_YEAR: Final = 4  # digits
+_ROW: Final = {*_TOLD, "finding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a device looks for: `kind` of `about`, to be made into `shape` of it."""
+
+    question: str
+    about: str
+    shape: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one sentence says: the value that it affirms. `when` is an ISO date or ""."""
+
+    thing: str
+    value: str
+    place: str = ""
+    when: str = ""
+
+
+class Gather:
+    """The gatherer's skill. Its value: what was wanted, rows, and how much was searched."""
+
+    name = "gather"
+    needs_model = True
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """Search this device's documents. Raises SkillFailure when it has none."""
+        if tools.documents is None:
+            raise SkillFailure(
+                "this device has no documents", where=work.name, cure="start it with --documents"
+            )
+        if tools.model is None:
+            raise SkillFailure("reading sentences needs a model", where=work.name)
+        question = open_question(work)
+        chooser = Chooser(tools.model)
+        sought = wanted(question, chooser) if question else None
+        rows = _rows(sought, tools.documents, chooser) if sought else []
+        value = {
+            "v": FORMAT,
+            "wanted": f"{sought.shape}-{sought.kind.name}" if sought else "",
+            "rows": rows,
+            "searched": {
+                "documents": tools.documents.documents,
+                "passages": tools.documents.passages,
+            },
+        }
+        return Product(value=value, prompt_tokens=chooser.tokens)
+
+
+class Gathered:
+    """Every row quotes a document as its device indexed it, and says what stands there. Pure.
+
+    Whether the sentence tells the kind of fact, and whether others were kept back, is not checked.
+    """
+
+    name = "gathered"
+    needs_model = False
+
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Judge an output of `gather`."""
+        problem = misshapen(value)
+        if problem:
+            return Finding(accept=False, reason=problem)
+        seen = set[tuple[str, int]]()
+        for number, row in enumerate(value["rows"], start=1):
+            finding = row["finding"]
+            if wrong := fault(finding, work.device, tools.verify):
+                return Finding(accept=False, reason=f"row {number}: {wrong}")
+            if unsaid := _unsaid(row):
+                return Finding(accept=False, reason=f"row {number}: its {unsaid} is not in it")
+            key = (finding["source"], finding["passage"]["index"])
+            if key in seen:
+                return Finding(accept=False, reason=f"row {number}: given twice")
+            seen.add(key)
+        return Finding(accept=True, reason=f"{len(value['rows'])} rows say what they quote")
+
+
+def open_question(work: Work) -> str:
+    """What is still asked: "" when the last reckoning answered."""
+    last = last_reckoning(work.inputs)
+    return str(work.params["question"]) if last is None else str(last["question"])
+
+
+def last_reckoning(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The output of `reckon` among the inputs, if there is one."""
+    return next((each for each in inputs.values() if "hops" in each), None)
+
+
+def wanted(question: str, chooser: Chooser) -> Sought | None:
+    """What is sought first: the innermost thing described, or what the question asks itself."""
+    inner = described(question)
+    asked = question if inner is None else f"What is {inner.phrase}?"
+    about = named(asked)
+    if not about:
+        return None
+    among = [name for name in kinds().wanted if _fits(name, about, inner is not None)]
+    if not among:
+        return None
+    shape, name = chooser.wanted(asked, among)[0].split("-", 1)
+    return Sought(asked, about, shape, kinds().kinds[name])
+
+
+def _fits(name: str, about: str, inner: bool) -> bool:
+    """Whether so much can be asked of something called so; what is inside another is one thing."""
+    shape, kind = name.split("-", 1)
+    told = kinds().kinds[kind]
+    if inner and (shape != "one" or told.gives != "name"):
+        return False
+    return _of(about) == ("name" if shape != "one" and told.by else told.of)
+
+
+def _of(about: str) -> str:
+    return about.split()[0] if about[-1].isdigit() else "name"
+
+
+def _rows(sought: Sought, index: DocumentIndex, chooser: Chooser) -> list[dict[str, Any]]:
+    found = []
+    for hit in index.search(sought.about, HITS):
+        if not mentions(hit.passage.text, sought.about):
+            continue
+        told = read(hit.passage.text, sought, chooser)
+        if told is not None:
+            found.append(_row(index, hit, told))
+    return found[:MOST_ROWS]
+
+
+def read(text: str, sought: Sought, chooser: Chooser) -> Told | None:
+    """What a sentence says of what is sought, or None: it tells something else."""
+    said = bare(text)
+    among = possible(said)
+    if sought.kind.name not in among:
+        return None
+    if chooser.kind(said, (*among, NOTHING))[0] != sought.kind.name:
+        return None
+    thing = _thing(said, sought)
+    if not thing:
+        return None
+    value = _value(said, sought.kind, thing, chooser)
+    if not value:
+        return None
+    place = next(iter(names(affirmed(said)[0])), "") if sought.kind.by == "place" else ""
+    return Told(thing, value, place, next(iter(days(said)), "") if sought.kind.dated else "")
+
+
+def possible(said: str) -> tuple[str, ...]:
+    """Kinds of fact whose thing, value and day a sentence can have."""
+    return tuple(
+        kind.name
+        for kind in kinds().kinds.values()
+        if kind.name != NOTHING
+        and bool(days(said)) == kind.dated
+        and (names(said) if kind.of == "name" else things(said, kind.of))
+        and (kind.of != "name" or not _numbered(said))
+        and values(said, kind, _first_thing(said, kind))
+    )
+
+
+def _numbered(said: str) -> bool:
+    return any(things(said, kind.of) for kind in kinds().kinds.values())
+
+
+def _first_thing(said: str, kind: Kind) -> str:
+    return next(iter(things(said, kind.of)), "") if kind.of != "name" else ""
+
+
+def _thing(said: str, sought: Sought) -> str:
+    """What the sentence is of: what was asked for, or what it names where a place was."""
+    if _of(sought.about) == sought.kind.of:
+        return sought.about if mentions(affirmed(said)[0], sought.about) else ""
+    return _first_thing(said, sought.kind)
+
+
+def values(said: str, kind: Kind, thing: str) -> tuple[str, ...]:
+    """Phrases that a sentence affirms and that can be a value of a kind."""
+    so, _ = affirmed(said)
+    if kind.gives == "name":
+        return tuple(each for each in names(so) if each != thing)
+    if kind.gives == "word":
+        return words(so)
+    found = numbers(so, thing)
+    return tuple(each for each in found if (len(each) == _YEAR) == (kind.gives == "year"))
+
+
+def _value(said: str, kind: Kind, thing: str, chooser: Chooser) -> str:
+    options = values(said, kind, thing)
+    if len(options) < 2:  # noqa: PLR2004 one, or none: nothing to choose
+        return next(iter(options), "")
+    return chooser.pick(said, f"What is the {kind.label} of {thing}?", options)
+
+
+def _row(index: DocumentIndex, hit: Hit, told: Told) -> dict[str, Any]:
+    proven = quotation(hit.source, index.device, hit.passage, index.prove(hit))
+    finding = {**proven, "quote": hit.passage.text, "score": 0, "start": 0}
+    return {"finding": finding, **{name: getattr(told, name) for name in _TOLD}}
+
+
+def misshapen(value: Any) -> str:
+    """What is wrong with the form of an output of `gather`, or ""."""
+    if not isinstance(value, Mapping) or set(value) != {"v", "wanted", "rows", "searched"}:
+        return "not what was gathered: fields are missing or unknown"
+    rows, wish = value["rows"], value["wanted"]
+    if value["v"] != FORMAT or not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        return f"not what was gathered: more than {MOST_ROWS} rows, or no list of them"
+    if wish not in ("", *kinds().wanted) or (rows and not wish):
+        return "not what was gathered: nothing is asked for so"
+    if not all(_is_row(row) for row in rows):
+        return "not what was gathered: a row is none"
+    return ""
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, Mapping)
+        and set(row) == _ROW
+        and all(isinstance(row[name], str) for name in _TOLD)
+        and isinstance(row["finding"], Mapping)
+    )
+
+
+def _unsaid(row: Mapping[str, Any]) -> str:
+    """Which of a row's values its quotation does not have, or ""."""
+    quote: str = row["finding"]["quote"]
+    so: Sequence[str] = [name for name in _TOLD[:3] if row[name] and not mentions(quote, row[name])]
+    if so:
+        return so[0]
+    if not row["thing"] or not row["value"]:
+        return "thing or value"
+    return "day" if row["when"] and row["when"] not in days(bare(quote)) else ""

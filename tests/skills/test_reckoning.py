@@ -1,0 +1,154 @@
+"""What is reckoned of rows: what is right, counts, sums, joins; and who checks finds lies."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from pockethive.actors.skill import Tools, Work
+from pockethive.actors.skills import CHECKERS, SKILLS
+from pockethive.core.canonical import decode, encode
+from pockethive.core.errors import BadInput
+
+STANDING = ["register", "report", "letter"]
+
+
+def row(thing: str, value: str, title: str, **more: str) -> dict[str, Any]:
+    """A row as a device gives it; only what reckoning looks at is true of its finding."""
+    told = {"place": "", "when": "", "device": "one", **more}
+    device = told.pop("device")
+    quote = f"{thing} {value} {told['place']} {told['when']}"
+    passage = {"heading": "", "index": 1, "text": quote, "title": title}
+    finding = {"device": device, "passage": passage, "quote": quote, "source": f"{title}.md"}
+    return {"thing": thing, "value": value, "finding": finding, **told}
+
+
+def output(wanted: str, *rows: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "wanted": wanted,
+        "rows": list(rows),
+        "searched": {"documents": 1, "passages": 9},
+    }
+
+
+def work(question: str, inputs: dict[str, Any], **params: Any) -> Work:
+    told = {"question": question, "standing": STANDING, **params}
+    return Work(task="t", name="r", skill="reckon", params=told, inputs=inputs, device="one")
+
+
+def tools() -> Tools:
+    return Tools(model=None, documents=None, sign=bytes, verify=lambda *_: True)
+
+
+def reckon(question: str, *outputs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    before = more.pop("before", {})
+    task = work(question, {**{str(n): each for n, each in enumerate(outputs)}, **before}, **more)
+    value: dict[str, Any] = decode(encode(SKILLS["reckon"].run(task, tools()).value), 1 << 20)
+    assert CHECKERS["reckoned"].check(task, value, tools()).accept
+    return value
+
+
+HOME = "Where does Ada Falk live?"
+
+
+def test_higher_standing_is_right_and_then_the_newer() -> None:
+    old = row("Ada Falk", "Norby", "Register of 3 May 2020")
+    new = row("Ada Falk", "Selton", "Register of 1 January 2021")
+    letter = row("Ada Falk", "Kirkby", "Letter of 9 June 2022")
+    report = row("Ada Falk", "Ashby", "Report of 9 June 2021")
+    made = reckon(HOME, output("one-home", old, letter), output("one-home", report, new))
+    assert (made["answer"], made["found"]) == ("Selton", True)
+    assert [each["source"] for each in made["citations"]] == ["Register of 1 January 2021.md"]
+    assert reckon(HOME, output("one-home", letter, report))["answer"] == "Ashby"
+
+
+def test_not_known_cites_nothing() -> None:
+    made = reckon(HOME, output("one-home"))
+    assert (made["answer"], made["found"], made["citations"]) == ("not known", False, [])
+
+
+CARGO = (
+    row("shipment GO-1", "30", "Register of 3 May 2020", place="Norby"),
+    row("shipment GO-1", "40", "Register of 1 January 2021", place="Norby"),
+    row("shipment GO-2", "50", "Report of 3 May 2020", place="Norby"),
+    row("shipment GO-3", "90", "Report of 3 May 2020", place="Selton"),
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer"), [("count", "2"), ("sum", "90"), ("greatest", "shipment GO-2")]
+)
+def test_each_thing_counts_once_by_what_is_right_of_it(shape: str, answer: str) -> None:
+    made = reckon("How much came to Norby?", output(f"{shape}-cargo", *CARGO))
+    assert made["answer"] == answer
+    assert len(made["citations"]) == 2
+
+
+def test_a_meter_that_was_put_right_is_counted_where_it_stands() -> None:
+    rows = (
+        row("meter 1", "Norby", "Register of 3 May 2020"),
+        row("meter 1", "Selton", "Register of 3 May 2021"),
+        row("meter 2", "Norby", "Register of 3 May 2020"),
+    )
+    asked = "How many meters stand in {}?"
+    assert reckon(asked.format("Norby"), output("count-site", *rows))["answer"] == "1"
+    assert reckon(asked.format("Selton"), output("count-site", *rows))["answer"] == "1"
+    assert reckon(asked.format("Kirkby"), output("count-site", *rows))["answer"] == "not known"
+
+
+def test_days_order_a_timeline_and_name_the_greatest() -> None:
+    visits = [
+        row("Ada Falk", place, "Report of 3 May 2020", when=day)
+        for place, day in (("Norby", "2019-05-04"), ("Selton", "2019-02-10"))
+    ]
+    made = reckon("Which places did Ada Falk visit?", output("order-visit", *visits))
+    assert made["answer"] == "Selton, Norby"
+    readings = [
+        row("meter 1", units, "Report of 3 May 2020", when=day)
+        for units, day in (("9", "2019-05-04"), ("10", "2019-02-01"))
+    ]
+    made = reckon("When did meter 1 show most?", output("greatest-reading", *readings))
+    assert made["answer"] == "1 February 2019"
+
+
+def test_a_join_goes_on_with_what_was_found() -> None:
+    question = "Where does the keeper of meter 1 live?"
+    first = reckon(
+        question, output("one-keeper", row("meter 1", "Ada Falk", "Report of 3 May 2020"))
+    )
+    assert (first["question"], first["found"]) == ("Where does Ada Falk live?", False)
+    home = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    second = reckon(question, home, before={"last": first})
+    assert (second["answer"], second["question"], second["hops"]) == ("Norby", "", 2)
+    assert [each["number"] for each in second["citations"]] == [1, 2]
+    assert reckon(question, output(""), before={"last": second}) == second
+
+
+def test_only_what_enough_devices_quote_counts() -> None:
+    true = [row("Ada Falk", "Norby", "Report of 3 May 2020", device=d) for d in ("one", "two")]
+    lie = row("Ada Falk", "Selton", "Register of 3 May 2022", device="three")
+    outputs = [output("one-home", each) for each in (*true, lie)]
+    assert reckon(HOME, *outputs)["answer"] == "Selton"
+    assert reckon(HOME, *outputs, agreeing=2)["answer"] == "Norby"
+    assert reckon(HOME, *outputs, agreeing=3)["answer"] == "not known"
+
+
+def test_what_most_took_the_question_for_counts_and_nonsense_does_not() -> None:
+    good = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    other = output("one-trade", row("Ada Falk", "baker", "Report of 3 May 2020"))
+    assert reckon(HOME, good, good, other, {"rows": 1})["answer"] == "Norby"
+
+
+def test_who_reckons_again_finds_a_lie() -> None:
+    task = work(HOME, {"a": output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))})
+    value = copy.deepcopy(SKILLS["reckon"].run(task, tools()).value)
+    value["answer"] = "Selton"
+    assert not CHECKERS["reckoned"].check(task, value, tools()).accept
+
+
+@pytest.mark.parametrize("params", [{"standing": "register"}, {"agreeing": 0}])
+def test_params_without_sense_are_refused(params: dict[str, Any]) -> None:
+    rows = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    with pytest.raises(BadInput):
+        reckon(HOME, rows, **params)
