@@ -23,7 +23,7 @@ from pockethive.actors.documents.reading import File, find, read
 from pockethive.core import merkle
 from pockethive.core.errors import DocumentError, Problem, StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_PASSAGES = 500_000
 _MATCHES_READ = 20_000  # a word in more passages than this says little
 _WEIGHTS = (2.0, 2.0, 1.0, 2.0)  # title, heading, body, symbols

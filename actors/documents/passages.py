@@ -47,14 +47,14 @@ class _Block:
 
 def split(text: str, name: str) -> tuple[Passage, ...]:
     """The passages of a document; `name` is its title when it has no heading."""
-    title, heading, found = "", "", list[Passage]()
-    for start, end, above in _merged(text, tuple(_blocks(text))):
+    blocks, found = tuple(_blocks(text)), list[Passage]()
+    title = blocks[0].heading if blocks else ""  # even where the next heading follows at once
+    for start, end, above in _merged(text, blocks):
         if above and not title and not found:
             title = above
-        heading = above
         for low, high in _pieces(text, start, end):
             found.append(
-                Passage(index=len(found), title=title or name, heading=heading, text=text[low:high])
+                Passage(index=len(found), title=title or name, heading=above, text=text[low:high])
             )
             if len(found) == MAX_PASSAGES:
                 return tuple(found)

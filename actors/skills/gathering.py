@@ -153,7 +153,7 @@ def _fits(name: str, about: str, inner: bool) -> bool:
 
 
 def _of(about: str) -> str:
-    return about.split()[0] if about[-1].isdigit() else "name"
+    return about.split(maxsplit=1)[0] if about[-1].isdigit() else "name"
 
 
 def _rows(sought: Sought, index: DocumentIndex, chooser: Chooser) -> list[dict[str, Any]]:
@@ -163,7 +163,7 @@ def _rows(sought: Sought, index: DocumentIndex, chooser: Chooser) -> list[dict[s
             continue
         told = read(hit.passage.text, sought, chooser)
         if told is not None:
-            found.append(_row(index, hit, told))
+            found.append(row_of(index, hit, told))
     return found[:MOST_ROWS]
 
 
@@ -226,12 +226,13 @@ def values(said: str, kind: Kind, thing: str) -> tuple[str, ...]:
 
 def _value(said: str, kind: Kind, thing: str, chooser: Chooser) -> str:
     options = values(said, kind, thing)
-    if len(options) < 2:  # noqa: PLR2004 one, or none: nothing to choose
-        return next(iter(options), "")
+    if not options:
+        return ""
     return chooser.pick(said, f"What is the {kind.label} of {thing}?", options)
 
 
-def _row(index: DocumentIndex, hit: Hit, told: Told) -> dict[str, Any]:
+def row_of(index: DocumentIndex, hit: Hit, told: Told) -> dict[str, Any]:
+    """A sentence as it leaves the device, with its proof."""
     proven = quotation(hit.source, index.device, hit.passage, index.prove(hit))
     finding = {**proven, "quote": hit.passage.text, "score": 0, "start": 0}
     return {"finding": finding, **{name: getattr(told, name) for name in _TOLD}}

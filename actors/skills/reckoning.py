@@ -102,9 +102,7 @@ def gathered(work: Work) -> tuple[str, list[Row]]:
             key = (row["finding"]["source"], row["finding"]["quote"], row["value"], row["thing"])
             told.setdefault(key, []).append(_row(row, standing))
     least = _agreeing(work)
-    kept = [
-        rows[0] for rows in told.values() if len({r.finding["device"] for r in rows}) >= least
-    ]
+    kept = [rows[0] for rows in told.values() if len({r.finding["device"] for r in rows}) >= least]
     return wish, sorted(kept, key=lambda row: (row.thing, row.when, row.rank))
 
 

@@ -1,8 +1,8 @@
-"""Which kind of fact a sentence tells or a question asks for: chosen by the model among those named.
+"""Which kind of fact a sentence tells or a question asks for: the model chooses among those named.
 
 The kinds, with a few examples of each, are package data (`gathering.yaml`). An option counts by its
-likelihood less what it is worth without a text (Zhao et al. 2021, arXiv 2102.09690). Rule guarded
-here: whoever reads the same text by the same model chooses the same.
+likelihood less a part of what it is worth without a text (Zhao et al. 2021, arXiv 2102.09690).
+Rule guarded here: whoever reads the same text by the same model chooses the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ class Kinds:
     says: ChoiceForm
     asks: ChoiceForm
     picks: ChoiceForm
+    priors: Mapping[str, float]
 
 
 @cache
@@ -62,6 +63,7 @@ def kinds() -> Kinds:
     wanted = told["asks"]["wanted"]
     return Kinds(
         kinds=MappingProxyType(found),
+        priors=MappingProxyType({n: float(told[n]["prior"]) for n in ("says", "asks", "picks")}),
         wanted=MappingProxyType(wanted),
         says=_form("says", told, [({"text": t}, found[n].label) for n, t in _rows(told, "says")]),
         asks=_form("asks", told, [({"text": t}, wanted[n]) for n, t in _rows(told, "asks")]),
@@ -94,7 +96,7 @@ class Chooser:
         )
 
     def pick(self, text: str, question: str, phrases: Sequence[str]) -> str:
-        """The phrase of a sentence that answers a question."""
+        """The phrase of a sentence that answers a question; one alone is not asked about."""
         places = {"text": text, "question": question}
         return self._best(kinds().picks, places, phrases, phrases)[0]
 
@@ -108,9 +110,12 @@ class Chooser:
         if key not in self._unasked:
             self.tokens += self._model.remember(form.shots)
             self._unasked[key] = self._score(form, dict.fromkeys(places, form.null), options)
-        told = self._score(form, places, options)
+        told, prior = self._score(form, places, options), kinds().priors[form.name]
         made = sorted(
-            ((t - u, -at) for at, (t, u) in enumerate(zip(told, self._unasked[key], strict=True))),
+            (
+                (t - prior * u, -at)
+                for at, (t, u) in enumerate(zip(told, self._unasked[key], strict=True))
+            ),
             reverse=True,
         )
         return names[-made[0][1]], made[0][0] - made[1][0]

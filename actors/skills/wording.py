@@ -12,8 +12,9 @@ from datetime import date
 from typing import Final
 
 MONTHS: Final = (
-    "January February March April May June July August September October November December"
-).split()
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _DAY: Final = re.compile(rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}})\b")
 _THING: Final = re.compile(r"\b([A-Za-z][a-z]+) ((?:[A-Z]+-)?\d+)\b")
 _NAME: Final = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
@@ -21,13 +22,12 @@ _NUMBER: Final = re.compile(r"(?<![\w-])\d+(?![\w-])")
 _WORD: Final = re.compile(r"\b[a-z]{4,}\b")
 _DENIED: Final = re.compile(r",? (?:but |and )?not\b")
 _REMARK: Final = re.compile(r"\s*\([^()]*\)")
-_LEADS: Final = frozenset(
-    "The A An On In At By With From To Of As For Since It Its This That There Who Whom What Where "
-    "When Which How Why Nobody Somebody Correction And But If".split()
+_LEADS: Final = re.compile(
+    "The|An?|On|In|At|By|With|From|To|Of|As|For|Since|Its?|This|That|There|Who|Whom|What|Where|"
+    "When|Which|How|Why|Nobody|Somebody|And|But|If|List"
 )
-_EMPTY: Final = frozenset(
-    "a an the who whom what which where when how is are was were do does did in on at as of to by "
-    "it".split()
+_EMPTY: Final = re.compile(
+    "an?|the|who|whom|what|which|where|when|how|is|are|was|were|do|does|did|in|on|at|as|of|to|by|it"
 )
 
 
@@ -79,7 +79,7 @@ def names(text: str) -> tuple[str, ...]:
     plain = _DAY.sub(";", text)
     plain = _THING.sub(lambda m: m[2] if m[1][0].islower() else ";", plain)
     runs = [match.group().split() for match in _NAME.finditer(plain)]
-    kept = [run[1:] if run[0] in _LEADS else run for run in runs]
+    kept = [run[1:] if _LEADS.fullmatch(run[0]) else run for run in runs]
     return tuple(" ".join(run) for run in kept if run)
 
 
@@ -97,7 +97,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def named(question: str) -> str:
-    """What a question is about: the last thing with a number in it, or else the last name; or ""."""
+    """What a question is about: the last thing with a number in it, else the last name, else ""."""
     plain = _DAY.sub(";", question)
     found = _THING.findall(plain)
     if found:
@@ -116,8 +116,8 @@ def described(question: str) -> Described | None:
     if found is None:
         return None
     rest = f"{question[: found.start()]}{{}}{question[found.end() :]}"
-    left = set(re.findall(r"\w+", rest.lower())) - _EMPTY
-    return Described(found.group(), rest) if left else None
+    asks = any(not _EMPTY.fullmatch(word) for word in re.findall(r"\w+", rest.lower()))
+    return Described(found.group(), rest) if asks else None
 
 
 def mentions(text: str, name: str) -> bool:

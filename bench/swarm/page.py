@@ -23,10 +23,12 @@ computed.
 
 def sections() -> Mapping[str, Callable[[Record], str]]:
     """By name of the benchmark, what turns its record into a part of the page."""
-    from bench.swarm import peers, steps_page, topics, verification
+    from bench.swarm import peers, shards, steps_page, topics, verification
 
     return {
         "steps": steps_page.section,
+        "shards": shards.section,
+        "shards_cheats": shards.cheats_section,
         "verification": verification.section,
         "peers": peers.section,
         "topics": topics.section,

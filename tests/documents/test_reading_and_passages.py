@@ -173,3 +173,11 @@ def test_no_path_and_a_missing_path_say_so(tmp_path: Path) -> None:
         find([])
     with pytest.raises(DocumentError, match="does not exist"):
         find([tmp_path / "nowhere"])
+
+
+def test_a_first_heading_is_the_title_even_where_another_follows_at_once() -> None:
+    passages = split("# Register of Norby\n\n## Entry 1\n\nA lamp.\n\n## Entry 2\n\nA bell.\n", "x")
+    assert [(each.title, each.heading) for each in passages] == [
+        ("Register of Norby", "Entry 1"),
+        ("Register of Norby", "Entry 2"),
+    ]

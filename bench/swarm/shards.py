@@ -1,0 +1,243 @@
+"""Private shards: K devices, each with a part of a world, answer what one with all of it answers.
+
+    make bench NAME=swarm.shards [FULL=1] [SEED=N]     (or python -m bench.swarm.shards [--cheats])
+
+The shipped team `shards` answers questions of every kind about a held world in virtual time, with
+the real model (`private.py`). Controls: one device with everything (K = 1), and one device with one
+of five shards. What crossed the net is searched for the marks of all sentences: one that crossed in
+something of which no line of the release log tells would be a leak. With `--cheats`: one of five
+devices, or two of seven that collude, add forged sentences to what they found.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.swarm.page import share, table
+from bench.swarm.plots import Look, picture, shown
+from bench.swarm.private import Asked, Holders, Memory
+from bench.swarm.record import Record, Watch
+from pockethive.configs.home import default_home
+from pockethive.inference import DEFAULT_MODEL, open_model
+from pockethive.trials.family import HELD_FROM
+from pockethive.trials.laws import wilson
+from pockethive.trials.questions import KINDS, Question, ask, canaries
+from pockethive.trials.shards import split
+from pockethive.trials.world import make
+
+NAME: Final = "shards"
+CONTROL: Final = "one of five shards"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One setting. `liars`: places; colluders tell the same lie."""
+
+    name: str
+    holders: int
+    copies: int = 1
+    agreeing: int = 1
+    alone: bool = False
+    liars: int = 0
+
+
+QUICK: Final = (
+    Plan("K = 1", 1),
+    Plan(CONTROL, 5, alone=True),
+    Plan("K = 3", 3),
+    Plan("K = 5", 5),
+    Plan("K = 5, 3 copies", 5, copies=3),
+)
+FULL: Final = (*QUICK, *(Plan(f"K = {k}", k) for k in (2, 8)))
+CHEATS: Final = (
+    Plan("1 of 5, 1 copy", 5, liars=1),
+    Plan("1 of 5, 3 copies, 2 agree", 5, copies=3, agreeing=2, liars=1),
+    Plan("2 of 7, 1 copy", 7, liars=2),
+    Plan("2 of 7, 3 copies, 2 agree", 7, copies=3, agreeing=2, liars=2),
+    Plan("2 of 7, 5 copies, 3 agree", 7, copies=5, agreeing=3, liars=2),
+)
+
+
+def main() -> int:
+    """Measure, keep and print; 1 where a sentence crossed unlogged."""
+    options = _options()
+    watch = Watch()
+    world = make(HELD_FROM + options.seed, 3_000 if options.full else 300)
+    questions = asked_of(world, options)
+    plans = CHEATS if options.cheats else FULL if options.full else QUICK
+    model = Memory(open_model(DEFAULT_MODEL, options.home))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        holders = Holders(world, model, Path(folder))
+        for plan in plans:
+            rows.append(row := played(holders, plan, questions, options.seed))
+            print({k: v for k, v in row.items() if k != "asked"}, flush=True)
+    name = f"{NAME}_cheats" if options.cheats else NAME
+    record = Record(
+        name=name,
+        full=options.full,
+        seed=options.seed,
+        results={
+            "facts": len(world.facts),
+            "sentences": len(world.statements()),
+            "canaries": len(canaries(world, questions)),
+            "questions": [asdict(each) for each in questions],
+            "rows": rows,
+        },
+        seconds=watch.seconds,
+        cpu_seconds=watch.cpu_seconds,
+    )
+    print(record.write())
+    return 1 if any(row["unlogged"] for row in rows) else 0
+
+
+def asked_of(world: Any, options: argparse.Namespace) -> tuple[Question, ...]:
+    """Questions of every kind."""
+    each = options.each or (10 if options.full else 1)
+    return ask(world, each, options.kinds or tuple(KINDS), options.seed)
+
+
+def played(
+    holders: Holders, plan: Plan, questions: Sequence[Question], seed: int
+) -> dict[str, Any]:
+    """All questions in one setting."""
+    hands = split(holders.world.documents, plan.holders, plan.copies, seed)
+    lies = {
+        place: f"secret {seed}" if plan.liars > 1 else f"{place}" for place in range(plan.liars)
+    }
+    found, unlogged = holders.ask(
+        hands[:1] if plan.alone else hands, questions, lies, plan.agreeing
+    )
+    return {
+        "plan": asdict(plan),
+        **summary(found),
+        "unlogged": len(unlogged),
+        "asked": [asdict(each) for each in found],
+    }
+
+
+def summary(found: Sequence[Asked]) -> dict[str, Any]:
+    """The figures that count, of one setting."""
+    right = [each.right for each in found]
+    kinds = list(dict.fromkeys(each.kind for each in found))
+    cited, proof = sum(each.cited for each in found), sum(each.proof for each in found)
+    both = sum(each.cited_proof for each in found)
+    return {
+        "right": sum(right),
+        "of": len(right),
+        "interval": wilson(sum(right), len(right)),
+        "by_kind": {
+            kind: [
+                sum(each.right for each in found if each.kind == kind),
+                sum(each.kind == kind for each in found),
+            ]
+            for kind in kinds
+        },
+        "cited": cited,
+        "cited_proof": both,
+        "proof": proof,
+        "crossed": sum(each.crossed for each in found),
+        "crossed_needed": sum(each.crossed_needed for each in found),
+        "bytes_each": round(sum(each.bytes_each for each in found) / len(found)),
+        "tokens": round(sum(each.tokens for each in found) / len(found)),
+        "model_seconds": round(sum(each.model_seconds for each in found) / len(found), 2),
+        "virtual_seconds": round(sum(each.virtual_seconds for each in found) / len(found), 1),
+    }
+
+
+def section(record: Record) -> str:
+    """This benchmark's part of the page, with its picture."""
+    told, rows = record.results, record.results["rows"]
+    picture(NAME, (9, 3.6), lambda figure, look: _draw(figure, look, rows))
+    words = "Right answers, and bytes that each device sent, by number of devices"
+    return (
+        "## Private shards\n\n"
+        f"A world of {told['facts']:,} facts in {told['sentences']:,} sentences of one seed, "
+        "each shard on its own device. Whole devices in virtual time with the real model; bytes "
+        "are what a holder's door let out, coordination included; model seconds are processor time "
+        "of all holders together. Crossed: sentences that were on the net, and how many of them "
+        "prove the answer or must be weighed for it; the others were taken for such by the model. "
+        "Unlogged: crossed in something of which no release log tells.\n\n"
+        f"{shown(NAME, words)}\n\n{results_table(rows)}"
+    )
+
+
+def cheats_section(record: Record) -> str:
+    """The same with liars."""
+    return (
+        "## Private shards, with liars\n\n"
+        "Liars add a sentence that they forged, of the highest standing and the latest day, to "
+        "what they found. Colluders forge the same one. `agree`: how many devices must quote a "
+        f"sentence.\n\n{results_table(record.results['rows'])}"
+    )
+
+
+def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line a setting."""
+    head = [
+        *("devices", "right", "citations that prove", "proof that is cited", "crossed, needed"),
+        *("unlogged", "KB a device", "tokens", "model s"),
+    ]
+    told = [
+        [
+            row["plan"]["name"],
+            share(row["right"], row["of"], row["interval"]),
+            f"{row['cited_proof']} of {row['cited']}",
+            f"{row['cited_proof']} of {row['proof']}",
+            f"{row['crossed']}, {row['crossed_needed']}",
+            row["unlogged"],
+            f"{row['bytes_each'] / 1000:.0f}",
+            row["tokens"],
+            f"{row['model_seconds']:.1f}",
+        ]
+        for row in rows
+    ]
+    kinds = list(rows[0]["by_kind"])
+    by_kind = [
+        [row["plan"]["name"], *("{} of {}".format(*row["by_kind"][kind]) for kind in kinds)]
+        for row in rows
+    ]
+    return f"{table(head, told)}\n{table(['right, by kind', *kinds], by_kind)}"
+
+
+def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
+    left, right = figure.subplots(1, 2)
+    one = [row for row in rows if row["plan"]["copies"] == 1 and not row["plan"]["alone"]]
+    one.sort(key=lambda row: int(row["plan"]["holders"]))
+    at = [row["plan"]["holders"] for row in one]
+    left.plot(at, [100 * row["right"] / row["of"] for row in one], "o-", label="all shards")
+    for end in (0, 1):
+        left.plot(at, [100 * row["interval"][end] for row in one], ":", color=look.hues[0])
+    for row in rows:
+        if row["plan"]["alone"]:
+            level = 100 * row["right"] / row["of"]
+            left.axhline(level, color=look.hues[1], linestyle="--", label=row["plan"]["name"])
+    left.set_xlabel("devices, each with one shard (1: everything)")
+    left.set_ylabel("right answers, %; dotted: 95 % interval")
+    left.set_ylim(0, 101)
+    left.legend(loc="lower left")
+    right.plot(at, [row["bytes_each"] / 1000 for row in one], "o-", color=look.hues[2])
+    right.set_xlabel("devices, each with one shard (1: everything)")
+    right.set_ylabel("KB that a device sent for a question")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.grid(visible=True, linewidth=0.5)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.swarm.shards")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--cheats", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--each", type=int, help="questions of each kind")
+    parser.add_argument("--kinds", nargs="*", help=", ".join(KINDS))
+    parser.add_argument("--home", type=Path, default=default_home())
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
