@@ -19,18 +19,20 @@ from typing import Any, Final
 
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.private import Asked, Holders, Memory
+from bench.swarm.private import Asked, Holders, Memory, truth, written
 from bench.swarm.record import Record, Watch
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
+from pockethive.swarm import Swarm
 from pockethive.trials.family import HELD_FROM
 from pockethive.trials.laws import wilson
 from pockethive.trials.questions import KINDS, Question, ask, canaries
 from pockethive.trials.shards import split
-from pockethive.trials.world import make
+from pockethive.trials.world import World, make
 
 NAME: Final = "shards"
 CONTROL: Final = "one of five shards"
+LIVE: Final = (1, 3, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def main() -> int:
     """Measure, keep and print; 1 where a sentence crossed unlogged."""
     options = _options()
     watch = Watch()
-    world = make(HELD_FROM + options.seed, 3_000 if options.full else 300)
+    world = make(HELD_FROM + options.seed, options.facts or (3_000 if options.full else 300))
     questions = asked_of(world, options)
     plans = CHEATS if options.cheats else FULL if options.full else QUICK
     model = Memory(open_model(DEFAULT_MODEL, options.home))
@@ -76,6 +78,7 @@ def main() -> int:
         for plan in plans:
             rows.append(row := played(holders, plan, questions, options.seed))
             print({k: v for k, v in row.items() if k != "asked"}, flush=True)
+        live = [] if options.cheats or options.no_live else lived(world, questions, options)
     name = f"{NAME}_cheats" if options.cheats else NAME
     record = Record(
         name=name,
@@ -87,6 +90,7 @@ def main() -> int:
             "canaries": len(canaries(world, questions)),
             "questions": [asdict(each) for each in questions],
             "rows": rows,
+            "live": live,
         },
         seconds=watch.seconds,
         cpu_seconds=watch.cpu_seconds,
@@ -95,7 +99,7 @@ def main() -> int:
     return 1 if any(row["unlogged"] for row in rows) else 0
 
 
-def asked_of(world: Any, options: argparse.Namespace) -> tuple[Question, ...]:
+def asked_of(world: World, options: argparse.Namespace) -> tuple[Question, ...]:
     """Questions of every kind."""
     each = options.each or (10 if options.full else 1)
     return ask(world, each, options.kinds or tuple(KINDS), options.seed)
@@ -118,6 +122,42 @@ def played(
         "unlogged": len(unlogged),
         "asked": [asdict(each) for each in found],
     }
+
+
+def lived(
+    world: World, questions: Sequence[Question], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """The same team as device processes on this machine's loopback, each with its own model."""
+    rows = []
+    for holders in LIVE:
+        watch = Watch()
+        with tempfile.TemporaryDirectory() as folder:
+            hands = split(world.documents, holders, 1, options.seed)
+            places = [written(hand, Path(folder)) for hand in hands]
+            with Swarm.from_yaml(
+                "shards", documents=places, devices=holders, home=options.home
+            ) as swarm:
+                began = watch.seconds
+                told = [swarm.run_sync(each.text) for each in questions]
+                took = watch.seconds - began
+        right = [
+            result.answer.lower() == truth(each).lower()
+            for result, each in zip(told, questions, strict=True)
+        ]
+        rows.append(
+            {
+                "holders": holders,
+                "right": sum(right),
+                "of": len(right),
+                "interval": wilson(sum(right), len(right)),
+                "tokens": round(sum(each.prompt_tokens for each in told) / len(told)),
+                "seconds_each": round(took / len(told), 2),
+                "cpu_seconds_each": round(watch.cpu_seconds / len(told), 2),
+                "answers": [[r.status, r.reason, r.answer, round(r.seconds, 2)] for r in told],
+            }
+        )
+        print({key: value for key, value in rows[-1].items() if key != "answers"}, flush=True)
+    return rows
 
 
 def summary(found: Sequence[Asked]) -> dict[str, Any]:
@@ -162,8 +202,24 @@ def section(record: Record) -> str:
         "of all holders together. Crossed: sentences that were on the net, and how many of them "
         "prove the answer or must be weighed for it; the others were taken for such by the model. "
         "Unlogged: crossed in something of which no release log tells.\n\n"
-        f"{shown(NAME, words)}\n\n{results_table(rows)}"
+        f"{shown(NAME, words)}\n\n{results_table(rows)}\n{live_table(told['live'])}"
     )
+
+
+def live_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Device processes on loopback; starting and stopping them is in the processor time."""
+    head = ["processes", "right", "tokens", "wall s a question", "processor s a question"]
+    told = [
+        [
+            row["holders"],
+            share(row["right"], row["of"], row["interval"]),
+            row["tokens"],
+            row["seconds_each"],
+            row["cpu_seconds_each"],
+        ]
+        for row in rows
+    ]
+    return f"The same as device processes (*live*):\n\n{table(head, told)}" if rows else ""
 
 
 def cheats_section(record: Record) -> str:
@@ -233,6 +289,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--cheats", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-live", action="store_true")
+    parser.add_argument("--facts", type=int, help="of the world")
     parser.add_argument("--each", type=int, help="questions of each kind")
     parser.add_argument("--kinds", nargs="*", help=", ".join(KINDS))
     parser.add_argument("--home", type=Path, default=default_home())
