@@ -224,7 +224,7 @@ def test_a_missing_file_is_said_with_the_nearest_name(tmp_path: Path) -> None:
 
 
 def test_shipped_teams_load_by_their_bare_names() -> None:
-    assert shipped_teams() == ("minimal", "research")
+    assert shipped_teams() == ("minimal", "research", "shards")
     for name in shipped_teams():
         assert load_team(name, WORDS).name == name
     with pytest.raises(ConfigError, match="did you mean 'research'"):
