@@ -14,6 +14,7 @@ from pockethive.core.errors import ConfigError, Problem
 from pockethive.core.labels import Label
 from pockethive.core.spec import Fan, ModelNeed, PlannerKind, Team, Wait
 from pockethive.core.task import Check, Deadline, EdgeKind, Policy
+from pockethive.vocabulary import vocabulary
 
 WORDS = Vocabulary(
     skills={
@@ -226,7 +227,7 @@ def test_a_missing_file_is_said_with_the_nearest_name(tmp_path: Path) -> None:
 def test_shipped_teams_load_by_their_bare_names() -> None:
     assert shipped_teams() == ("minimal", "research", "shards")
     for name in shipped_teams():
-        assert load_team(name, WORDS).name == name
+        assert load_team(name, vocabulary()).name == name
     with pytest.raises(ConfigError, match="did you mean 'research'"):
         load_team("reserch", WORDS)
 
