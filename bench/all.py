@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-NAMES = ("steps", "verification", "peers", "topics")
+NAMES = ("shards", "shards --cheats", "topics", "steps", "verification", "peers")
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     failed = []
     for name in NAMES:
         began = time.perf_counter()
-        command = [sys.executable, "-m", f"bench.swarm.{name}", *given]
+        command = [sys.executable, "-m", *f"bench.swarm.{name}".split(), *given]
         code = subprocess.run(command, check=False).returncode
         print(f"=== {name}: exit {code}, {time.perf_counter() - began:.0f} s", flush=True)
         failed += [name] if code else []

@@ -26,12 +26,12 @@ def sections() -> Mapping[str, Callable[[Record], str]]:
     from bench.swarm import peers, shards, steps_page, topics, verification
 
     return {
-        "steps": steps_page.section,
         "shards": shards.section,
         "shards_cheats": shards.cheats_section,
+        "topics": topics.section,
+        "steps": steps_page.section,
         "verification": verification.section,
         "peers": peers.section,
-        "topics": topics.section,
     }
 
 
@@ -41,7 +41,7 @@ def main() -> int:
     for name, section in sections().items():
         record = best(name)
         if record is None:
-            parts.append(f"## {name}\n\nNot measured yet: `make bench NAME={name}`.\n")
+            parts.append(f"## {name}\n\nNot measured yet: `{command(name)}`.\n")
         else:
             parts.append(f"{section(record)}\n{footing(record)}\n")
     PAGE.write_text("\n".join(parts), encoding="utf-8")
@@ -52,13 +52,18 @@ def footing(record: Record) -> str:
     """Where and how a record was made."""
     told = record.machine
     packages = ", ".join(f"{name} {number}" for name, number in told["packages"].items())
-    how = "FULL=1 " if record.full else ""
     return (
-        f"*`make bench NAME={record.name} {how}SEED={record.seed}`, {record.ended}, "
+        f"*`{command(record.name)}{' --full' * record.full} --seed {record.seed}`, {record.ended}, "
         f"{record.seconds:.0f} s wall, {record.cpu_seconds:.0f} s of processor time; "
         f"{told['processor']}, {told['cores']} cores, load {told['load_1_minute']}; "
         f"Python {told['python']}, {packages}.*\n"
     )
+
+
+def command(name: str) -> str:
+    """What makes a record of this name; `make bench` gives it no more than FULL and SEED."""
+    module, _, option = name.partition("_")
+    return f"python -m bench.swarm.{module}" + f" --{option}" * bool(option)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
