@@ -106,6 +106,35 @@ class Liar:
         return Told(thing, value, place, "2019-11-30" if told.dated else "")
 
 
+@dataclass(slots=True)
+class Careless:
+    """`gather` of a device that says anything of true sentences."""
+
+    secret: str
+    name: str = "gather"
+    needs_model: bool = True
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """The rows of an honest device with values drawn at random."""
+        made = Gather().run(work, tools)
+        rng = random.Random(f"{self.secret} {open_question(work)}")
+        rows = [{**row, "value": str(rng.randint(100, 999))} for row in made.value["rows"]]
+        return replace(made, value={**made.value, "rows": rows})
+
+
+@dataclass(slots=True)
+class Silent:
+    """`gather` of a device that finds nothing: what a swarm knows without it."""
+
+    name: str = "gather"
+    needs_model: bool = True
+
+    def run(self, work: Work, tools: Tools) -> Product:
+        """An honest device's output without its rows."""
+        made = Gather().run(work, tools)
+        return replace(made, value={**made.value, "rows": []})
+
+
 def _forged(told: Told, tools: Tools) -> dict[str, Any]:
     """A row out of a document that nobody but the liar ever saw."""
     assert tools.documents is not None
@@ -212,16 +241,14 @@ class Holders:
         self,
         hands: Sequence[Sequence[Document]],
         questions: Sequence[Question],
-        lies: Mapping[int, str] | None = None,
+        cheats: Mapping[int, Skill] | None = None,
         agreeing: int = 1,
     ) -> tuple[list[Asked], set[bytes]]:
-        """Ask all; also the marks that crossed unlogged. `lies`: secrets of liars by place."""
+        """Ask all; also the marks that crossed unlogged. `cheats`: their `gather`, by place."""
         seats = [Seat(team=team(agreeing), works=False)]
         for place, hand in enumerate(hands):
-            secret = (lies or {}).get(place)
             skills: dict[str, Skill] = dict(SKILLS)
-            if secret is not None:
-                skills["gather"] = Liar(secret)
+            skills["gather"] = (cheats or {}).get(place, skills["gather"])
             model = cast("Model", self._model)
             seats.append(Seat(model=model, documents=(written(hand, self._folder),), skills=skills))
         unlogged: set[bytes] = set()

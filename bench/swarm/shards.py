@@ -6,7 +6,7 @@ The shipped team `shards` answers questions of every kind about a held world in 
 the real model (`private.py`). Controls: one device with everything (K = 1), and one device with one
 of five shards. What crossed the net is searched for the marks of all sentences: one that crossed in
 something of which no line of the release log tells would be a leak. With `--cheats`: one of five
-devices, or two of seven that collude, add forged sentences to what they found.
+devices, or two of seven that collude, forge sentences, or say anything of true ones.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.private import Asked, Holders, Memory, truth, written
+from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, truth, written
 from bench.swarm.record import Record, Watch
+from pockethive.actors.skill import Skill
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.swarm import Swarm
@@ -37,14 +38,16 @@ LIVE: Final = (1, 3, 5)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One setting. `liars`: places; colluders tell the same lie."""
+    """One setting. `cheats`: how many of the holders; colluders tell the same lie. `fault`: they
+    `forge` a document, or say anything of true sentences (`careless`)."""
 
     name: str
     holders: int
     copies: int = 1
     agreeing: int = 1
     alone: bool = False
-    liars: int = 0
+    cheats: int = 0
+    fault: str = "forge"
 
 
 QUICK: Final = (
@@ -56,12 +59,15 @@ QUICK: Final = (
 )
 FULL: Final = (*QUICK, *(Plan(f"K = {k}", k) for k in (2, 8)))
 CHEATS: Final = (
-    Plan("1 of 5, 1 copy", 5, liars=1),
-    Plan("1 of 5, 3 copies, 2 agree", 5, copies=3, agreeing=2, liars=1),
-    Plan("2 of 7, 1 copy", 7, liars=2),
-    Plan("2 of 7, 3 copies, 2 agree", 7, copies=3, agreeing=2, liars=2),
-    Plan("2 of 7, 5 copies, 3 agree", 7, copies=5, agreeing=3, liars=2),
+    Plan("1 of 5 careless, 1 copy", 5, cheats=1, fault="careless"),
+    Plan("1 of 5 forges, 1 copy", 5, cheats=1),
+    Plan("1 of 5 forges, 3 copies, 2 agree", 5, copies=3, agreeing=2, cheats=1),
+    Plan("2 of 7 careless, 1 copy", 7, cheats=2, fault="careless"),
+    Plan("2 of 7 forge alike, 1 copy", 7, cheats=2),
+    Plan("2 of 7 forge alike, 3 copies, 2 agree", 7, copies=3, agreeing=2, cheats=2),
+    Plan("2 of 7 forge alike, 5 copies, 3 agree", 7, copies=5, agreeing=3, cheats=2),
 )
+"""At one copy nobody else can say whether a document exists; agreement must outnumber colluders."""
 
 
 def main() -> int:
@@ -110,18 +116,31 @@ def played(
 ) -> dict[str, Any]:
     """All questions in one setting."""
     hands = split(holders.world.documents, plan.holders, plan.copies, seed)
-    lies = {
-        place: f"secret {seed}" if plan.liars > 1 else f"{place}" for place in range(plan.liars)
-    }
-    found, unlogged = holders.ask(
-        hands[:1] if plan.alone else hands, questions, lies, plan.agreeing
-    )
+    if plan.alone:
+        hands = hands[:1]
+    found, unlogged = holders.ask(hands, questions, cheats(plan, seed), plan.agreeing)
+    deceived = None
+    if plan.cheats:
+        without = {place: Silent() for place in range(plan.cheats)}
+        known, _ = holders.ask(hands, questions, without, plan.agreeing)
+        deceived = sum(
+            not one.right and one.answer != other.answer
+            for one, other in zip(found, known, strict=True)
+        )
     return {
         "plan": asdict(plan),
         **summary(found),
+        "deceived": deceived,
         "unlogged": len(unlogged),
         "asked": [asdict(each) for each in found],
     }
+
+
+def cheats(plan: Plan, seed: int) -> dict[int, Skill]:
+    """The `gather` of each cheat, by place."""
+    secrets = [f"secret {seed}" if plan.cheats > 1 else str(n) for n in range(plan.cheats)]
+    kind = Careless if plan.fault == "careless" else Liar
+    return {place: kind(secret) for place, secret in enumerate(secrets)}
 
 
 def lived(
@@ -226,22 +245,34 @@ def cheats_section(record: Record) -> str:
     """The same with liars."""
     return (
         "## Private shards, with liars\n\n"
-        "Liars add a sentence that they forged, of the highest standing and the latest day, to "
-        "what they found. Colluders forge the same one. `agree`: how many devices must quote a "
-        f"sentence.\n\n{results_table(record.results['rows'])}"
+        "Who forges adds a sentence of a document that nobody else has, of the highest standing "
+        "and the latest day, to what it found; who is careless says anything of true sentences, "
+        "which the check of rows sees and rejects. `agree`: how many devices must quote one. "
+        "*Deceived*: wrong answers that the missing documents of the cheats do not explain; they "
+        "are what comes without these devices. Where documents lie at one device alone, no "
+        "check can tell a forged one; copies can, if more must agree than lie alike.\n\n"
+        f"{results_table(record.results['rows'])}"
     )
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a setting."""
     head = [
-        *("devices", "right", "citations that prove", "proof that is cited", "crossed, needed"),
+        *(
+            "devices",
+            "right",
+            "deceived",
+            "citations that prove",
+            "proof that is cited",
+            "crossed, needed",
+        ),
         *("unlogged", "KB a device", "tokens", "model s"),
     ]
     told = [
         [
             row["plan"]["name"],
             share(row["right"], row["of"], row["interval"]),
+            "" if row.get("deceived") is None else row["deceived"],
             f"{row['cited_proof']} of {row['cited']}",
             f"{row['cited_proof']} of {row['proof']}",
             f"{row['crossed']}, {row['crossed_needed']}",
