@@ -6,7 +6,8 @@ The double takes every undated sentence about a meter for one about its keeper.
 from datetime import date
 from pathlib import Path
 
-from bench.swarm.private import Asked, Holders, Liar, Memory, Tap
+from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, Tap
+from pockethive.actors.skill import Skill
 from pockethive.inference.testing import ScriptedModel
 from pockethive.trials.questions import Question
 from pockethive.trials.shards import split
@@ -43,13 +44,13 @@ def asked(
     folder: Path,
     holders: int,
     copies: int = 1,
-    lies: dict[int, str] | None = None,
+    cheats: dict[int, Skill] | None = None,
     agreeing: int = 1,
 ) -> tuple[Asked, set[bytes]]:
     made = world()
     played = Holders(made, Memory(ScriptedModel()), folder)
     hands = split(made.documents, holders, copies)
-    found, unlogged = played.ask(hands, [QUESTION], lies, agreeing)
+    found, unlogged = played.ask(hands, [QUESTION], cheats, agreeing)
     return found[0], unlogged
 
 
@@ -65,13 +66,24 @@ def test_the_answer_is_the_same_however_the_world_is_split(tmp_path: Path) -> No
 
 
 def test_a_forged_sentence_counts_unless_others_must_quote_it_too(tmp_path: Path) -> None:
-    alone, _ = asked(tmp_path, 4, lies={0: "a"})
+    alone, _ = asked(tmp_path, 4, cheats={0: Liar("a")})
     assert not alone.right
     assert alone.answer.startswith("Lie")
-    held, _ = asked(tmp_path, 4, copies=3, lies={0: "a"}, agreeing=2)
+    held, _ = asked(tmp_path, 4, copies=3, cheats={0: Liar("a")}, agreeing=2)
     assert held.right
-    fooled, _ = asked(tmp_path, 4, copies=3, lies={0: "a", 1: "a"}, agreeing=2)
+    fooled, _ = asked(tmp_path, 4, copies=3, cheats={0: Liar("a"), 1: Liar("a")}, agreeing=2)
     assert not fooled.right
+
+
+def test_what_a_careless_device_says_is_rejected_and_only_its_documents_are_missed(
+    tmp_path: Path,
+) -> None:
+    hands = split(world().documents, 4, 1)
+    has_it = next(n for n, hand in enumerate(hands) if hand[0].name == "register-1.md")
+    careless, _ = asked(tmp_path, 4, cheats={has_it: Careless("a")})
+    silent, _ = asked(tmp_path, 4, cheats={has_it: Silent()})
+    assert not careless.right
+    assert careless.answer == silent.answer == "Clara Vogt"
 
 
 def test_liars_with_one_secret_tell_one_lie() -> None:
