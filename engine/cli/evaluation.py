@@ -91,7 +91,8 @@ def words(bundle: "Bundle", results: "Sequence[Measured]") -> list[str]:
         lines.append(f"It {quality}{whose(bundle.folder, 'quality.json')}.")
     if speed := read_speed(bundle.folder, card.sha256):
         lines.append(f"It {speed}.")
-    lines += table(results) if results else ["Not measured here yet: pockethive models eval"]
+    ask = f"pockethive models eval {card.name} --quantization {card.quantization}"
+    lines += table(results) if results else [f"Not measured here yet: {ask}"]
     if results and (said := whose(bundle.folder, "accuracy.json")):
         lines.append(f"These figures are not of this device{said}.")
     if (card.judge_accuracy or 0.0) < _JUDGE_FROM:

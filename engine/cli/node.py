@@ -70,7 +70,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--model",
         default="",
-        metavar="NAME[:QUANTIZATION]",
+        metavar="NAME[:QUANTIZATION[:ARITHMETIC]]",
         help="(default: the default model, if it is here)",
     )
     add_threads(parser)

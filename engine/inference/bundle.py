@@ -241,4 +241,8 @@ def _stamp(folder: Path, card: Card) -> dict[str, Any]:
 
 
 def _damaged(folder: Path | str, what: str) -> RefusedModel:
-    return RefusedModel(what, where=str(folder), cure="get it again: `pockethive models get NAME`")
+    return RefusedModel(
+        what,
+        where=str(folder),
+        cure="get it again: `pockethive models get NAME`, with its `--quantization`",
+    )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pockethive.core.errors import ModelError
+from pockethive.core.errors import ModelError, RefusedModel
 from pockethive.core.ports import ModelClass
 from pockethive.core.spec import ARITHMETICS, EXACT, NO_CHOICE, NO_CHOICE_CURE, QUICK
 from pockethive.inference.bundle import Bundle
@@ -55,7 +55,7 @@ def check_arithmetic(bundle: Bundle, arithmetic: str) -> None:
             f"no arithmetic is called {arithmetic!r}", cure=f"use {' or '.join(ARITHMETICS)}"
         )
     if bundle.for_onnx and arithmetic == QUICK:
-        raise ModelError(NO_CHOICE, where=str(bundle.folder), cure=NO_CHOICE_CURE)
+        raise RefusedModel(NO_CHOICE, where=str(bundle.folder), cure=NO_CHOICE_CURE)
 
 
 def _shown(bundle: Bundle) -> str:

@@ -57,9 +57,9 @@ def test_a_stamp_that_says_nothing_is_made_anew(tiny: Bundle, stamp: str) -> Non
 
 
 def test_a_bundle_for_onnx_runtime_has_one_arithmetic(tiny: Bundle) -> None:
-    with pytest.raises(ModelError, match="ONNX Runtime has one arithmetic"):
+    with pytest.raises(RefusedModel, match="ONNX Runtime has one arithmetic"):
         told_class(tiny, QUICK)
-    with pytest.raises(ModelError, match="ONNX Runtime has one arithmetic"):
+    with pytest.raises(RefusedModel, match="ONNX Runtime has one arithmetic"):
         Session(tiny, arithmetic=QUICK)
 
 
