@@ -138,7 +138,7 @@ def _huge(told: object) -> bool:
 
 def test_a_card_in_words_says_what_the_model_must_not_be_used_for(small_bundle: Bundle) -> None:
     told = "\n".join(words(small_bundle, []))
-    assert "Not measured here yet" in told
+    assert "Not measured here yet: pockethive models eval tiny --quantization" in told
     assert "Must not judge by yes or no (on the card: not measured)" in told
     told = "\n".join(words(small_bundle, [result("label"), result("rank", 400, 400)]))
     assert "Below 80 % and only to be used with a check: label." in told
