@@ -75,7 +75,11 @@ class Swarm:
 
     def __init__(self, team: Team, options: SwarmOptions) -> None:
         if not 0 <= options.devices <= MAX_DEVICES:
-            raise BadInput(f"{options.devices} devices; between 0 and {MAX_DEVICES} are possible")
+            raise BadInput(
+                f"{options.devices} devices",
+                where="devices",
+                cure=f"take between 0 and {MAX_DEVICES}: each is a process with a model",
+            )
         if options.threads < 0:
             raise BadInput(f"{options.threads} threads", cure="give some, or 0 for all cores")
         if options.hive is not None:

@@ -46,5 +46,6 @@ def run(args: argparse.Namespace) -> int:
 
         print(orjson.dumps(asdict(speed)).decode())
     else:
-        print(f"{bundle.card.name} {bundle.card.quantization} {speed}")
+        how = "" if args.arithmetic == EXACT else f" {args.arithmetic} (not kept beside the card)"
+        print(f"{bundle.card.name} {bundle.card.quantization}{how} {speed}")
     return 0
