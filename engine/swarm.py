@@ -75,11 +75,7 @@ class Swarm:
 
     def __init__(self, team: Team, options: SwarmOptions) -> None:
         if not 0 <= options.devices <= MAX_DEVICES:
-            raise BadInput(
-                f"{options.devices} devices",
-                where="devices",
-                cure=f"take between 0 and {MAX_DEVICES}: each is a process with a model",
-            )
+            raise BadInput(f"{options.devices} devices", cure=f"take 0 to {MAX_DEVICES}")
         if options.threads < 0:
             raise BadInput(f"{options.threads} threads", cure="give some, or 0 for all cores")
         if options.hive is not None:
