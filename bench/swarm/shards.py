@@ -20,7 +20,7 @@ from typing import Any, Final
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
 from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, truth, written
-from bench.swarm.record import Record, Watch
+from bench.swarm.record import RESULTS, Record, Watch, load
 from pockethive.actors.skill import Skill
 from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
@@ -210,7 +210,8 @@ def summary(found: Sequence[Asked]) -> dict[str, Any]:
 
 def section(record: Record) -> str:
     """This benchmark's part of the page, with its picture."""
-    told, rows = record.results, record.results["rows"]
+    told = record.results
+    rows = sorted(told["rows"], key=lambda row: (row["plan"]["holders"], not row["plan"]["alone"]))
     picture(NAME, (9, 3.6), lambda figure, look: _draw(figure, look, rows))
     words = "Right answers, and bytes that each device sent, by number of devices"
     return (
@@ -221,8 +222,15 @@ def section(record: Record) -> str:
         "of all holders together. Crossed: sentences that were on the net, and how many of them "
         "prove the answer or must be weighed for it; the others were taken for such by the model. "
         "Unlogged: crossed in something of which no release log tells.\n\n"
-        f"{shown(NAME, words)}\n\n{results_table(rows)}\n{live_table(told['live'])}"
+        f"{shown(NAME, words)}\n\n{results_table(rows)}\n{live_table(live_rows(told))}"
     )
+
+
+def live_rows(told: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Of this record, or of the quick one where a full one was made without."""
+    quick = RESULTS / f"{NAME}.json"
+    rows: Sequence[Mapping[str, Any]] = told["live"]
+    return rows or (load(quick).results["live"] if quick.exists() else ())
 
 
 def live_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -238,7 +246,8 @@ def live_table(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    return f"The same as device processes (*live*):\n\n{table(head, told)}" if rows else ""
+    intro = "The same team as device processes (*live*), on the questions of a quick run"
+    return f"{intro}:\n\n{table(head, told)}" if rows else ""
 
 
 def cheats_section(record: Record) -> str:
