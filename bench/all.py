@@ -5,20 +5,18 @@
 Each writes its record under `bench/swarm/results/`; docs/benchmarks.md is made of all of them.
 """
 
-import argparse
 import subprocess
 import sys
 import time
+
+from bench.swarm.record import parser
 
 NAMES = ("shards", "shards --cheats", "topics", "steps", "verification", "peers")
 
 
 def main() -> int:
     """Run all; 1 when one failed, the others go on."""
-    parser = argparse.ArgumentParser(prog="bench.all")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser("bench.all", home=False).parse_args()
     given = ["--seed", str(options.seed), *(["--full"] if options.full else [])]
     failed = []
     for name in NAMES:

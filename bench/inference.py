@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.bundles import default_folder
 from bench.machine import machine
 from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Sampling
-from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import open_bundle
 from pockethive.inference.paged import EXACT
 from pockethive.inference.session import Session
@@ -61,9 +61,7 @@ Measure = Callable[[list[int]], Timing]
 def main() -> None:
     """Measure and print."""
     options = _options()
-    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if folder is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    folder = default_folder(options.home)
     session = Session(open_bundle(folder), threads=options.threads)
     runners: dict[str, Measure] = {
         "session": _session(session),

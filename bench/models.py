@@ -36,6 +36,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from bench.bundles import default_folder
 from bench.machine import machine
 from bench.model_peers.made import Failed, Maker
 from bench.model_peers.process import Lacking, Process, Runner
@@ -62,9 +63,7 @@ def main() -> int:
         report = json.loads(options.table.read_text(encoding="utf-8"))
         print(tables(medians(report["raw"]), report["lacks"]))
         return 0
-    bundle = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if bundle is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    bundle = default_folder(options.home)
     maker = Maker(BUILD, bundle, options.home)
     lacks: dict[str, dict[str, str]] = defaultdict(dict)
     runners = _runners(maker, options, lacks)

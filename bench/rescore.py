@@ -31,11 +31,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bench.bundles import default_folder
 from bench.machine import machine
 from pockethive.configs.home import default_home
 from pockethive.core.ports import Generation, Rescored, Sampling
 from pockethive.core.rescore import MARGIN, WrittenText, judge
-from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import Bundle, open_bundle
 from pockethive.inference.kernels import told_class
 from pockethive.inference.session import Session
@@ -52,9 +52,7 @@ NARROW = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"}
 def main() -> int:
     """Measure and print."""
     options = _options()
-    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if folder is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    folder = default_folder(options.home)
     bundle = open_bundle(folder)
     if options.read:
         print(json.dumps(_distances(bundle, json.loads(options.read.read_text()), options.threads)))

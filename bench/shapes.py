@@ -26,11 +26,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from bench.bundles import default_folder
 from bench.logits import TOLERANCES, difference, read, unpack
 from bench.machine import machine, resident
 from pockethive.configs.home import default_home
 from pockethive.core.ports import Sampling
-from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import Bundle, open_bundle
 from pockethive.inference.catalogue import find_source
 from pockethive.inference.quantizer import Job, quantize
@@ -132,9 +132,7 @@ def _measure(
 
 
 def _draw(shape: str, into: Path, options: argparse.Namespace, workshop: Workshop) -> None:
-    default = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if default is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    default = default_folder(options.home)
     name, config = SHAPES[shape]
     job = {"class": name, "config": config | {"max_position_embeddings": 2_048}}
     job |= {"seed": options.seed, "into": str(into), "end": "<|im_end|>"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.swarm.page import table
-from bench.swarm.record import Record, Watch
+from bench.swarm.record import Record, Watch, keep, parser
 
 NAME: Final = "peers"
 ROOT: Final = Path(__file__).parents[2]
@@ -37,17 +37,9 @@ def main() -> int:
     if _MODELS.exists():
         results["models"] = json.loads(_MODELS.read_text(encoding="utf-8"))
     results["rows"] = rows(results)
-    record = Record(
-        name=NAME,
-        full=options.full,
-        seed=options.seed,
-        results=results,
-        seconds=watch.seconds,
-        cpu_seconds=watch.cpu_seconds,
-    )
     for row in results["rows"]:
         print(row)
-    print(record.write())
+    keep(NAME, options, results, watch)
     return 0
 
 
@@ -134,10 +126,7 @@ def section(record: Record) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.swarm.peers")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+    return parser("bench.swarm.peers", home=False).parse_args()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
 docs/benchmarks.md is made of them (`page.py`). Written whole or not at all.
 """
 
+import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.machine import machine
+from pockethive.configs.home import default_home
+from pockethive.home import write_atomically
 
 RESULTS: Final = Path(__file__).parent / "results"
 FORMAT: Final = 1
@@ -44,10 +46,7 @@ class Record:
         """Keep it; returns where."""
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
-        handle, scratch = tempfile.mkstemp(dir=RESULTS, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(scratch).replace(self.path)
+        write_atomically(self.path, text.encode())
         return self.path
 
 
@@ -87,3 +86,26 @@ class Watch:
     def _used() -> float:
         told = os.times()
         return told.user + told.system + told.children_user + told.children_system
+
+
+def parser(module: str, *, home: bool = True) -> argparse.ArgumentParser:
+    """What every benchmark of the swarm may be told: size and seed, and where models are."""
+    made = argparse.ArgumentParser(prog=module)
+    made.add_argument("--full", action="store_true")
+    made.add_argument("--seed", type=int, default=1)
+    if home:
+        made.add_argument("--home", type=Path, default=default_home())
+    return made
+
+
+def keep(name: str, options: argparse.Namespace, results: Mapping[str, Any], watch: Watch) -> None:
+    """Write down what a run with these options gave, and print where."""
+    record = Record(
+        name=name,
+        full=options.full,
+        seed=options.seed,
+        results=results,
+        seconds=watch.seconds,
+        cpu_seconds=watch.cpu_seconds,
+    )
+    print(record.write())

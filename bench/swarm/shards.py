@@ -20,9 +20,8 @@ from typing import Any, Final
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
 from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, truth, written
-from bench.swarm.record import RESULTS, Record, Watch, load
+from bench.swarm.record import RESULTS, Record, Watch, keep, load, parser
 from pockethive.actors.skill import Skill
-from pockethive.configs.home import default_home
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.swarm import Swarm
 from pockethive.trials.family import HELD_FROM
@@ -86,22 +85,15 @@ def main() -> int:
             print({k: v for k, v in row.items() if k != "asked"}, flush=True)
         live = [] if options.cheats or options.no_live else lived(world, questions, options)
     name = f"{NAME}_cheats" if options.cheats else NAME
-    record = Record(
-        name=name,
-        full=options.full,
-        seed=options.seed,
-        results={
-            "facts": len(world.facts),
-            "sentences": len(world.statements()),
-            "canaries": len(canaries(world, questions)),
-            "questions": [asdict(each) for each in questions],
-            "rows": rows,
-            "live": live,
-        },
-        seconds=watch.seconds,
-        cpu_seconds=watch.cpu_seconds,
-    )
-    print(record.write())
+    results = {
+        "facts": len(world.facts),
+        "sentences": len(world.statements()),
+        "canaries": len(canaries(world, questions)),
+        "questions": [asdict(each) for each in questions],
+        "rows": rows,
+        "live": live,
+    }
+    keep(name, options, results, watch)
     return 1 if any(row["unlogged"] for row in rows) else 0
 
 
@@ -325,16 +317,13 @@ def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.swarm.shards")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--cheats", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-live", action="store_true")
-    parser.add_argument("--facts", type=int, help="of the world")
-    parser.add_argument("--each", type=int, help="questions of each kind")
-    parser.add_argument("--kinds", nargs="*", help=", ".join(KINDS))
-    parser.add_argument("--home", type=Path, default=default_home())
-    return parser.parse_args()
+    told = parser("bench.swarm.shards")
+    told.add_argument("--cheats", action="store_true")
+    told.add_argument("--no-live", action="store_true")
+    told.add_argument("--facts", type=int, help="of the world")
+    told.add_argument("--each", type=int, help="questions of each kind")
+    told.add_argument("--kinds", nargs="*", help=", ".join(KINDS))
+    return told.parse_args()
 
 
 if __name__ == "__main__":

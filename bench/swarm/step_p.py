@@ -15,21 +15,23 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
 
+from bench.bundles import default_folder
 from bench.machine import machine
+from bench.swarm.resample import Seen as State
+from pockethive.actors.skills.voting import Ballot
 from pockethive.configs.home import default_home
-from pockethive.inference import DEFAULT_MODEL, find_bundle
 from pockethive.inference.bundle import open_bundle
 from pockethive.inference.session import Session
 from pockethive.trials.families import FAMILIES, family
 from pockethive.trials.family import HELD_FROM, Family, Job, Step, walk
-from pockethive.trials.forms import asked, forms_of, shares, unasked
+from pockethive.trials.forms import forms_of
 from pockethive.trials.laws import wilson
 
 LENGTHS = {"hanoi": 7, "products": 4, "sums": 12, "sorting": 24}
@@ -46,17 +48,15 @@ class Seen:
     chances: tuple[tuple[float, ...], ...]
 
     @property
-    def pooled(self) -> tuple[float, ...]:
-        """The mean over ways."""
-        return tuple(map(fmean, zip(*self.chances, strict=True)))
+    def state(self) -> State:
+        """What a vote on it comes to, its way being drawn."""
+        return State(self.chances, self.step.options.index(self.right))
 
 
 def main() -> int:
     """Measure and print."""
     options = _options()
-    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if folder is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    folder = default_folder(options.home)
     session = Session(open_bundle(folder), threads=options.threads)
     report: dict[str, Any] = {
         "machine": machine("openvino", "numpy"),
@@ -82,10 +82,9 @@ def measured(session: Session, name: str, options: argparse.Namespace) -> dict[s
     for form, steps in found.items():
         if form in only:
             drawn = Random(options.seed).sample(steps, min(options.states, len(steps)))
-            chances = asked_of(session, [step for _, step in drawn])
+            ballot = Ballot(session)
             seen = [
-                Seen(step, kind.right(job, step), each)
-                for (job, step), each in zip(drawn, chances, strict=True)
+                Seen(step, kind.right(job, step), chances_of(ballot, step)) for job, step in drawn
             ]
             made[form] = {"of": len(steps), **figures(seen, options.worst)}
     return {"forms": made, "seconds": round(time.monotonic() - began)}
@@ -106,59 +105,41 @@ def states(kind: Family, split: str, seed: int) -> dict[str, list[tuple[Job, Ste
     return {form: list(each.values()) for form, each in found.items()}
 
 
-def asked_of(session: Session, steps: Sequence[Step]) -> list[tuple[tuple[float, ...], ...]]:
-    """The chances of each step's options in each way; way by way, so that examples stay read."""
-    told = forms_of(steps[0])
-    made: list[list[tuple[float, ...]]] = [[] for _ in steps]
-    for way in told.ways:
-        session.remember(way.shots)
-        for chances, step in zip(made, steps, strict=True):
-            put, bare = asked(step, way), unasked(step, way)
-            prior = session.score(bare.prompt, bare.options) if told.calibration.prior else ()
-            nats = session.score(put.prompt, put.options)
-            chances.append(shares(nats, prior, told.calibration))
-    return [tuple(each) for each in made]
+def chances_of(ballot: Ballot, step: Step) -> tuple[tuple[float, ...], ...]:
+    """The chances of a step's options in each way, as a device that votes reckons them."""
+    return tuple(ballot.chances(step, way) for way in forms_of(step).ways)
 
 
 def figures(seen: Sequence[Seen], worst: int) -> dict[str, Any]:
     """Per way and pooled."""
-    ways = forms_of(seen[0].step).ways
+    ways, states_ = forms_of(seen[0].step).ways, [each.state for each in seen]
     made = {
-        way.name: _row((each.step, each.right, each.chances[number]) for each in seen)
+        way.name: _row([State((each.chances[number],), each.right) for each in states_])
         for number, way in enumerate(ways)
     }
-    found: dict[str, Any] = {
-        "pooled": _row((each.step, each.right, each.pooled) for each in seen),
-        "ways": made,
-    }
+    found: dict[str, Any] = {"pooled": _row(states_), "ways": made}
     if worst:
-        by_p = sorted(seen, key=lambda each: each.pooled[each.step.options.index(each.right)])
-        found["worst"] = [_told(each) for each in by_p[:worst]]
+        found["worst"] = [_told(e) for e in sorted(seen, key=lambda each: each.state.p)[:worst]]
     return found
 
 
-def _row(given: Iterable[tuple[Step, str, tuple[float, ...]]]) -> dict[str, Any]:
-    p: list[float] = []
-    rival: list[float] = []
-    for step, right, chances in given:
-        at = step.options.index(right)
-        p.append(chances[at])
-        rival.append(max(chance for place, chance in enumerate(chances) if place != at))
-    right_ones = sum(a > b for a, b in zip(p, rival, strict=True))
-    low, high = wilson(right_ones, len(p))
+def _row(given: Sequence[State]) -> dict[str, Any]:
+    count, right = len(given), sum(each.p > each.rival for each in given)
+    low, high = wilson(right, count)
     return {
-        "states": len(p),
-        "right": round(right_ones / len(p), 4),
+        "states": count,
+        "right": round(right / count, 4),
         "interval": [round(low, 4), round(high, 4)],
-        "p": round(fmean(p), 4),
-        "rival": round(fmean(rival), 4),
-        "below": round(1 - right_ones / len(p), 4),
-        "least_p": round(min(p), 4),
+        "p": round(fmean(each.p for each in given), 4),
+        "rival": round(fmean(each.rival for each in given), 4),
+        "below": round(1 - right / count, 4),
+        "least_p": round(min(each.p for each in given), 4),
     }
 
 
 def _told(each: Seen) -> dict[str, Any]:
-    chances = dict(zip(each.step.options, (round(x, 3) for x in each.pooled), strict=True))
+    rounded = (round(x, 3) for x in each.state.pooled)
+    chances = dict(zip(each.step.options, rounded, strict=True))
     most = sorted(chances.items(), key=lambda row: -row[1])[:4]
     return {"places": dict(each.step.places), "right": each.right, "chances": dict(most)}
 

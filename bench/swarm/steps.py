@@ -20,8 +20,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from bench.bundles import default_folder
 from bench.swarm.live import Setting, seated
-from bench.swarm.record import Record, Watch
+from bench.swarm.record import Watch, keep, parser
 from bench.swarm.resample import (
     Job,
     Seen,
@@ -32,14 +33,13 @@ from bench.swarm.resample import (
     predicted,
     resampled,
 )
+from bench.swarm.step_p import chances_of
 from bench.swarm.whole import tried
-from pockethive.configs.home import default_home
-from pockethive.inference import DEFAULT_MODEL, find_bundle
+from pockethive.actors.skills.voting import Ballot
 from pockethive.inference.bundle import open_bundle
 from pockethive.inference.session import Session
 from pockethive.trials.families import family
 from pockethive.trials.family import HELD_FROM, Step, walk
-from pockethive.trials.forms import asked, forms_of, shares, unasked
 from pockethive.trials.laws import wilson
 
 LEADS: Final = tuple(range(1, 9))
@@ -79,13 +79,11 @@ FULL: Final = (
 
 
 def main() -> int:
-    """Measure, keep, draw, print; 1 where no family carries the claim."""
+    """Measure, keep and print."""
     options = _options()
     watch = Watch()
     plans = [each for each in (FULL if options.full else QUICK) if each.family in options.family]
-    folder = find_bundle(DEFAULT_MODEL, "int8", options.home)
-    if folder is None:
-        raise SystemExit(f"no model in {options.home}: run `pockethive models get`")
+    folder = default_folder(options.home)
     session = Session(open_bundle(folder))
     found: dict[str, Any] = {}
     for plan in plans:
@@ -95,21 +93,13 @@ def main() -> int:
     for plan in plans if not options.no_live else ():
         found[plan.family]["live"] = live(plan, options)
         print(plan.family, found[plan.family]["live"], flush=True)
-    record = Record(
-        name=NAME,
-        full=options.full,
-        seed=options.seed,
-        results=found,
-        seconds=watch.seconds,
-        cpu_seconds=watch.cpu_seconds,
-    )
-    print(record.write())
+    keep(NAME, options, found, watch)
     return 0
 
 
 def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     """A job's states, the law, votes drawn again, and the controls that need no devices."""
-    kind, seed = family(plan.family), HELD_FROM + options.seed
+    kind, seed, ballot = family(plan.family), HELD_FROM + options.seed, Ballot(session)
     job = kind.job(seed, plan.long)
     places: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
     states: list[Seen] = []
@@ -120,7 +110,10 @@ def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[
         if key not in places:
             places[key] = len(states)
             right = kind.right(job, step)
-            states.append(Seen(asked_of(session, step), step.options.index(right)))
+            chances = tuple(
+                tuple(round(each, 6) for each in way) for way in chances_of(ballot, step)
+            )
+            states.append(Seen(chances, step.options.index(right)))
             told.append((step, right))
         path.append(places[key])
     whole = Job(states, path)
@@ -145,18 +138,6 @@ def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[
         "controls": _controls(session, plan, whole, options),
         "chances": [{"right": each.right, "ways": each.chances} for each in states],
     }
-
-
-def asked_of(session: Session, step: Step) -> tuple[tuple[float, ...], ...]:
-    """The chances of a step's options in each way, rounded to millionths."""
-    told, made = forms_of(step), []
-    for way in told.ways:
-        session.remember(way.shots)
-        put, bare = asked(step, way), unasked(step, way)
-        prior = session.score(bare.prompt, bare.options) if told.calibration.prior else ()
-        chances = shares(session.score(put.prompt, put.options), prior, told.calibration)
-        made.append(tuple(round(each, 6) for each in chances))
-    return tuple(made)
 
 
 def _controls(
@@ -279,14 +260,11 @@ def _line(name: str, found: Mapping[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.swarm.steps")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=0, help="live runs of a family")
-    parser.add_argument("--no-live", action="store_true")
-    parser.add_argument("--family", nargs="+", default=[each.family for each in QUICK])
-    parser.add_argument("--home", type=Path, default=default_home())
-    return parser.parse_args()
+    told = parser("bench.swarm.steps")
+    told.add_argument("--runs", type=int, default=0, help="live runs of a family")
+    told.add_argument("--no-live", action="store_true")
+    told.add_argument("--family", nargs="+", default=[each.family for each in QUICK])
+    return told.parse_args()
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from random import Random
 from typing import Any, Final
 
 from bench.swarm.page import share, table
-from bench.swarm.record import Record, Watch
+from bench.swarm.record import Record, Watch, keep, parser
 from pockethive.actors.documents.corpus import write_corpus
-from pockethive.configs.home import default_home
 from pockethive.swarm import Swarm
 from pockethive.topic_asking import Reply, figures, replies, to_ask
 from pockethive.trials.topics import SPLITS, TopicQuestion, of_split, topic_questions
@@ -36,15 +35,7 @@ def main() -> int:
     settings = [
         asked(devices, chosen, options.home) for devices in ((1, SHARDS) if options.full else (1,))
     ]
-    record = Record(
-        name=NAME,
-        full=options.full,
-        seed=options.seed,
-        results={"settings": settings},
-        seconds=watch.seconds,
-        cpu_seconds=watch.cpu_seconds,
-    )
-    print(record.write())
+    keep(NAME, options, {"settings": settings}, watch)
     return 0
 
 
@@ -129,11 +120,7 @@ def _line(setting: dict[str, Any], split: str, told: dict[str, Any]) -> list[str
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.swarm.topics")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--home", type=Path, default=default_home())
-    return parser.parse_args()
+    return parser("bench.swarm.topics").parse_args()
 
 
 if __name__ == "__main__":

@@ -26,15 +26,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.record import Record, Watch
+from bench.swarm.record import Record, Watch, keep, parser
 from pockethive.actors.skill import Finding, Product, Tools, Work
-from pockethive.configs.home import default_home
 from pockethive.core.ballot import RECOMPUTE
 from pockethive.core.spec import Limits, PlannerKind, PlannerSpec, Role, Step, Team
 from pockethive.core.task import Check, Policy, Verification
@@ -136,15 +134,7 @@ def main() -> int:
                 row = played(policy, fault, part, (answers, options.seed, plays))
                 rows.append(row)
                 print({k: v for k, v in row.items() if k != "runs"}, flush=True)
-    record = Record(
-        name=NAME,
-        full=options.full,
-        seed=options.seed,
-        results={"devices": DEVICES, "tasks": len(answers), "rows": rows},
-        seconds=watch.seconds,
-        cpu_seconds=watch.cpu_seconds,
-    )
-    print(record.write())
+    keep(NAME, options, {"devices": DEVICES, "tasks": len(answers), "rows": rows}, watch)
     return 0
 
 
@@ -339,11 +329,7 @@ def _draw(figure: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.swarm.verification")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--home", type=Path, default=default_home())
-    return parser.parse_args()
+    return parser("bench.swarm.verification").parse_args()
 
 
 if __name__ == "__main__":
