@@ -43,8 +43,13 @@ def run(args: argparse.Namespace) -> int:
     from pockethive.sim_play import play
     from pockethive.sim_plot import draw
 
-    logging.getLogger("pockethive").setLevel(logging.CRITICAL)  # faults are what is wanted here
-    report = play(scenario, seed)
+    log = logging.getLogger("pockethive")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # faults are what is wanted here
+    try:
+        report = play(scenario, seed)
+    finally:
+        log.setLevel(before)
     if args.plot is not None:
         args.plot.write_text(draw(report))
     if args.json:
