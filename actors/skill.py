@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model, VerifySignature
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ class Tools:
     sign: Callable[[bytes], bytes]
     verify: VerifySignature
     nearness: "Nearness | None" = None
+
+
+def model_for(doing: str, work: Work, tools: Tools) -> Model:
+    """This device's model; `doing` says what for. Raises SkillFailure where there is none."""
+    if tools.model is None:
+        raise SkillFailure(f"{doing} needs a model", where=work.name)
+    return tools.model
+
+
+def documents_of(work: Work, tools: Tools) -> "DocumentIndex":
+    """This device's documents. Raises SkillFailure where there are none."""
+    if tools.documents is None:
+        raise SkillFailure(
+            "this device has no documents", where=work.name, cure="start it with --documents"
+        )
+    return tools.documents
 
 
 @dataclass(frozen=True, slots=True)

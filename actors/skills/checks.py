@@ -10,13 +10,12 @@ from typing import Any
 
 from pockethive.actors.documents.attestation import fault
 from pockethive.actors.documents.passages import plain
-from pockethive.actors.skill import Finding, Tools, Work
+from pockethive.actors.skill import Finding, Tools, Work, model_for
 from pockethive.actors.skills.fitting import fits, unrelated
 from pockethive.actors.skills.likelihood import Reader
 from pockethive.actors.skills.rank import MOST_KEPT, gather, in_context, rank_work
 from pockethive.actors.skills.research import MAX_FINDINGS
 from pockethive.actors.skills.synthesize import answer
-from pockethive.core.errors import SkillFailure
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
 _SAME = 500  # millinats; kernels differ a little between machines, so closer scores may swap
@@ -57,8 +56,7 @@ class Fit:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `search` by reading it with this device's model."""
-        if tools.model is None:
-            raise SkillFailure("checking the fit needs a model", where=work.name)
+        model = model_for("checking the fit", work, tools)
         findings = findings_of(value)
         if isinstance(findings, str):
             return _no(findings)
@@ -67,7 +65,7 @@ class Fit:
         question = str(work.params["question"])
         read = findings[:FITTED]
         texts = [in_context(finding, question) for finding in read]
-        reader = Reader(tools.model, question)
+        reader = Reader(model, question)
         verdicts = fits(reader, texts, unrelated(tools.documents, question))
         for number, fitting in enumerate(verdicts, start=1):
             if not fitting:
@@ -83,14 +81,13 @@ class Ranking:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `rank` by ranking again."""
-        if tools.model is None:
-            raise SkillFailure("checking a ranking needs a model", where=work.name)
+        model = model_for("checking a ranking", work, tools)
         candidates = _candidates(value)
         if candidates is None:
             return _no("not a ranking: fields are missing or of another type")
         if value["question"] != str(work.params["question"]):
             return _no("ranked for another question")
-        made = rank_work(work, tools.model)
+        made = rank_work(work, model)
         mine = made.candidates
         scores = {_key(item["finding"]): int(item["score"]) for item in mine}
         theirs = [_key(item["finding"]) for item in candidates]

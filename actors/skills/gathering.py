@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pockethive.actors.documents.attestation import fault, quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
-from pockethive.actors.skill import Finding, Product, Tools, Work
+from pockethive.actors.skill import Finding, Product, Tools, Work, documents_of, model_for
 from pockethive.actors.skills.telling import NOTHING, Chooser, Kind, kinds
 from pockethive.actors.skills.wording import (
     affirmed,
@@ -30,7 +30,6 @@ from pockethive.actors.skills.wording import (
     things,
     words,
 )
-from pockethive.core.errors import SkillFailure
 
 FORMAT: Final = 1
 HITS: Final = 120  # passages that are looked at for a name, best by BM25
@@ -68,23 +67,19 @@ class Gather:
 
     def run(self, work: Work, tools: Tools) -> Product:
         """Search this device's documents. Raises SkillFailure when it has none."""
-        if tools.documents is None:
-            raise SkillFailure(
-                "this device has no documents", where=work.name, cure="start it with --documents"
-            )
-        if tools.model is None:
-            raise SkillFailure("reading sentences needs a model", where=work.name)
+        documents = documents_of(work, tools)
+        model = model_for("reading sentences", work, tools)
         question = open_question(work)
-        chooser = Chooser(tools.model)
+        chooser = Chooser(model)
         sought = wanted(question, chooser) if question else None
-        rows = _rows(sought, tools.documents, chooser) if sought else []
+        rows = _rows(sought, documents, chooser) if sought else []
         value = {
             "v": FORMAT,
             "wanted": f"{sought.shape}-{sought.kind.name}" if sought else "",
             "rows": rows,
             "searched": {
-                "documents": tools.documents.documents,
-                "passages": tools.documents.passages,
+                "documents": documents.documents,
+                "passages": documents.passages,
             },
         }
         return Product(value=value, prompt_tokens=chooser.tokens)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pockethive.actors.documents.passages import plain
-from pockethive.actors.skill import Product, Tools, Work
+from pockethive.actors.skill import Product, Tools, Work, model_for
 from pockethive.actors.skills.likelihood import Reader, in_place
 from pockethive.actors.skills.windows import core
-from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 from pockethive.inference.answer_forms import answer_forms
 from pockethive.inference.answers import confidence
@@ -34,9 +33,8 @@ class Rank:
 
     def run(self, work: Work, tools: Tools) -> Product:
         """Order the findings of all devices."""
-        if tools.model is None:
-            raise SkillFailure("ranking needs a model", where=work.name)
-        ranked = rank_work(work, tools.model)
+        model = model_for("ranking", work, tools)
+        ranked = rank_work(work, model)
         value = {
             "candidates": ranked.candidates,
             "confidence": ranked.confidence,

@@ -6,7 +6,7 @@ text is true, or good, is not asked.
 
 from typing import Any
 
-from pockethive.actors.skill import Finding, Tools, Work
+from pockethive.actors.skill import Finding, Tools, Work, model_for
 from pockethive.actors.skills.writing import Writer, prompted
 from pockethive.core.errors import BadEncoding, ContextOverflow, SkillFailure
 from pockethive.core.rescore import WrittenText, checker_of, judge
@@ -23,21 +23,20 @@ class Rescore:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge a written text. Raises SkillFailure without a model, or for another skill."""
-        if tools.model is None:
-            raise SkillFailure("reading a text again needs a model", where=work.name)
+        model = model_for("reading a text again", work, tools)
         if work.skill != self._skill.name:
             raise SkillFailure(f"{self.name} cannot read what {work.skill} made", where=work.name)
         try:
             text = WrittenText.read(value)
         except BadEncoding as error:
             return Finding(accept=False, reason=str(error))
-        own = tools.model.model_class.id
+        own = model.model_class.id
         if text.model != own:
             reason = f"it says that class {text.model[:12]} wrote it; this one is {own[:12]}"
             return Finding(accept=False, reason=reason)
-        prompt, sampling = prompted(self._skill, work, tools.model)
+        prompt, sampling = prompted(self._skill, work, model)
         try:
-            mine = tools.model.rescore(prompt, text.ids, sampling)
+            mine = model.rescore(prompt, text.ids, sampling)
         except ContextOverflow as error:
             return Finding(accept=False, reason=f"nobody can have written it: {error}")
         fault = judge(text, mine)

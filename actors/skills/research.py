@@ -15,11 +15,10 @@ from pockethive.actors.documents.index import DocumentIndex, Hit
 from pockethive.actors.documents.nearness import Nearness, fused
 from pockethive.actors.documents.passages import Passage, plain
 from pockethive.actors.documents.query import analyse, query_stems
-from pockethive.actors.skill import Product, Tools, Work
+from pockethive.actors.skill import Product, Tools, Work, documents_of, model_for
 from pockethive.actors.skills.fitting import LEAST_SHARE, STRONG_LEAD, share, unrelated
 from pockethive.actors.skills.likelihood import Reader, in_place
 from pockethive.actors.skills.windows import core, window
-from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model
 
 PASSAGES = 8  # read per question: the best by BM25
@@ -64,16 +63,11 @@ class Search:
 
     def run(self, work: Work, tools: Tools) -> Product:
         """Search this device's documents. Raises SkillFailure when it has none."""
-        if tools.documents is None:
-            raise SkillFailure(
-                "this device has no documents", where=work.name, cure="start it with --documents"
-            )
-        if tools.model is None:
-            raise SkillFailure("searching needs a model", where=work.name)
-        index, question = tools.documents, str(work.params["question"])
+        index, model = documents_of(work, tools), model_for("searching", work, tools)
+        question = str(work.params["question"])
         limit = min(int(work.params.get("limit", 2)), MAX_FINDINGS)
         near = tools.nearness if work.params.get("near") is True else None
-        ranked, tokens = look_up(question, index, tools.model, limit, near)
+        ranked, tokens = look_up(question, index, model, limit, near)
         value = {
             "findings": [_finding(index, item) for item in ranked[:limit]],
             "searched": {"documents": index.documents, "passages": index.passages},

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pockethive.actors.skill import Finding, Product, Tools, Work
-from pockethive.core.errors import BadInput, SkillFailure
+from pockethive.actors.skill import Finding, Product, Tools, Work, model_for
+from pockethive.core.errors import BadInput
 from pockethive.core.ports import ChoiceForm, Model
 from pockethive.trials.ahead import count, in_turn
 from pockethive.trials.families import family as family_of
@@ -52,9 +52,8 @@ class Cast:
 
     def run(self, work: Work, tools: Tools) -> Product:
         """Ask the model and draw. A vote is an option's place, or -1 where it holds back."""
-        if tools.model is None:
-            raise SkillFailure("voting needs a model", where=work.name)
-        table, ballot = table_of(work), Ballot(tools.model)
+        model = model_for("voting", work, tools)
+        table, ballot = table_of(work), Ballot(model)
         draws = _whole(work, "draws", (1, MOST_DRAWS), 1)
         salt = str(work.params.get("salt", ""))
         votes = {

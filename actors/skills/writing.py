@@ -7,7 +7,7 @@ chooses the seed; control tokens of what comes from outside are broken by `chat`
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeGuard
 
-from pockethive.actors.skill import Product, Skill, Tools, Work
+from pockethive.actors.skill import Product, Skill, Tools, Work, model_for
 from pockethive.core.errors import BadEncoding, SkillFailure
 from pockethive.core.ports import Model, Sampling
 from pockethive.core.rescore import WrittenText, seed_of
@@ -36,12 +36,11 @@ def is_writer(skill: Skill) -> TypeGuard[Writer]:
 
 def written(skill: Writer, work: Work, tools: Tools) -> Product:
     """What the model writes for `work`. Raises SkillFailure, ModelError."""
-    if tools.model is None:
-        raise SkillFailure(f"{skill.name} needs a model", where=work.name)
-    prompt, sampling = prompted(skill, work, tools.model)
-    made = tools.model.generate(prompt, sampling)
+    model = model_for(skill.name, work, tools)
+    prompt, sampling = prompted(skill, work, model)
+    made = model.generate(prompt, sampling)
     try:
-        text = WrittenText.of(made, tools.model.model_class.id)
+        text = WrittenText.of(made, model.model_class.id)
     except BadEncoding as error:
         raise SkillFailure(f"what the model wrote cannot be kept: {error}") from error
     return Product(

@@ -20,7 +20,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from bench.bundles import default_folder
 from bench.swarm.live import Setting, seated
 from bench.swarm.record import Watch, keep, parser
 from bench.swarm.resample import (
@@ -36,8 +35,8 @@ from bench.swarm.resample import (
 from bench.swarm.step_p import chances_of
 from bench.swarm.whole import tried
 from pockethive.actors.skills.voting import Ballot
-from pockethive.inference.bundle import open_bundle
-from pockethive.inference.session import Session
+from pockethive.core.ports import Model
+from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.trials.families import family
 from pockethive.trials.family import HELD_FROM, Step, walk
 from pockethive.trials.laws import wilson
@@ -83,13 +82,12 @@ def main() -> int:
     options = _options()
     watch = Watch()
     plans = [each for each in (FULL if options.full else QUICK) if each.family in options.family]
-    folder = default_folder(options.home)
-    session = Session(open_bundle(folder))
+    model = open_model(DEFAULT_MODEL, options.home)
     found: dict[str, Any] = {}
     for plan in plans:
-        found[plan.family] = recorded(session, plan, options)
+        found[plan.family] = recorded(model, plan, options)
         print(_line(plan.family, found[plan.family]), flush=True)
-    del session
+    del model
     for plan in plans if not options.no_live else ():
         found[plan.family]["live"] = live(plan, options)
         print(plan.family, found[plan.family]["live"], flush=True)
@@ -97,9 +95,9 @@ def main() -> int:
     return 0
 
 
-def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
+def recorded(model: Model, plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     """A job's states, the law, votes drawn again, and the controls that need no devices."""
-    kind, seed, ballot = family(plan.family), HELD_FROM + options.seed, Ballot(session)
+    kind, seed, ballot = family(plan.family), HELD_FROM + options.seed, Ballot(model)
     job = kind.job(seed, plan.long)
     places: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
     states: list[Seen] = []
@@ -135,14 +133,12 @@ def recorded(session: Session, plan: Plan, options: argparse.Namespace) -> dict[
             for k in LEADS
         },
         "lengths": _lengths(whole, options.seed, runs),
-        "controls": _controls(session, plan, whole, options),
+        "controls": _controls(model, plan, whole, options),
         "chances": [{"right": each.right, "ways": each.chances} for each in states],
     }
 
 
-def _controls(
-    session: Session, plan: Plan, whole: Job, options: argparse.Namespace
-) -> dict[str, Any]:
+def _controls(model: Model, plan: Plan, whole: Job, options: argparse.Namespace) -> dict[str, Any]:
     tries = 20 if options.full else 2
     ways = range(min(len(each.chances) for each in whole.states))
     greedy = {
@@ -153,18 +149,18 @@ def _controls(
     }
     pooled = sum(each.pooled.index(max(each.pooled)) == each.right for each in whole.states)
     return {
-        "whole": whole_calls(session, plan.family, plan.long, tries),
-        "whole_short": whole_calls(session, plan.family, plan.live, tries),
+        "whole": whole_calls(model, plan.family, plan.long, tries),
+        "whole_short": whole_calls(model, plan.family, plan.live, tries),
         "one_vote": resampled(whole, 1, 2_000, options.seed),
         "greedy_states": {"of": len(whole.states), "ways": greedy, "pooled": pooled},
         "random": _random(whole, options.seed),
     }
 
 
-def whole_calls(session: Session, name: str, length: int, tries: int) -> dict[str, Any]:
+def whole_calls(model: Model, name: str, length: int, tries: int) -> dict[str, Any]:
     """So many jobs of a length, each in one call."""
     kind, first = family(name), HELD_FROM + 1_000
-    calls = [tried(session, kind, first + number, length) for number in range(tries)]
+    calls = [tried(model, kind, first + number, length) for number in range(tries)]
     right = sum(each["right"] for each in calls)
     return {
         "length": length,
