@@ -48,7 +48,8 @@ _READ_AT_ONCE = 64  # members learned with one reading, but before a run: then a
 class Roster:
     """Members by device. `changed` is called on the loop whenever the set of them is another.
 
-    A private hive sets `belongs`: whether a key is a member's. Others are not met.
+    A private hive sets `belongs`: whether a key is a member's; others are not met. `spoke` is
+    called on the loop whenever a device has spoken to this one.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Roster:
         self._key = entries.hive_key
         self._tidings = Tidings(lambda: changed(self.members))
         self.belongs: Callable[[bytes], bool] | None = None
+        self.spoke: Callable[[], None] | None = None
         self.capacity = MAX_MEMBERS
         self._known: dict[DeviceId, Entry] = {}
         self._silent: dict[DeviceId, int] = {}  # greetings in a row without an answer
@@ -91,6 +93,10 @@ class Roster:
         entry = self._known.get(device)
         return entry.body if entry is not None and isinstance(entry.body, Member) else None
 
+    def has_spoken(self, device: DeviceId) -> bool:
+        """Whether a member has spoken to this device: not known by hearsay alone. Any thread."""
+        return device in self._heard
+
     def contact(self, device: DeviceId) -> Contact | None:
         """Where a device can be asked; None for one that has not introduced itself."""
         member = self.member(device)
@@ -101,9 +107,14 @@ class Roster:
         own = self._entries.device
         return tuple(contact_of(member) for member in self.members if member.device != own)
 
-    def describe(self, own: Member) -> None:
-        """Know what this device is, for those who greet it; nobody is told."""
-        self._describe(own)
+    def describe(self, own: Member) -> Record:
+        """Sign what this device is from now on, for those who greet it; nobody is told."""
+        if own != self._own:
+            self._told.clear()
+        record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
+        self._own, self._advert = own, (record, entry)
+        self._meet(entry)
+        return record
 
     async def start(self, own: Member) -> None:
         """Advertise `own`, greet everybody known, and keep both fresh until `stop`.
@@ -128,14 +139,14 @@ class Roster:
         In a large hive only some are told at once, the others pulse by pulse. Returns when those
         have answered or been given up, or after `wait` seconds; greetings still open then go on.
         """
-        record = self._describe(own)
+        record = self.describe(own)
         await self._egress.publish(record)
         await self._tell(record, wait, _AT_ONCE)
         self._drop_expired()
 
     async def retire(self, own: Member, wait: float) -> None:
         """As `advertise`, with the devices told first: `own` has little time left."""
-        record = self._describe(own)
+        record = self.describe(own)
         await self._tell(record, wait, self.capacity + MAX_GUESTS)
         await self._egress.publish(record)
 
@@ -190,15 +201,6 @@ class Roster:
         for record in found:
             self._meet_record(record)
 
-    def _describe(self, own: Member) -> Record:
-        """Sign what this device is from now on."""
-        if own != self._own:
-            self._told.clear()
-        record, entry = self._entries.sign(Kind.MEMBER, own, int(self._clock()) + TTL_SECONDS)
-        self._own, self._advert = own, (record, entry)
-        self._meet(entry)
-        return record
-
     async def _tell(self, record: Record, wait: float | None, most: int) -> None:
         """Greet those who do not know this device as it is; wait for them, at most `wait`."""
         greetings = [self._begin_greeting(contact, record) for contact in self._untold()[:most]]
@@ -226,9 +228,8 @@ class Roster:
     async def _renew(self) -> None:
         """Advertise again when half of the advertisement's life is over."""
         own, advert = self._own, self._advert
-        if own is None or advert is None:
-            return
-        if advert[1].expires - self._clock() <= TTL_SECONDS - self._half_life() + PULSE_SECONDS:
+        late = TTL_SECONDS - self._half_life() + PULSE_SECONDS
+        if own is not None and advert is not None and advert[1].expires - self._clock() <= late:
             await self.advertise(own)
 
     async def _pulse(self) -> None:
@@ -305,6 +306,8 @@ class Roster:
     def _hear(self, device: DeviceId) -> None:
         self._silent[device] = 0
         self._heard[device] = self._clock()
+        if self.spoke is not None:
+            self.spoke()
 
     def _begin_greeting(self, contact: Contact, record: Record) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._greet(contact, record), name="hello")
@@ -382,13 +385,10 @@ class Roster:
         now, most = self._clock(), self.capacity if most is None else most
         if entry.kind is not Kind.MEMBER or not now < entry.expires <= now + MAX_TTL_SECONDS:
             return
-        gone = self._gone.get(entry.author)
-        if gone is not None and entry.expires <= gone.expires:
+        gone, known = self._gone.get(entry.author), self._known.get(entry.author)
+        if any(old is not None and old.expires >= entry.expires for old in (gone, known)):
             return
         if not self._may_be_here(entry.author):
-            return
-        known = self._known.get(entry.author)
-        if known is not None and known.expires >= entry.expires:
             return
         if known is None and len(self._known) >= most:
             self._drop_expired()

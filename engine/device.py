@@ -189,10 +189,13 @@ class Device:
         return self.loop_thread.call(coroutine)
 
     def expect(self, devices: Sequence[str]) -> None:
-        """Wait until these devices have introduced themselves. Raises NetworkError."""
-        wanted = {DeviceId(device) for device in devices}
-        deadline = time.monotonic() + MEET_SECONDS
-        while missing := wanted - {m.device for m in self.parts.roster.members}:
+        """Wait until these devices have introduced themselves. Raises NetworkError.
+
+        That others tell of them is not enough: a member by hearsay that does not answer at once is
+        none any more, and a run would be planned without its documents.
+        """
+        roster, deadline = self.parts.roster, time.monotonic() + MEET_SECONDS
+        while missing := [device for device in devices if not roster.has_spoken(DeviceId(device))]:
             if not self.parts.met.wait(deadline - time.monotonic()):
                 names = ", ".join(sorted(device[:8] for device in missing))
                 raise NetworkError(f"devices {names} did not introduce themselves in time")

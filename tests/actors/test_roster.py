@@ -1,6 +1,7 @@
 """The roster: who counts as a member, and who does not any more."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,25 @@ def test_a_device_that_has_spoken_may_miss_one_greeting(tmp_path: Path) -> None:
         assert hive.others == {hive.other.member.device}
         await hive.roster.advertise(hive.me.member)
         assert hive.others == set()
+
+    asyncio.run(play())
+
+
+def test_who_is_known_by_hearsay_has_not_spoken_and_whoever_waits_hears_when_it_does(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        hive, spoke = Hive(tmp_path), threading.Event()
+        hive.roster.spoke = spoke.set
+        other = hive.other.member.device
+        hive.wire.stored.append(hive.other.says(100))
+        await hive.roster.read()
+        assert hive.others == {other}
+        assert not hive.roster.has_spoken(other)
+        assert not spoke.is_set()
+        await hive.greeted(100)  # nothing new in it, but it has spoken
+        assert hive.roster.has_spoken(other)
+        assert spoke.is_set()
 
     asyncio.run(play())
 

@@ -92,7 +92,7 @@ def test_people_invite_join_run_and_revoke(tmp_path: Path) -> None:
 
         with node(there):
             result = here.ask("Who built the harbour lighthouse in 1874?", "--devices", "2")
-            assert "Maria Lindqvist" in result["answer"]
+            assert "Maria Lindqvist" in result["answer"], result
             read = say(there, "get", "members", "--verify", "--json", "--join", contact)
             assert read.returncode == 0, read.stderr
             lines = [json.loads(line) for line in read.stdout.splitlines()]
