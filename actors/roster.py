@@ -94,8 +94,8 @@ class Roster:
         return entry.body if entry is not None and isinstance(entry.body, Member) else None
 
     def has_spoken(self, device: DeviceId) -> bool:
-        """Whether a member has spoken to this device: not known by hearsay alone. Any thread."""
-        return device in self._heard
+        """Whether it is a member, and by more than hearsay: it spoke to this device. Any thread."""
+        return device in self._heard and device in self._known
 
     def contact(self, device: DeviceId) -> Contact | None:
         """Where a device can be asked; None for one that has not introduced itself."""

@@ -124,7 +124,7 @@ class Parts(ABC):
         self._asks = rules.asks
         self.node = Node(hive.settings(ground.node) if hive else ground.node, self.identity, rules)
         self._process = ground.node.randbytes(PROCESS_BYTES)
-        self.met = threading.Event()  # set whenever a device has spoken to this one
+        self.met = threading.Event()  # set whenever the roster changed or a device spoke
         self._belongs = membership.is_member if membership else None
         self.egress = Egress(self.node, self.standing, private=membership is not None)
         self.release = Release(self.entries, self.egress)
@@ -373,6 +373,7 @@ class Parts(ABC):
         return Tools(model=model, documents=documents, sign=sign, verify=verify, nearness=near)
 
     def _members_changed(self, members: tuple[Member, ...]) -> None:
+        self.met.set()
         self.post(MembersChanged(members=members))
 
     def _stood(self, effect: KeepStanding) -> None:

@@ -165,6 +165,8 @@ def test_who_is_known_by_hearsay_has_not_spoken_and_whoever_waits_hears_when_it_
         await hive.greeted(100)  # nothing new in it, but it has spoken
         assert hive.roster.has_spoken(other)
         assert spoke.is_set()
+        await hive.wire.handlers[FAREWELL](hive.other.identity.public, b"")
+        assert not hive.roster.has_spoken(other)  # no member any more, whatever it said
 
     asyncio.run(play())
 
