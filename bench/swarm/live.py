@@ -5,7 +5,7 @@ answer, and what the last count says was spent.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pockethive.swarm import Swarm
 from pockethive.trials.families import family
-from pockethive.trials.progress import read, undecided
+from pockethive.trials.family import Family, Job
+from pockethive.trials.progress import begun, gone_on, read, undecided
 
 _TEAM: Final = """\
 team: votes
@@ -28,7 +29,8 @@ planner:
       role: voter
       each: devices
       after: before
-      params: {{job: "{{goal}}", at_once: {at_once}, draws: {draws}, salt: "{salt} {{round}}"}}
+      params:
+        {{job: "{{goal}}", at_once: {at_once}, draws: {draws}, salt: "{salt} {{goal}} {{round}}"}}
     count:
       role: counter
       after: {{steps: [cast, before]}}
@@ -64,6 +66,19 @@ class Played:
     spent: dict[str, int]
     seconds: float
     tasks: int
+
+
+def rounds_for(kind: Family, jobs: Sequence[Job], at_once: int) -> int:
+    """Rounds that are enough for any of these jobs, with some to spare for wrong choices."""
+    return 2 + max(_rounds(kind, job, at_once) for job in jobs) * 11 // 10
+
+
+def _rounds(kind: Family, job: Job, at_once: int) -> int:
+    progress, rounds = begun(kind, job), 0
+    while steps := undecided(kind, job, progress, at_once):
+        right = {step.id: kind.right(job, step) for step in steps}
+        progress, rounds = gone_on(kind, job, progress, right), rounds + 1
+    return rounds
 
 
 class Table:

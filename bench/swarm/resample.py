@@ -40,6 +40,14 @@ class Seen:
         """The chance that it is for the best wrong option."""
         return max((c for place, c in enumerate(self.pooled) if place != self.right), default=0.0)
 
+    def cheated(self, share: float) -> "Seen":
+        """The same where such a share of the votes is always for the best wrong option."""
+        pooled = self.pooled
+        wrong = [place for place in range(len(pooled)) if place != self.right]
+        lie = max(wrong, key=lambda place: pooled[place], default=self.right)
+        told = (each * (1 - share) + share * (at == lie) for at, each in enumerate(pooled))
+        return Seen((tuple(told),), self.right)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

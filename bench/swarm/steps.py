@@ -7,7 +7,8 @@ right way is put to the model in every form, once (`recorded`). From these chanc
 says, state by state; jobs played again by drawn votes (`resampled`); and what the mean p would
 promise. Live runs are device processes with a team (`live.py`). Controls: the whole job in one
 call, at this length and at the live one; one device with one vote a step; one device, greedy, in
-each single form; one device that casts all votes (full runs); choices replaced by random ones.
+each single form; choices replaced by random ones; in full runs, live too: one device with one vote,
+and one that casts all votes.
 `steps_page.py` makes the part of the page and its pictures.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from bench.swarm.live import Setting, seated
+from bench.swarm.live import Played, Setting, rounds_for, seated
 from bench.swarm.record import Watch, keep, parser
 from bench.swarm.resample import (
     Job,
@@ -45,35 +46,38 @@ LEADS: Final = tuple(range(1, 9))
 NAME: Final = "steps"
 
 
+SHARE_OF_CHEATS: Final = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One family: lengths of the recorded job and of the live one, in the family's own units; how
-    many steps live devices vote on in a round, and in how many rounds."""
+    """One family: lengths of the recorded job and of the live one, in the family's own units (0: no
+    live one); how many steps live devices vote on in a round, by how much the first must be ahead,
+    and how many votes each device has."""
 
     family: str
     long: int
     live: int
     at_once: int
-    rounds: int
-    ahead: int = 3
+    ahead: int = 4
     draws: int = 4
 
 
 QUICK: Final = (
-    Plan("tally", 120, 16, 16, 1),
-    Plan("labels", 120, 16, 16, 1),
-    Plan("timeline", 120, 16, 16, 1),
-    Plan("sums-by-counting", 200, 2, 4, 24),
-    Plan("sorting-by-counting", 64, 3, 8, 24),
-    Plan("hanoi-by-counting", 7, 2, 4, 8),
+    Plan("tally", 40, 0, 16),
+    Plan("labels", 120, 16, 16),
+    Plan("timeline", 40, 0, 16),
+    Plan("sums-by-counting", 200, 4, 16),
+    Plan("sorting-by-counting", 64, 0, 16),
+    Plan("hanoi-by-counting", 7, 0, 4),
 )
 FULL: Final = (
-    Plan("tally", 1_000, 60, 30, 2),
-    Plan("labels", 1_000, 60, 30, 2),
-    Plan("timeline", 1_000, 60, 30, 2),
-    Plan("sums-by-counting", 1_000, 3, 4, 30),
-    Plan("sorting-by-counting", 256, 4, 8, 36),
-    Plan("hanoi-by-counting", 10, 3, 4, 16),
+    Plan("tally", 1_000, 20, 20),
+    Plan("labels", 1_000, 40, 40),
+    Plan("timeline", 1_000, 20, 20),
+    Plan("sums-by-counting", 1_000, 16, 32),
+    Plan("sorting-by-counting", 256, 14, 16),
+    Plan("hanoi-by-counting", 9, 6, 4),
 )
 
 
@@ -88,7 +92,7 @@ def main() -> int:
         found[plan.family] = recorded(model, plan, options)
         print(_line(plan.family, found[plan.family]), flush=True)
     del model
-    for plan in plans if not options.no_live else ():
+    for plan in [each for each in plans if each.live and not options.no_live]:
         found[plan.family]["live"] = live(plan, options)
         print(plan.family, found[plan.family]["live"], flush=True)
     keep(NAME, options, found, watch)
@@ -150,10 +154,11 @@ def _controls(model: Model, plan: Plan, whole: Job, options: argparse.Namespace)
     pooled = sum(each.pooled.index(max(each.pooled)) == each.right for each in whole.states)
     return {
         "whole": whole_calls(model, plan.family, plan.long, tries),
-        "whole_short": whole_calls(model, plan.family, plan.live, tries),
+        "whole_short": whole_calls(model, plan.family, plan.live, tries) if plan.live else None,
         "one_vote": resampled(whole, 1, 2_000, options.seed),
         "greedy_states": {"of": len(whole.states), "ways": greedy, "pooled": pooled},
         "random": _random(whole, options.seed),
+        "cheats": {k: _cheated(whole, k, options.seed) for k in LEADS},
     }
 
 
@@ -179,6 +184,13 @@ def _random(whole: Job, seed: int) -> dict[str, Any]:
     return resampled(Job(even, whole.path), 3, 50, seed)
 
 
+def _cheated(whole: Job, k: int, seed: int) -> dict[str, Any]:
+    """One device of five always votes for the best wrong option; votes come from all alike."""
+    return resampled(
+        Job([each.cheated(SHARE_OF_CHEATS) for each in whole.states], whole.path), k, 200, seed
+    )
+
+
 def _lengths(whole: Job, seed: int, runs: int) -> list[dict[str, Any]]:
     """Success by length, states coming up in an order drawn by the seed."""
     order = list(whole.path)
@@ -195,33 +207,50 @@ def _lengths(whole: Job, seed: int, runs: int) -> list[dict[str, Any]]:
 
 
 def live(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
-    """Jobs through device processes; controls with one device too in full."""
+    """Jobs through device processes; in full through one device, too, with as many votes or one."""
     runs = options.runs or (20 if options.full else 1)
-    made = {}
-    for devices in (3, 1) if options.full else (3,):
-        setting = Setting(
-            devices=devices,
-            rounds=plan.rounds,
-            at_once=plan.at_once,
-            draws=plan.draws if devices > 1 else 3 * plan.draws,
-            ahead=plan.ahead,
-            salt=f"seed {options.seed}",
-        )
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            seated(setting, Path(scratch), options.home) as seats,
-        ):
-            first = HELD_FROM + 2_000 + options.seed
-            played = [seats.play(plan.family, first + number, plan.live) for number in range(runs)]
-        right = sum(each.right for each in played)
-        made[f"{devices} devices"] = {
-            "setting": asdict(setting),
-            "right": right,
-            "of": runs,
-            "interval": wilson(right, runs),
-            "runs": [asdict(each) for each in played],
-        }
-    return made
+    every = {
+        "3 devices": (3, plan.draws, plan.ahead),
+        "1 device, as many votes": (1, 3 * plan.draws, plan.ahead),
+        "1 device, one vote": (1, 1, 1),
+    }
+    chosen = list(every.items())[: None if options.full else 1]
+    return {name: _seated(plan, how, runs, options) for name, how in chosen}
+
+
+def _seated(
+    plan: Plan, how: tuple[int, int, int], runs: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Jobs by so many devices, each with so many votes, until one option is so far ahead."""
+    devices, draws, ahead = how
+    kind, first = family(plan.family), HELD_FROM + 2_000 + options.seed
+    seeds = range(first, first + runs)
+    setting = Setting(
+        devices=devices,
+        rounds=rounds_for(kind, [kind.job(seed, plan.live) for seed in seeds], plan.at_once),
+        at_once=plan.at_once,
+        draws=draws,
+        ahead=ahead,
+        salt=f"seed {options.seed}",
+    )
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        seated(setting, Path(scratch), options.home) as seats,
+    ):
+        played = [_shown_run(seats.play(plan.family, seed, plan.live)) for seed in seeds]
+    right = sum(each.right for each in played)
+    return {
+        "setting": asdict(setting),
+        "right": right,
+        "of": runs,
+        "interval": wilson(right, runs),
+        "runs": [asdict(each) for each in played],
+    }
+
+
+def _shown_run(played: Played) -> Played:
+    print(f"  {played.job}: {'right' if played.right else 'wrong'}, {played.seconds} s", flush=True)
+    return played
 
 
 def _summary(states: Sequence[Seen]) -> dict[str, Any]:

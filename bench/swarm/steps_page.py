@@ -1,6 +1,7 @@
 """What docs/benchmarks.md says and draws of the record that `steps.py` keeps."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, Final
 
 from bench.swarm.page import share, table
@@ -83,7 +84,7 @@ def _judged(name: str, found: Mapping[str, Any]) -> str:
     told = f"{WORDS[name].format(found['plan']['long'])} ({found['steps']:,} steps)"
     whole, one = found["controls"]["whole"], _of(found["controls"]["one_vote"])
     if k := carries(found):
-        return f"- **carried** from k = {k}: {told}"
+        return f"- **carried** from k = {k}: {told}{_lived(found)}"
     if one > ENOUGH:
         return (
             f"- **needs no vote**: {told}: one vote a step is right in {one:.0%} of jobs, one call "
@@ -94,6 +95,14 @@ def _judged(name: str, found: Mapping[str, Any]) -> str:
         f"- **not carried**: {told}: {best:.0%} at best, {found['p']['hopeless']} of "
         f"{found['states']} states hopeless"
     )
+
+
+def _lived(found: Mapping[str, Any]) -> str:
+    """What came of it live, where it was played."""
+    runs = [
+        f"{told['right']} of {told['of']} by {how}" for how, told in found.get("live", {}).items()
+    ]
+    return f"; live, with {found['plan']['live']}: {'; '.join(runs)}" if runs else ""
 
 
 def hopeless(results: Mapping[str, Any]) -> str:
@@ -113,7 +122,7 @@ def _jobs(results: Mapping[str, Any]) -> str:
     for name, found in results.items():
         whole, one = found["controls"]["whole"], found["controls"]["one_vote"]
         three, five = (found["leads"][k]["resampled"] for k in ("3", "5"))
-        random = found["controls"]["random"]
+        random, cheats = found["controls"]["random"], found["controls"]["cheats"]["8"]
         rows.append(
             [
                 name,
@@ -123,12 +132,14 @@ def _jobs(results: Mapping[str, Any]) -> str:
                 f"{random['right']} of {random['of']}",
                 _told(three),
                 _told(five),
+                _told(cheats),
                 f"{found['leads']['5']['law']['success']:.1%}",
                 f"{five['votes']:.2f} / {found['leads']['5']['law']['votes']:.2f}",
             ]
         )
     head = ["family", "steps", "whole job in one call", "one vote a step", "random choices"]
-    head += ["ahead by 3", "ahead by 5", "law, k = 5", "votes a step, k = 5: drawn / law"]
+    head += ["ahead by 3", "ahead by 5", "ahead by 8, one of five devices lies"]
+    head += ["law, k = 5", "votes a step, k = 5: drawn / law"]
     return table(head, rows)
 
 
@@ -154,27 +165,34 @@ def _states(results: Mapping[str, Any]) -> str:
 
 
 def _live(results: Mapping[str, Any]) -> str:
-    rows = []
-    for name, found in results.items():
-        for devices, told in found.get("live", {}).items():
-            runs, setting = told["runs"], told["setting"]
-            seconds = sorted(each["seconds"] for each in runs)
-            votes = [each["spent"].get("votes", 0) for each in runs]
-            steps = [max(1, each["spent"].get("steps", 1)) for each in runs]
-            short = found["controls"]["whole_short"]
-            rows.append(
-                [
-                    f"{name}, length {found['plan']['live']}",
-                    devices,
-                    f"{setting['ahead']}, {setting['draws']}",
-                    share(told["right"], told["of"], told["interval"]),
-                    f"{sum(votes) / sum(steps):.2f}",
-                    f"{seconds[len(seconds) // 2]:.0f}",
-                    f"{short['right']} of {short['of']}",
-                ]
-            )
-    head = ["live job", "devices", "k, votes a device has", "right", "votes a step", "seconds"]
-    return table([*head, "same length in one call"], rows) if rows else "No live runs.\n"
+    rows = [
+        _seated(found, devices, told)
+        for found in results.values()
+        for devices, told in found.get("live", {}).items()
+    ]
+    head = ["live job", "steps", "devices", "k, votes a device has", "right", "votes a step"]
+    head += ["the model is asked, a device", "seconds, median", "same job in one call"]
+    return table(head, rows) if rows else "No live runs.\n"
+
+
+def _seated(found: Mapping[str, Any], devices: str, told: Mapping[str, Any]) -> list[str]:
+    """A row: jobs by one swarm."""
+    plan, short, setting = found["plan"], found["controls"]["whole_short"], told["setting"]
+    spent = [each["spent"] for each in told["runs"]]
+    votes, steps, asked = (
+        sum(each.get(what, 0) for each in spent) for what in ("votes", "steps", "model")
+    )
+    return [
+        WORDS[plan["family"]].format(plan["live"]),
+        f"{steps / told['of']:.0f}",
+        devices,
+        f"{setting['ahead']}, {setting['draws']}",
+        share(told["right"], told["of"], told["interval"]),
+        f"{votes / max(1, steps):.2f}",
+        f"{asked / told['of'] / setting['devices']:.0f}",
+        f"{median(each['seconds'] for each in told['runs']):.0f}",
+        f"{short['right']} of {short['of']}",
+    ]
 
 
 def _leads(figure: Any, look: Look, results: Mapping[str, Any]) -> None:

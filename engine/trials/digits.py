@@ -1,9 +1,10 @@
 """Long addition and multiplication, column by column, as at school.
 
 What the code knows: where columns stand, that a number is written digit by digit, what is carried
-where. What the model decides: in each column the digit and the carry. Either as a fact, "seven plus
-eight is fifteen" (the name says digit and carry, a carry that comes in is one more fact), or by
-counting (counting.py). The length of a job is the number of digits of either number.
+where; columns of a sum are added side by side, then the carries from the last one on. What the
+model decides: in each column the digit and the carry. Either as a fact, "seven plus eight is
+fifteen" (the name says digit and carry, a carry that comes in is one more fact), or by counting
+(counting.py). The length of a job is the number of digits of either number.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pockethive.trials.counting import (
     right_after,
 )
 from pockethive.trials.family import Job, State, Step
-from pockethive.trials.programme import Programme, Work, asks, plain
+from pockethive.trials.programme import Programme, Work, asks, plain, together
 
 By = Literal["facts", "counting"]
 SUMS: Final = NAMES
@@ -47,6 +48,11 @@ def digit_product(one: str, two: str, by: By) -> Work[tuple[str, str]]:
 def column(one: str, two: str, carry: str, by: By) -> Work[tuple[str, str]]:
     """The digit and the carry of a column of two digits and a carry."""
     value, up = yield from digit_sum(one, two, by)
+    return (yield from carried(value, up, carry))
+
+
+def carried(value: str, up: str, carry: str) -> Work[tuple[str, str]]:
+    """The digit and the carry of a column whose digits came to `value` and `up`."""
     if carry == "0":
         return value, up
     (raised,) = yield from after([name(value)])
@@ -96,18 +102,24 @@ class Digits(Programme):
         return Job(self.name, {"one": one, "two": two}, (seed, length))
 
     def start(self, job: Job) -> State:  # noqa: ARG002
-        """See `Programme`: columns or rows done, from the last one on, and what they came to."""
+        """See `Programme`: columns or rows done, from the last one on, and what they came to.
+
+        `digits` and `ups` are what the columns of a sum come to before any carry.
+        """
         if self.what == "sums":
-            return {"done": 0, "carry": "0", "made": ""}
+            return {"done": 0, "carry": "0", "made": "", "digits": "", "ups": ""}
         return {"done": 0, "carry": "0", "made": "0", "row": ""}
 
     def unit(self, job: Job, at: State) -> Work[State] | None:
-        """See `Programme`: a column, or a place of a row, or a row's being added to the others."""
+        """See `Programme`: all columns of a sum side by side, then the carry of each.
+
+        Of a product a place of a row, or a row's being added to the others.
+        """
         one, two = _numbers(job)
         if at["done"] == len(two):
             return None
         if self.what == "sums":
-            return self._column(one, two, at)
+            return self._carry(at) if at["digits"] else self._columns(one, two, at)
         return self._place(one, two, at) if len(at["row"]) < len(one) else self._row(at)
 
     def said(self, job: Job, at: State) -> str:  # noqa: ARG002
@@ -123,10 +135,16 @@ class Digits(Programme):
         """See `Family`."""
         return right_digit(step)
 
-    def _column(self, one: str, two: str, at: State) -> Work[State]:
-        here = -1 - at["done"]
-        value, carry = yield from column(one[here], two[here], at["carry"], self.by)
-        return {"done": at["done"] + 1, "carry": carry, "made": value + at["made"]}
+    def _columns(self, one: str, two: str, at: State) -> Work[State]:
+        pairs = zip(reversed(one), reversed(two), strict=True)
+        sums = yield from together(digit_sum(a, b, self.by) for a, b in pairs)
+        digits, ups = map("".join, zip(*sums, strict=True))
+        return {**at, "digits": digits, "ups": ups}
+
+    def _carry(self, at: State) -> Work[State]:
+        here = at["done"]
+        value, carry = yield from carried(at["digits"][here], at["ups"][here], at["carry"])
+        return {**at, "done": here + 1, "carry": carry, "made": value + at["made"]}
 
     def _place(self, one: str, two: str, at: State) -> Work[State]:
         digits = one[-1 - len(at["row"])], two[-1 - at["done"]]

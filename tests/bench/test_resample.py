@@ -61,3 +61,10 @@ def test_votes_that_never_decide_end_at_the_cap_and_are_counted() -> None:
     drawn = resampled(Job(seen(0.5), [0]), 8, 50, 3, cap=4)
     assert drawn["undecided"] == drawn["steps"] == 50
     assert drawn["votes"] == 4
+
+
+def test_a_share_of_votes_for_the_best_wrong_option_is_what_a_cheat_casts() -> None:
+    seen = Seen(((0.9, 0.06, 0.04),), 0).cheated(0.2)
+    assert seen.pooled == pytest.approx((0.72, 0.248, 0.032))
+    assert seen.p > seen.rival
+    assert Seen(((0.5, 0.5),), 0).cheated(0.2).p < 0.5

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pockethive.core.canonical import decode, encode
 from pockethive.core.errors import BadInput
 from pockethive.trials.counting import counted_product, counted_smaller, counted_sum
+from pockethive.trials.digits import Digits
 from pockethive.trials.families import FAMILIES, family
 from pockethive.trials.family import HELD_FROM, Control, Family, Job, Step, play, walk
 from pockethive.trials.forms import forms
@@ -247,6 +248,14 @@ def test_a_layer_of_a_sort_is_asked_side_by_side() -> None:
     kind: Programme = Sorting()
     job = Job("sorting", {"numbers": ["512", "321", "987", "654", "111"]})
     assert len(kind.steps(job, kind.begin(job))) == 2
+
+
+def test_the_columns_of_a_sum_are_asked_side_by_side() -> None:
+    kind: Programme = Digits("sums", "counting")
+    job = Job("sums-by-counting", {"one": "507", "two": "234"})
+    assert [s.places["number"] for s in kind.steps(job, kind.begin(job))] == (
+        ["seven", "zero", "zero", "zero", "five", "zero"]
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
