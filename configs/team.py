@@ -37,7 +37,8 @@ _TEAM_KEYS = ("team", "description", "model", "label", "roles", "planner", "limi
 _ROLE_KEYS = ("skill", "description", "verify", "verdicts", "adaptive", "concurrency", "deadline")
 _PLANNER_KEYS = ("steps", "rounds", "free", "root", "fallback", "lead", "forms", "methods")
 MOST_ROUNDS = 2_000  # of a template's steps
-_METHOD_KEYS = ("achieves", "summary", "examples", "slots", "steps", "subgoals")
+_METHOD_KEYS = ("achieves", "summary", "examples", "slots", "slots_are", "steps", "subgoals")
+_QUESTIONS = "questions"
 _FORM_KEYS = ("name", "header", "line")
 _LIMIT_KEYS = ("timeout", "lease", "attempts", "claims", "max_tasks", "tokens", "replication")
 
@@ -315,6 +316,7 @@ class TeamCompiler:
             summary=read.text(entries.get("summary"), "summary", name),
             examples=self._examples(entries.get("examples"), [slot.name for slot in slots]),
             slots=slots,
+            of_questions=self._of_questions(entries.get("slots_are"), slots),
             steps=work.steps,
             subgoals=work.subgoals,
         )
@@ -339,7 +341,17 @@ class TeamCompiler:
             found.append(Example(goal=goal, slots=spans))
         return tuple(found)
 
+    def _of_questions(self, tree: Tree | None, slots: tuple[Slot, ...]) -> bool:
+        told = self.reader.one_of(tree, "way to fill slots", (_QUESTIONS,))
+        if tree is not None and told and len(slots) < 2:
+            self.reader.fault(
+                tree.where, "a goal's questions need two slots at least", "name one for each"
+            )
+        return told == _QUESTIONS
+
     def _check_examples(self, method: Method, tree: Tree, rivals: bool) -> None:
+        if method.of_questions and not method.examples:
+            return  # taken for its questions, never for its likeness
         if rivals and not method.examples:
             self.reader.fault(
                 tree.where,

@@ -58,7 +58,8 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
 def nearness_of(home: Path, threads: int) -> Nearness | None:
     """By what a device tells what its documents mean; None without a model for it in `home`.
 
-    Nothing is fetched, and nothing loaded before it is needed.
+    Nothing is fetched, and nothing loaded before it is needed or where it would take the room that
+    the model needs.
     """
     from pockethive.inference.embedding_bundle import find_embeddings
 
@@ -68,7 +69,10 @@ def nearness_of(home: Path, threads: int) -> Nearness | None:
     def load() -> Embeds | None:
         from pockethive.inference import usable_cores
         from pockethive.inference.embedding import find_embedder
+        from pockethive.inference.footprint import check_room_for_encoder, free_memory
+        from pockethive.inference.pages import resident
 
+        check_room_for_encoder(free_memory(), resident())
         return find_embedder(home, threads or usable_cores())
 
     return Nearness(load)

@@ -3,12 +3,14 @@
 At each goal the model ranks the methods that achieve its kind by how likely each one's examples
 make the goal (the noisy channel of Min et al. 2022, arXiv 2108.04106: a small model says better how
 likely a request is among its like than which label it deserves; labels need calibration, this does
-not). The best method whose slots can be filled from the goal's text is taken, and its sub-goals are
-planned the same way (Erol, Hendler and Nau 1994, "HTN planning: complexity and expressivity").
+not). The best method whose slots can be filled from the goal's text is taken; a row of questions
+(questions.py) has its method without being ranked. Sub-goals are planned the same way (Erol,
+Hendler and Nau 1994, "HTN planning: complexity and expressivity").
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from pockethive.core.errors import GraphError
 from pockethive.core.graph import TaskGraph
@@ -25,6 +27,7 @@ from pockethive.planners.expand import (
     fill,
     in_order,
 )
+from pockethive.planners.questions import questions
 from pockethive.planners.slots import fill_slots
 
 MAX_DEPTH = 4
@@ -118,9 +121,12 @@ class _Planning:
         done.ends[one.name] = tuple(task.name for task in inner.tasks if task.name not in read)
 
     def _decide(self, goal: _Goal) -> tuple[Method, dict[str, str]]:
-        methods = [one for one in self._team.planner.methods if one.achieves == goal.kind]
-        if not methods:
+        every = [one for one in self._team.planner.methods if one.achieves == goal.kind]
+        if not every:
             raise GraphError(f"no method achieves {goal.kind!r}")
+        if (taken := self._of_questions(goal, every)) is not None:
+            return taken
+        methods = [one for one in every if one.examples or not one.of_questions]
         ranking = self._rank(methods, goal.text)
         ranked = [methods[index] for index in ranking.order]
         told = Decision(
@@ -140,6 +146,26 @@ class _Planning:
                 self._tell(replace(told, passed_over=passed), method, filled.places)
                 return method, dict(filled.places)
         return self._fall_back(told, methods)
+
+    def _of_questions(
+        self, goal: _Goal, methods: Sequence[Method]
+    ) -> tuple[Method, dict[str, str]] | None:
+        """The method for just as many questions as the goal holds, if it holds several."""
+        held = questions(goal.text)
+        for method in methods if len(held) > 1 else ():
+            if method.of_questions and len(method.slots) == len(held):
+                places = {slot.name: one for slot, one in zip(method.slots, held, strict=True)}
+                told = Decision(
+                    goal=goal.text,
+                    kind=goal.kind,
+                    options=(method.name,),
+                    scores=(0.0,),
+                    chosen=method.name,
+                    margin=inf,
+                )
+                self._tell(told, method, places)
+                return method, places
+        return None
 
     def _rank(self, methods: Sequence[Method], goal: str) -> Ranking:
         if len(methods) == 1:

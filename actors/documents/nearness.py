@@ -2,7 +2,7 @@
 
 Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) joins this order with another one: only
 places count, since scores of two kinds do not compare. Rule guarded here: nearness proposes what is
-read and decides nothing; what was embedded once is remembered, within bounds.
+read, and says when nothing is worth it; what was embedded once is remembered, within bounds.
 """
 
 import logging
@@ -33,6 +33,11 @@ class Nearness:
 
     def order(self, question: str, texts: Sequence[str]) -> list[int] | None:
         """The places of the texts, the nearest to the question first; None without a model."""
+        near = self.cosines(question, texts)
+        return None if near is None else by_nearness(near)
+
+    def cosines(self, question: str, texts: Sequence[str]) -> list[float] | None:
+        """How near each text is to the question: cosines, -1 to 1; None without a model."""
         with self._busy:
             if (embedder := self._ready()) is None:
                 return None
@@ -42,8 +47,7 @@ class Nearness:
             rows |= zip(new, embedder.embed(new), strict=True)
             self._remember(rows)
         asked = rows[question]
-        near = [sum(a * b for a, b in zip(asked, rows[text], strict=True)) for text in texts]
-        return sorted(range(len(texts)), key=lambda place: (-near[place], place))
+        return [sum(a * b for a, b in zip(asked, rows[text], strict=True)) for text in texts]
 
     def _ready(self) -> Embeds | None:
         if not self._loaded:
@@ -60,6 +64,11 @@ class Nearness:
             self._rows.move_to_end(text)
         while len(self._rows) > _REMEMBERED:
             self._rows.popitem(last=False)
+
+
+def by_nearness(near: Sequence[float]) -> list[int]:
+    """Places, the nearest first."""
+    return sorted(range(len(near)), key=lambda place: (-near[place], place))
 
 
 def fused(*orders: Sequence[int]) -> list[int]:

@@ -7,12 +7,12 @@ Rule guarded here: a finding quotes, it never rewrites, and travels with its pro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
-from pockethive.actors.documents.nearness import Nearness, fused
+from pockethive.actors.documents.nearness import Nearness, by_nearness, fused
 from pockethive.actors.documents.passages import Passage, plain
 from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Product, Tools, Work, documents_of, model_for
@@ -30,6 +30,8 @@ LEAST_COVERAGE = 0.15  # of the question's information; with less the model is n
 LEAST_KNOWN = 0.5  # of the question's words; who knows no more of them has nothing to say
 ENOUGH_COVERAGE = 0.42  # with less, and few shared words, only a clear lead counts
 ENOUGH_KNOWN = 0.75  # of the question's words known here: it may be asked in other words
+LEAST_NEAR = 0.385  # cosine of the nearest passage; with less, nothing here is about the question
+SURE_NEAR = 0.5  # with as much, a passage that verifiers would let pass is enough
 CLEAR_LEAD = 7.0  # nats, for questions whose words are known
 MAX_FINDINGS = 8
 LEAST_LEAD = 2.0  # nats ahead of unrelated passages; less says nothing about the question
@@ -39,12 +41,14 @@ _BM25_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A run of sentences of a passage: `passage.text[start:end]`. `score` in nats."""
+    """A run of sentences of a passage: `passage.text[start:end]`. `score` in nats; `near`: the
+    passage's cosine to the question, where it is known."""
 
     hit: Hit
     start: int
     end: int
     score: float = 0.0
+    near: float | None = None
 
     @property
     def quote(self) -> str:
@@ -84,7 +88,8 @@ def look_up(
 ) -> tuple[tuple[Candidate, ...], int]:
     """Candidates, best first, and the tokens the model read.
 
-    None at all when neither words nor model say that a passage is about the question.
+    None at all when words, nearness or model say that no passage is about the question. Where
+    nearness is known and one passage is about it, the others that were read go on behind it.
     """
     known = index.known(question)
     if known <= LEAST_KNOWN:
@@ -93,18 +98,43 @@ def look_up(
     if not hits or max(hit.coverage for hit in hits) < LEAST_COVERAGE:
         return (), 0
     read = proposed(question, hits, nearness)[: max(SCORED, limit)]
+    near = max((item.near for item in read if item.near is not None), default=None)
+    if near is not None and near < LEAST_NEAR:
+        return (), 0
     reader = Reader(model, question)
-    scored = [_scored(item, reader.gain(context(item, question))) for item in read]
-    level = max(map(reader.gain, unrelated(index, question)))
-    clear = CLEAR_LEAD if known >= ENOUGH_KNOWN else STRONG_LEAD
+    scored = [replace(item, score=reader.gain(context(item, question))) for item in read]
+    scored.sort(key=lambda item: -item.score)
+    told = _Told(question, known, max(map(reader.gain, unrelated(index, question))))
     plausible = max(hit.coverage for hit in hits) >= ENOUGH_COVERAGE
-    worth = [
-        item
-        for item in scored
-        if item.score >= level + clear
-        or (plausible and item.score >= level + LEAST_LEAD and _shares(item, question))
-    ]
-    return tuple(sorted(worth, key=lambda item: -item.score)), reader.tokens
+    worth = [item for item in scored if told.answers(item, plausible=plausible)]
+    if near is None:
+        return tuple(worth), reader.tokens
+    if not worth and near >= SURE_NEAR:
+        worth = [item for item in scored if told.fits(item)]
+    first = worth[:1]
+    return (*first, *(item for item in scored if first and item is not first[0])), reader.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is known of a question here; `level`: nats of passages about other things."""
+
+    question: str
+    known: float
+    level: float
+
+    def answers(self, item: Candidate, *, plausible: bool) -> bool:
+        """Whether a candidate says something about it."""
+        clear = CLEAR_LEAD if self.known >= ENOUGH_KNOWN else STRONG_LEAD
+        likely = plausible and item.score >= self.level + LEAST_LEAD
+        return item.score >= self.level + clear or (likely and self._shares(item))
+
+    def fits(self, item: Candidate) -> bool:
+        """Whether verifiers would say so, who read without knowing what is near."""
+        return item.score > self.level and self._shares(item)
+
+    def _shares(self, item: Candidate) -> bool:
+        return share(self.question, context(item, self.question)) >= LEAST_SHARE
 
 
 def proposed(question: str, hits: Sequence[Hit], nearness: Nearness | None) -> list[Candidate]:
@@ -112,14 +142,11 @@ def proposed(question: str, hits: Sequence[Hit], nearness: Nearness | None) -> l
     wanted = query_stems(analyse(question))
     candidates = sorted((best_window(hit, wanted) for hit in hits), key=_lexical, reverse=True)
     texts = [whole(item.hit.passage) for item in candidates]
-    near = nearness.order(question, texts) if nearness else None
+    near = nearness.cosines(question, texts) if nearness else None
     if near is None:
         return candidates
-    return [candidates[place] for place in fused(range(len(candidates)), near)]
-
-
-def _shares(item: Candidate, question: str) -> bool:
-    return share(question, context(item, question)) >= LEAST_SHARE
+    order = fused(range(len(candidates)), by_nearness(near))
+    return [replace(candidates[place], near=near[place]) for place in order]
 
 
 def context(candidate: Candidate, question: str) -> str:
@@ -141,10 +168,6 @@ def best_window(hit: Hit, wanted: Sequence[str]) -> Candidate:
 
 def _lexical(candidate: Candidate) -> float:
     return _COVERAGE_WEIGHT * candidate.hit.coverage + _BM25_WEIGHT * candidate.hit.bm25
-
-
-def _scored(candidate: Candidate, score: float) -> Candidate:
-    return Candidate(hit=candidate.hit, start=candidate.start, end=candidate.end, score=score)
 
 
 def _finding(index: DocumentIndex, candidate: Candidate) -> Mapping[str, Any]:

@@ -13,8 +13,8 @@ from pockethive.actors.skill import Product, Tools, Work
 NOT_FOUND = "Not found in these documents."
 ALSO = "See also:"
 LIST = "list"
-CITED = 3  # quotations in an answer
-SECTION_CITED = 2  # in each part of an answer to several questions
+CITED = 4  # quotations in an answer
+SECTION_CITED = 3  # in each part of an answer to several questions
 LIST_CITED = 8
 MAX_SECTIONS = 8
 _MARGIN = 12_000  # millinats; a candidate further behind the best is not worth reading

@@ -3,9 +3,9 @@
     make bench NAME=swarm.topics [FULL=1] [SEED=N]
 
 The set is `trials/topics.json`, the texts are the interpreter's reference topics and the licence
-texts of this machine. A quick run asks 20 of the held half of one device; a full one asks all, of
+texts of this machine. A quick run asks 20 of the fresh ones of one device; a full one asks all, of
 one device with all documents and of three device processes that have a third each and keep it to
-themselves (`private shards`). Held questions are those that nothing was ever set on.
+themselves (`private shards`). Nothing was ever set on held and fresh ones.
 """
 
 import argparse
@@ -40,13 +40,13 @@ def main() -> int:
 
 
 def drawn(seed: int, *, full: bool) -> tuple[TopicQuestion, ...]:
-    """All questions, or `QUICK` held ones of a seed with all whose answer is not known."""
+    """All questions, or `QUICK` fresh ones of a seed with all whose answer is not known."""
     every = topic_questions()
     if full:
         return every
-    held = of_split(every, "held")
-    unknown = [each for each in held if not each.known]
-    few = Random(seed).sample([each for each in held if each.known], QUICK - len(unknown))
+    fresh = of_split(every, "fresh")
+    unknown = [each for each in fresh if not each.known]
+    few = Random(seed).sample([each for each in fresh if each.known], QUICK - len(unknown))
     return tuple(sorted((*few, *unknown), key=lambda each: each.id))
 
 
@@ -71,9 +71,9 @@ def asked(devices: int, questions: Sequence[TopicQuestion], home: Path) -> dict[
 
 
 def by_split(given: Sequence[Reply]) -> dict[str, Any]:
-    """The figures of either half that was asked."""
-    halves = {split: [each for each in given if each.split == split] for split in SPLITS}
-    return {split: figures(half) for split, half in halves.items() if half}
+    """The figures of each split that was asked."""
+    found = {split: [each for each in given if each.split == split] for split in SPLITS}
+    return {split: figures(part) for split, part in found.items() if part}
 
 
 def section(record: Record) -> str:
@@ -99,7 +99,7 @@ def section(record: Record) -> str:
     return (
         "## Real questions over private documents\n\n"
         "Language reference and licence texts. *Right* is an answer that says each thing asked as "
-        f"the text has it, and cites a document for it.{left} An answer cites up to three "
+        f"the text has it, and cites a document for it.{left} An answer cites up to four "
         "passages, so where one document is asked for, others count against it.\n\n"
         f"{table(head, rows)}"
     )

@@ -62,10 +62,11 @@ def rows(home: Path) -> list[tuple[str, ...]]:
 
 
 def get(args: argparse.Namespace, progress: "Tell") -> int:
-    """Make sure that one is here and sound."""
-    from pockethive.inference.embedding_maker import get_embedding
+    """Make sure that one is here and sound: the one that is named, or the default model's."""
+    from pockethive.inference.embedding_maker import DEFAULT_ENCODER, get_embedding
 
-    bundle = get_embedding(args.model, home_of(args), progress, args.torch_index)
+    name = args.model if knows(args.model) else DEFAULT_ENCODER
+    bundle = get_embedding(name, home_of(args), progress, args.torch_index)
     card = bundle.card
     print(f"{card.name} {card.quantization} is ready in {bundle.folder}")
     print(f"{bundle.size / _MEGABYTE:.0f} MB, {card.licence}, sha256 {card.sha256}")

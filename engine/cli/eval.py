@@ -26,7 +26,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "comes with the interpreter, and the licence texts of this machine. Takes minutes.",
     )
     parser.add_argument("name", choices=SETS, help="the question set")
-    parser.add_argument("--split", choices=("dev", "held"), help="only this half")
+    parser.add_argument("--split", choices=("dev", "held", "fresh"), help="only these")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="device processes (1)")
     parser.add_argument("--team", default="research", help="a YAML file, or a shipped team")

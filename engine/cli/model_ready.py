@@ -62,7 +62,7 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
     if need is None or need.name == SCRIPTED:
         return False
     from pockethive.inference import find_bundle, get_model
-    from pockethive.inference.catalogue import FOR_ONNX
+    from pockethive.inference.catalogue import DEFAULT_MODEL, FOR_ONNX
 
     if find_bundle(need.name, need.quantization, home) is not None:
         return False
@@ -72,6 +72,7 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
             cure="pip install 'pockethive[models]', in a checkout '.[models]'",
         )
     from pockethive.cli.models import progress_printer
+    from pockethive.inference.embedding_maker import DEFAULT_ENCODER, get_embedding
 
     what = f"{need.name} {need.quantization}"
     if not quiet:
@@ -84,4 +85,6 @@ def ensure_model(need: ModelNeed | None, home: Path, until: Until, *, quiet: boo
     )
     with until.kept(late), progress_printer(sys.stderr, quiet=quiet) as progress:
         get_model(need.name, need.quantization, home, progress=progress)
+        if need.name == DEFAULT_MODEL:
+            get_embedding(DEFAULT_ENCODER, home, progress, None)
     return True

@@ -30,7 +30,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     shared_models.add_meeting(listing)
     add_home(listing)
 
-    get = actions.add_parser("get", help="make a model if it is missing; check it if not")
+    get = actions.add_parser(
+        "get",
+        help="make a model if it is missing, check it if not; with the default one comes what "
+        "finds passages by their meaning",
+    )
     get.set_defaults(run=run_get)
     _add_making(get)
     shared_models.add_meeting(get)
@@ -129,8 +133,8 @@ def run_get(args: argparse.Namespace) -> int:
         accepted=args.accept_licence,
     )
     with progress_printer(sys.stderr) as progress:
-        bundle = get(job, progress)
-    return _tell(bundle)
+        told = _tell(get(job, progress))
+        return embeddings.get(args, progress) if args.model == DEFAULT_MODEL else told
 
 
 def run_quantize(args: argparse.Namespace) -> int:

@@ -88,7 +88,8 @@ class Method:
     `summary` is the option text the model ranks; `examples` are the worked shots it learns from,
     both to rank methods and to fill slots. Methods of one kind are ranked best when their examples
     speak of the same subjects: then only the way of asking tells them apart.
-    A method is applicable when every slot that is not optional could be filled.
+    A method is applicable when every slot that is not optional could be filled. `of_questions`: it
+    is taken wherever the goal holds as many questions as it has slots, each in a slot of its own.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Method:
     summary: str
     examples: tuple[Example, ...] = ()
     slots: tuple[Slot, ...] = ()
+    of_questions: bool = False
     steps: tuple[Step, ...] = ()
     subgoals: tuple["Subgoal", ...] = ()
 

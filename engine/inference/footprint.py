@@ -18,6 +18,10 @@ PROGRAM: Final = 150 << 20
 """Bytes of everything but weights, keys and values: measured for the default model."""
 LEAST_TOKENS: Final = 1024
 """A model that cannot keep so many in memory is not worth loading."""
+ENCODER: Final = 90 << 20
+"""Bytes that the default encoder takes, its graph and activations included."""
+BOTH: Final = 550 << 20
+"""Bytes of a process with the default model and the encoder, at most."""
 _SHARE: Final = 4
 _PACKED: Final = {ONNX: 1.12, ONNX_FOUR: 1.15}  # weights in blocks: their sums are kept, too
 _MB: Final = 1 << 20
@@ -40,6 +44,19 @@ def free_memory() -> int | None:
     """Bytes that this process may still take; None where the system does not tell."""
     below = max(0, _ceiling[0] - resident()) if _ceiling else None
     return _least(_system_memory(Path("/proc/meminfo")), group_memory(_CGROUP), below)
+
+
+def check_room_for_encoder(free: int | None, taken: int) -> None:
+    """Raises RefusedModel where an encoder would take what a model needs, loaded or not yet.
+
+    Of bytes that are free and those that this process has; `free` None: the system does not tell.
+    """
+    if free is not None and (free < ENCODER or free + taken < BOTH):
+        raise RefusedModel(
+            f"an encoder beside the model makes {BOTH / _MB:.0f} MB of this process, "
+            f"{free / _MB:.0f} MB are free",
+            cure="passages are found by their words; to find them by meaning, too, give it memory",
+        )
 
 
 def group_memory(folder: Path) -> int | None:

@@ -3,7 +3,8 @@
 `topics.json`, written from the interpreter's reference topics and licence texts in everyday words.
 A question asks for one to three things (`parts`); each has phrases, one of which must stand in the
 answer as it stands in the text, and the documents that hold one. One without parts asks for what
-those texts don't tell. Questions of the split `dev` may be tuned on, those of `held` never.
+those texts don't tell. Questions of the split `dev` may be tuned on, those of `held` never; `fresh`
+ones come from somebody who had not seen the program answer, when all was set.
 
 Guards: a question is asked only of texts that hold its phrases; one that can't be asked is named.
 """
@@ -19,12 +20,13 @@ from typing import Any, Final
 from pockethive.core.errors import BadInput
 
 FORMAT: Final = 1
-SPLITS: Final = ("dev", "held")
+SPLITS: Final = ("dev", "held", "fresh")
 MAX_TEXT: Final = 1_000_000  # characters of a file of questions
 MAX_QUESTIONS: Final = 1_000
 MAX_QUESTION: Final = 300  # characters
 MAX_PARTS: Final = 3
 MAX_LISTED: Final = 5  # phrases of a part, and documents
+_SPLITS_CURE: Final = f"say {', '.join(SPLITS[:-1])} or {SPLITS[-1]}"
 _MARKS: Final = re.compile(r"[“”\"'`’‘*]")
 
 
@@ -103,9 +105,9 @@ def topic_questions() -> tuple[TopicQuestion, ...]:
 
 
 def of_split(questions: Sequence[TopicQuestion], split: str) -> tuple[TopicQuestion, ...]:
-    """Those of `dev` or `held`. Raises BadInput for any other word."""
+    """Those of one of `SPLITS`. Raises BadInput for any other word."""
     if split not in SPLITS:
-        raise BadInput(f"no split {split!r}", where="topics", cure="say dev or held")
+        raise BadInput(f"no split {split!r}", where="topics", cure=_SPLITS_CURE)
     return tuple(each for each in questions if each.split == split)
 
 
@@ -192,7 +194,7 @@ def _question(row: Any, where: str) -> TopicQuestion:
     row = _fields(row, {"id", "split", "question", "parts"}, where)
     split, parts = row["split"], row["parts"]
     if split not in SPLITS:
-        raise BadInput(f"no split {split!r}", where=f"{where}.split", cure="say dev or held")
+        raise BadInput(f"no split {split!r}", where=f"{where}.split", cure=_SPLITS_CURE)
     if not isinstance(parts, list) or len(parts) > MAX_PARTS:
         raise BadInput(f"not 0 to {MAX_PARTS} parts", where=f"{where}.parts", cure="list them")
     return TopicQuestion(

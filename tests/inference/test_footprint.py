@@ -8,6 +8,7 @@ from pockethive.core.errors import RefusedModel
 from pockethive.inference.bundle import Bundle
 from pockethive.inference.footprint import (
     check_memory,
+    check_room_for_encoder,
     free_memory,
     group_memory,
     has_room,
@@ -25,6 +26,16 @@ def test_what_fits_is_let_through_and_what_does_not_is_told_with_the_sum() -> No
         check_memory(parts, 284 * MB, "here")
     told = "135 MB for weights + 150 MB for the program = 285 MB, and 284 MB are free"
     assert told in str(caught.value)
+
+
+def test_an_encoder_leaves_the_model_its_room_whether_it_is_loaded_or_not() -> None:
+    check_room_for_encoder(500 * MB, 60 * MB)
+    check_room_for_encoder(200 * MB, 360 * MB)
+    check_room_for_encoder(None, 60 * MB)
+    with pytest.raises(RefusedModel, match="390 MB are free"):
+        check_room_for_encoder(390 * MB, 60 * MB)  # a phone's ceiling, before the model is loaded
+    with pytest.raises(RefusedModel, match="80 MB are free"):
+        check_room_for_encoder(80 * MB, 600 * MB)
 
 
 def test_a_group_of_processes_may_take_what_its_limit_leaves(tmp_path: Path) -> None:

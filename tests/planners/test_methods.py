@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,18 @@ def test_a_method_whose_slots_stay_empty_is_passed_over() -> None:
     assert decision.chosen == "plain"
     assert decision.margin == 1.0
     assert made.prompt_tokens > 0
+
+
+def test_a_row_of_questions_has_its_method_and_the_model_is_not_asked() -> None:
+    slots = (Slot(name="first", question="One"), Slot(name="then", question="Other"))
+    row = replace(method("row", slots=slots), of_questions=True)
+    team, model = small(row, method("plain", "a blue cat")), ScriptedModel()
+    made = plan(team, PlanContext(goal="Who sang it, and when was it sung?"), model)
+    (decision,) = made.trace
+    assert decision.chosen == "row"
+    assert dict(decision.slots) == {"first": "Who sang it", "then": "when was it sung"}
+    assert made.prompt_tokens == 0
+    assert ask(team, "a blue cat, and who else?") == [("plain", False)]
 
 
 def test_without_an_applicable_method_the_fallback_is_taken_and_said() -> None:

@@ -107,6 +107,15 @@ def test_nearness_is_asked_where_the_task_says_so_and_proposes_without_deciding(
     assert SKILLS["search"].run(work, without).value == by_words
 
 
+def test_where_no_passage_is_near_nothing_is_found_and_the_model_is_not_asked(hive: Any) -> None:
+    tools = replace(hive.tools[0], nearness=Nearness(lambda: Alike(QUESTION)))
+    work = hive.work("search", 0, {}, question=QUESTION, near=True)
+    found = SKILLS["search"].run(work, tools)
+    assert (found.value["findings"], found.prompt_tokens) == ([], 0)
+    by_words = SKILLS["search"].run(hive.work("search", 0, {}, question=QUESTION), tools)
+    assert by_words.value["findings"]
+
+
 def test_what_is_near_is_read_before_what_shares_more_words(hive: Any) -> None:
     question = "Is honey sold at the ferry, at the market, or by the queen of the harbour?"
     hits = [hit for tools in hive.tools for hit in tools.documents.search(question, 8)]

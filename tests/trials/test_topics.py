@@ -13,6 +13,7 @@ from pockethive.actors.documents.corpus import licence_texts, write_corpus
 from pockethive.core.errors import BadInput
 from pockethive.topic_asking import Reply, figures, texts_in
 from pockethive.trials.topics import (
+    SPLITS,
     Part,
     TopicQuestion,
     askable,
@@ -57,9 +58,9 @@ def test_the_set_is_as_large_and_as_mixed_as_it_is_said_to_be() -> None:
     assert len(known) >= 60
     assert len(every) - len(known) >= 6
     assert sum(len(each.parts) > 1 for each in known) >= 12
-    assert [each.split for each in every] == ["dev", "held"] * (len(every) // 2)
-    assert [each.id for each in every] == sorted(each.id for each in every)
-    for split in ("dev", "held"):
+    assert [each.split for each in every] == ["dev", "held"] * 36 + ["dev"] * 40 + ["fresh"] * 40
+    assert len({each.id for each in every}) == len(every)
+    for split in SPLITS:
         assert sum(not each.known for each in of_split(every, split)) >= 3
 
 
@@ -218,5 +219,5 @@ def test_whatever_stands_in_a_file_is_read_or_refused(value: Any) -> None:
 
 
 def test_a_split_that_is_not_there_is_refused() -> None:
-    with pytest.raises(BadInput, match="say dev or held"):
+    with pytest.raises(BadInput, match="say dev, held or fresh"):
         of_split(topic_questions(), "test")

@@ -28,12 +28,12 @@ def reply(split: str, *, said: int, parts: int = 1, found: bool = True) -> Reply
     )
 
 
-def test_a_quick_run_asks_held_questions_only_and_each_seed_others() -> None:
+def test_a_quick_run_asks_fresh_questions_only_and_each_seed_others() -> None:
     one, again, other = drawn(1, full=False), drawn(1, full=False), drawn(2, full=False)
     assert one == again != other
     assert len(set(one)) == len(other) == QUICK
-    assert {each.split for each in (*one, *other)} == {"held"}
-    unknown = {each for each in topic_questions() if each.split == "held" and not each.known}
+    assert {each.split for each in (*one, *other)} == {"fresh"}
+    unknown = {each for each in topic_questions() if each.split == "fresh" and not each.known}
     assert unknown <= set(one)
     assert drawn(1, full=True) == topic_questions()
 
