@@ -39,6 +39,7 @@ from pockethive.peers import FILE as PEERS
 from pockethive.peers import RUNNING, PeerFile, known_contacts
 
 if TYPE_CHECKING:
+    from pockethive.actors.documents.nearness import Nearness
     from pockethive.device import DeviceSettings
     from pockethive.dht.mdns import Announcer
     from pockethive.journal import RunJournal
@@ -99,7 +100,7 @@ class Assembly(Parts):
             credits=self._credits,
             journal=self.journal,
             secret=b"" if team is None else spot_check_secret(settings.home, identity),
-            nearness=nearness_of(settings.home, settings.threads) if settings.documents else None,
+            nearness=_nearness(settings),
         )
         super().__init__(settings, team, ground, listener)
         self.shelf.remember(LabelFile(settings.folder / LABELS))
@@ -274,6 +275,12 @@ def journal_of(settings: "DeviceSettings") -> "RunJournal":
 
     path = settings.folder / JOURNAL
     return RunJournal(path, settings.recipe, settings.revives, __version__)
+
+
+def _nearness(settings: "DeviceSettings") -> "Nearness | None":
+    """What says which of a device's documents mean alike, for one that has any."""
+    kept = settings.folder / "points.sqlite"
+    return nearness_of(settings.home, settings.threads, kept) if settings.documents else None
 
 
 def spot_check_secret(home: Path, device: Identity) -> bytes:

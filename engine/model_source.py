@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pockethive.actors.documents.nearness import Nearness
+from pockethive.actors.documents.points import Points
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import Embeds, Model, ModelClass
 from pockethive.core.spec import ModelNeed
@@ -55,13 +56,13 @@ def model_source(need: ModelNeed, home: Path, threads: int) -> ModelSource:
     )
 
 
-def nearness_of(home: Path, threads: int) -> Nearness | None:
+def nearness_of(home: Path, threads: int, kept: Path | None = None) -> Nearness | None:
     """By what a device tells what its documents mean; None without a model for it in `home`.
 
-    Nothing is fetched, and nothing loaded before it is needed or where it would take the room that
-    the model needs.
+    `kept`: the file where that is kept from one start to the next. Nothing is fetched, and nothing
+    loaded before it is needed or where it would take the room that the model needs.
     """
-    from pockethive.inference.embedding_bundle import find_embeddings
+    from pockethive.inference.embedding_bundle import find_embeddings, open_embedding
 
     if not find_embeddings(home):
         return None
@@ -75,4 +76,9 @@ def nearness_of(home: Path, threads: int) -> Nearness | None:
         check_room_for_encoder(free_memory(), resident())
         return find_embedder(home, threads or usable_cores())
 
-    return Nearness(load)
+    def points() -> Points | None:
+        if kept is None:
+            return None
+        return Points(kept, open_embedding(find_embeddings(home)[0]).card.sha256)
+
+    return Nearness(load, points)

@@ -29,6 +29,10 @@ _MATCHES_READ = 20_000  # a word in more passages than this says little
 _WEIGHTS = (2.0, 2.0, 1.0, 2.0)  # title, heading, body, symbols
 _LEAST_TEXT = 24  # characters of readable text; less is no passage to quote
 
+_FOUND = "s.rowid, d.source, d.size, p.place, d.title, s.heading, s.body"
+_FROM = "FROM search s JOIN passages p ON p.id = s.rowid JOIN documents d ON d.id = p.document"
+_SCORED = f"SELECT {_FOUND}, -bm25(search, ?, ?, ?, ?) AS score {_FROM} WHERE search MATCH ?"
+_UNSCORED = f"SELECT {_FOUND}, 0.0 AS score {_FROM}"
 _SCHEMA = """
 CREATE TABLE owner (version INTEGER NOT NULL, device TEXT NOT NULL);
 CREATE TABLE documents (
@@ -119,25 +123,39 @@ class DocumentIndex:
             rows = self._db.execute("SELECT source FROM documents ORDER BY source").fetchall()
         return tuple(str(row[0]) for row in rows)
 
-    def search(self, question: str, limit: int = 8) -> tuple[Hit, ...]:
-        """The passages that fit a question best by BM25, best first; ties go to small documents."""
-        with self._busy:
-            return self._search(question, limit)
+    def search(self, question: str, limit: int = 8, also: Sequence[int] = ()) -> tuple[Hit, ...]:
+        """The passages that fit a question best by BM25, best first; ties go to small documents.
 
-    def _search(self, question: str, limit: int) -> tuple[Hit, ...]:
+        `also`: keys of others that are wanted, whatever they have in common with the question.
+        """
+        with self._busy:
+            return self._search(question, limit, also)
+
+    def texts(self) -> dict[int, Passage]:
+        """All passages that are searched, by key."""
+        with self._busy:
+            rows = self._db.execute(f"SELECT {_FOUND} {_FROM}").fetchall()
+        return {
+            key: Passage(index=place, title=title, heading=heading, text=body)
+            for key, _, _, place, title, heading, body in rows
+        }
+
+    def _search(self, question: str, limit: int, also: Sequence[int]) -> tuple[Hit, ...]:
         query = analyse(question)
         terms = _terms(query)
         if not terms:
             return ()
         matches = {term: self._matching(term) for term in terms}
         weights = self._weights(matches)
+        asked = (*_WEIGHTS, " OR ".join(terms))
         rows = self._db.execute(
-            "SELECT s.rowid, d.source, d.size, p.place, s.title, d.title, s.heading, s.body,"
-            " -bm25(search, ?, ?, ?, ?) AS score FROM search s"
-            " JOIN passages p ON p.id = s.rowid JOIN documents d ON d.id = p.document"
-            " WHERE search MATCH ? ORDER BY score DESC, d.size, d.source, p.place LIMIT ?",
-            (*_WEIGHTS, " OR ".join(terms), limit),
+            f"{_SCORED} ORDER BY score DESC, d.size, d.source, p.place LIMIT ?", (*asked, limit)
         ).fetchall()
+        wanted = set(also).difference(row[0] for row in rows)
+        marks = ",".join(map(str, wanted))  # whole numbers
+        rows += self._db.execute(f"{_SCORED} AND s.rowid IN ({marks})", asked).fetchall()
+        marks = ",".join(map(str, wanted.difference(row[0] for row in rows)))
+        rows += self._db.execute(f"{_UNSCORED} WHERE s.rowid IN ({marks})").fetchall()
         total = sum(weights.values())
         return tuple(
             Hit(
@@ -148,7 +166,7 @@ class DocumentIndex:
                 bm25=score,
                 coverage=sum(w for term, w in weights.items() if key in matches[term]) / total,
             )
-            for key, source, size, place, _, title, heading, body, score in rows
+            for key, source, size, place, title, heading, body, score in rows
         )
 
     def known(self, question: str) -> float:

@@ -2,34 +2,45 @@
 
 Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) joins this order with another one: only
 places count, since scores of two kinds do not compare. Rule guarded here: nearness proposes what is
-read, and says when nothing is worth it; what was embedded once is remembered, within bounds.
+read, and says when nothing is worth it; texts are read once and their rows kept, within bounds.
 """
 
 import logging
+import sqlite3
 import threading
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import mul
 
+from pockethive.actors.documents.points import Points
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import Embeds
 
 _log = logging.getLogger(__name__)
 
-_REMEMBERED = 4096  # texts; a row of 384 figures takes 12 KB
-_FUSED = 60  # as in the paper: how little the first places stand out
+MOST_COMPARED = 20_000  # texts with a question: a second of processor time
+READ_AT_ONCE = 256  # new texts for one question: four seconds of processor time
+_REMEMBERED = 4096  # texts; a row of 384 figures takes 1.5 KB
+_FUSED = 10  # how little the first places stand out; set on the development questions
+
+Row = Sequence[float]
 
 
 class Nearness:
     """Rows of texts, made when first needed. `load`: brings the model; None or raises: without it.
 
-    Any thread.
+    `points`: where rows outlive the process, opened with the model. Any thread.
     """
 
-    def __init__(self, load: Callable[[], Embeds | None]) -> None:
-        self._load, self._busy = load, threading.Lock()
+    def __init__(
+        self, load: Callable[[], Embeds | None], points: Callable[[], Points | None] = lambda: None
+    ) -> None:
+        self._load, self._open, self._busy = load, points, threading.Lock()
         self._loaded = False
         self._embedder: Embeds | None = None
-        self._rows: OrderedDict[str, Sequence[float]] = OrderedDict()
+        self._points: Points | None = None
+        self._rows: OrderedDict[str, Row] = OrderedDict()
 
     def order(self, question: str, texts: Sequence[str]) -> list[int] | None:
         """The places of the texts, the nearest to the question first; None without a model."""
@@ -41,24 +52,60 @@ class Nearness:
         with self._busy:
             if (embedder := self._ready()) is None:
                 return None
-            wanted = dict.fromkeys((question, *texts))
-            new = [text for text in wanted if text not in self._rows]
-            rows = {text: self._rows[text] for text in wanted if text in self._rows}
-            rows |= zip(new, embedder.embed(new), strict=True)
-            self._remember(rows)
-        asked = rows[question]
-        return [sum(a * b for a, b in zip(asked, rows[text], strict=True)) for text in texts]
+            asked = self._asked(embedder, question)
+            rows = self._rows_of(embedder, dict.fromkeys(texts), None)
+        return [_cosine(asked, rows[text]) for text in texts]
+
+    def nearest(self, question: str, texts: Mapping[int, str], most: int) -> tuple[int, ...]:
+        """The keys of the texts nearest to the question, `most` at most.
+
+        None of more than `MOST_COMPARED`, and without a model. Of texts that were never read,
+        `READ_AT_ONCE` are, so with many the first questions find less.
+        """
+        if len(texts) > MOST_COMPARED:
+            return ()
+        with self._busy:
+            if (embedder := self._ready()) is None:
+                return ()
+            asked = self._asked(embedder, question)
+            rows = self._rows_of(embedder, dict.fromkeys(texts.values()), READ_AT_ONCE)
+        near = {key: _cosine(asked, rows[text]) for key, text in texts.items() if text in rows}
+        return tuple(sorted(near, key=lambda key: (-near[key], key))[:most])
+
+    def _asked(self, embedder: Embeds, question: str) -> Row:
+        """A question's row, which is not kept on disk."""
+        if question not in self._rows:
+            self._remember({question: array("f", embedder.embed((question,))[0])})
+        return self._rows[question]
+
+    def _rows_of(self, embedder: Embeds, texts: Iterable[str], most: int | None) -> dict[str, Row]:
+        """Rows by text, what was never read included, `most` of it."""
+        wanted = list(texts)
+        rows = {text: self._rows[text] for text in wanted if text in self._rows}
+        if self._points is not None and len(rows) < len(wanted):
+            rows |= self._points.of(text for text in wanted if text not in rows)
+        new = [text for text in wanted if text not in rows][:most]
+        read = embedder.embed(new) if new else ()
+        made = {text: array("f", row) for text, row in zip(new, read, strict=True)}
+        if self._points is not None and made:
+            self._points.keep(made)
+        rows |= made
+        self._remember(rows)
+        return rows
 
     def _ready(self) -> Embeds | None:
         if not self._loaded:
             self._loaded = True
             try:
                 self._embedder = self._load()
+                self._points = self._open() if self._embedder else None
             except ModelError as error:
                 _log.warning("searching by words alone: %s", error)
+            except (OSError, sqlite3.Error) as error:
+                _log.warning("what passages mean is not kept: %s", error)
         return self._embedder
 
-    def _remember(self, rows: dict[str, Sequence[float]]) -> None:
+    def _remember(self, rows: Mapping[str, Row]) -> None:
         for text, row in rows.items():
             self._rows[text] = row
             self._rows.move_to_end(text)
@@ -78,3 +125,8 @@ def fused(*orders: Sequence[int]) -> list[int]:
         for rank, place in enumerate(order, start=1):
             scores[place] += 1 / (_FUSED + rank)
     return sorted(orders[0], key=lambda place: -scores[place])
+
+
+def _cosine(one: Row, two: Row) -> float:
+    """Of rows of length one."""
+    return float(sum(map(mul, one, two)))

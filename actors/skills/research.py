@@ -22,9 +22,10 @@ from pockethive.actors.skills.windows import core, window
 from pockethive.core.ports import Model
 
 PASSAGES = 8  # read per question: the best by BM25
-PROPOSED = 24  # the same where nearness picks among them
+PROPOSED = 24  # the same where nearness picks among them, and as many that are near
 SCORED = 5  # candidates the model reads; each costs about a hundred tokens
-QUOTE = 450  # characters of a quotation at most, white space counted once
+SCORED_NEAR = 6  # the same where nearness picks them
+QUOTE = 900  # characters of a quotation at most, white space counted once: mostly the passage
 # When a device says "nothing here"; all set on the development questions.
 LEAST_COVERAGE = 0.15  # of the question's information; with less the model is not even asked
 LEAST_KNOWN = 0.5  # of the question's words; who knows no more of them has nothing to say
@@ -94,10 +95,11 @@ def look_up(
     known = index.known(question)
     if known <= LEAST_KNOWN:
         return (), 0
-    hits = index.search(question, max(PASSAGES if nearness is None else PROPOSED, limit))
+    hits = _hits(question, index, limit, nearness)
     if not hits or max(hit.coverage for hit in hits) < LEAST_COVERAGE:
         return (), 0
-    read = proposed(question, hits, nearness)[: max(SCORED, limit)]
+    read = proposed(question, hits, nearness)
+    read = read[: max(SCORED if read[0].near is None else SCORED_NEAR, limit)]
     near = max((item.near for item in read if item.near is not None), default=None)
     if near is not None and near < LEAST_NEAR:
         return (), 0
@@ -113,6 +115,17 @@ def look_up(
         worth = [item for item in scored if told.fits(item)]
     first = worth[:1]
     return (*first, *(item for item in scored if first and item is not first[0])), reader.tokens
+
+
+def _hits(
+    question: str, index: DocumentIndex, limit: int, nearness: Nearness | None
+) -> tuple[Hit, ...]:
+    """Passages by words and, where there is a model for it, those that are near in meaning."""
+    if nearness is None:
+        return index.search(question, max(PASSAGES, limit))
+    texts = {key: whole(passage) for key, passage in index.texts().items()}
+    near = nearness.nearest(question, texts, PROPOSED)
+    return index.search(question, max(PROPOSED, limit), near)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from pockethive.trials.topics import SPLITS, TopicQuestion, of_split, topic_ques
 NAME: Final = "topics"
 QUICK: Final = 20
 SHARDS: Final = 3
+WARM: Final = 8
+"""Questions asked before, uncounted: devices read their documents for meaning as they are asked."""
 
 
 def main() -> int:
@@ -57,6 +59,8 @@ def asked(devices: int, questions: Sequence[TopicQuestion], home: Path) -> dict[
         askable, left = to_ask(questions, folders)
         given = []
         with Swarm.from_yaml("research", documents=folders, devices=devices, home=home) as swarm:
+            for question in of_split(topic_questions(), "dev")[:WARM]:
+                swarm.run_sync(question.question)
             for reply in replies(swarm, askable):
                 given.append(reply)
                 print(f"{devices} {reply.mark.failure or 'right'}: {reply.question}", flush=True)

@@ -1,6 +1,7 @@
 """Nearness in meaning proposes beside words, remembers what it read, and may be missing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from pockethive.actors.documents import nearness
 from pockethive.actors.documents.nearness import Nearness, fused
+from pockethive.actors.documents.points import Points
 from pockethive.core.errors import ModelError
 
 
@@ -39,7 +41,7 @@ def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.Monkey
     near = Nearness(lambda: model)
     for _ in range(2):
         assert near.order("a", ["b", "c", "a"]) == [2, 0, 1]
-    assert model.read == ["a", "b", "c", "a"]
+    assert model.read == ["a", "b", "c", "a", "b"]
 
 
 def test_without_a_model_or_with_a_damaged_one_there_is_no_order(
@@ -54,6 +56,38 @@ def test_without_a_model_or_with_a_damaged_one_there_is_no_order(
     assert near.order("a", ["b"]) is None
     assert near.order("a", ["b"]) is None
     assert caplog.text.count("by words alone") == 1
+
+
+def test_the_nearest_of_many_are_their_keys_and_new_texts_are_read_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nearness, "READ_AT_ONCE", 2)
+    model = Letters()
+    near = Nearness(lambda: model)
+    texts = {7: "b", 5: "ba", 9: "aaa", 3: "aa"}
+    assert near.nearest("a", texts, 2) == (5, 7)  # the others were not read yet
+    assert near.nearest("a", texts, 2) == (9, 3)
+    assert sorted(model.read) == ["a", "aa", "aaa", "b", "ba"]
+    monkeypatch.setattr(nearness, "MOST_COMPARED", 3)
+    assert near.nearest("a", texts, 2) == ()
+    assert Nearness(lambda: None).nearest("a", texts, 2) == ()
+
+
+def test_what_was_read_before_a_restart_is_not_read_again(tmp_path: Path) -> None:
+    for reads in (["a", "b", "ba"], ["a"]):
+        model = Letters()
+        near = Nearness(lambda m=model: m, lambda: Points(tmp_path / "p.sqlite", "letters"))  # type: ignore[misc]  # mypy cannot see lambda defaults
+        assert near.nearest("a", {1: "b", 2: "ba"}, 1) == (2,)
+        assert model.read == reads
+
+
+def test_where_nothing_can_be_kept_it_is_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    near = Nearness(Letters, lambda: Points(tmp_path / "file" / "p.sqlite", "letters"))
+    assert near.order("a", ["b", "a"]) == [1, 0]
+    assert "is not kept" in caplog.text
 
 
 def test_fused_orders_agree_where_both_do_and_ties_fall_as_in_the_first() -> None:
