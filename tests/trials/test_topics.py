@@ -58,7 +58,7 @@ def test_the_set_is_as_large_and_as_mixed_as_it_is_said_to_be() -> None:
     assert len(known) >= 60
     assert len(every) - len(known) >= 6
     assert sum(len(each.parts) > 1 for each in known) >= 12
-    assert [each.split for each in every] == ["dev", "held"] * 36 + ["dev"] * 40 + ["fresh"] * 40
+    assert [each.split for each in every] == ["dev", "held"] * 36 + ["dev"] * 80 + ["fresh"] * 40
     assert len({each.id for each in every}) == len(every)
     for split in SPLITS:
         assert sum(not each.known for each in of_split(every, split)) >= 3
