@@ -3,9 +3,9 @@
     make bench NAME=swarm.topics [FULL=1] [SEED=N]
 
 The set is `trials/topics.json`, the texts are the interpreter's reference topics and the licence
-texts of this machine. A quick run asks 20 of the fresh ones of one device; a full one asks all, of
-one device with all documents and of three device processes that have a third each and keep it to
-themselves (`private shards`). Nothing was ever set on held and fresh ones.
+texts of this machine. A quick run asks 20 of the fresh ones of one device; a full one asks all held
+and fresh ones, of one device with all documents and of three device processes that have a third
+each and keep it to themselves. Nothing was ever set on these.
 """
 
 import argparse
@@ -42,10 +42,10 @@ def main() -> int:
 
 
 def drawn(seed: int, *, full: bool) -> tuple[TopicQuestion, ...]:
-    """All questions, or `QUICK` fresh ones of a seed with all whose answer is not known."""
+    """All that nothing was set on, or `QUICK` fresh ones with all that nothing answers."""
     every = topic_questions()
     if full:
-        return every
+        return tuple(each for each in every if each.split != "dev")
     fresh = of_split(every, "fresh")
     unknown = [each for each in fresh if not each.known]
     few = Random(seed).sample([each for each in fresh if each.known], QUICK - len(unknown))
