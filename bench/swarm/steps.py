@@ -72,9 +72,9 @@ QUICK: Final = (
     Plan("hanoi-by-counting", 7, 0, 4),
 )
 FULL: Final = (
-    Plan("tally", 1_000, 20, 20),
+    Plan("tally", 300, 10, 20),
     Plan("labels", 1_000, 40, 40),
-    Plan("timeline", 1_000, 20, 20),
+    Plan("timeline", 300, 10, 20),
     Plan("sums-by-counting", 1_000, 16, 32),
     Plan("sorting-by-counting", 256, 14, 16),
     Plan("hanoi-by-counting", 9, 6, 4),
