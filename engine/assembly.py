@@ -174,6 +174,8 @@ class Assembly(Parts):
         self.shelf.close()
         if self.documents is not None:
             self.documents.close()
+        if self._ground.nearness is not None:
+            self._ground.nearness.close()
         if self._store is not None:
             self._store.close()
         if self._credits is not None:

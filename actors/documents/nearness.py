@@ -42,6 +42,12 @@ class Nearness:
         self._points: Points | None = None
         self._rows: OrderedDict[str, Row] = OrderedDict()
 
+    def close(self) -> None:
+        """Close the file, if one is open. Rows are still made, and kept no more."""
+        points, self._points = self._points, None
+        if points is not None:
+            points.close()
+
     def order(self, question: str, texts: Sequence[str]) -> list[int] | None:
         """The places of the texts, the nearest to the question first; None without a model."""
         near = self.cosines(question, texts)
@@ -57,13 +63,11 @@ class Nearness:
         return [_cosine(asked, rows[text]) for text in texts]
 
     def nearest(self, question: str, texts: Mapping[int, str], most: int) -> tuple[int, ...]:
-        """The keys of the texts nearest to the question, `most` at most.
+        """The keys of the texts nearest to the question, `most` at most; none without a model.
 
-        None of more than `MOST_COMPARED`, and without a model. Of texts that were never read,
-        `READ_AT_ONCE` are, so with many the first questions find less.
+        `texts`: `MOST_COMPARED` at most are wise. Of those that were never read, `READ_AT_ONCE`
+        are, so with many the first questions find less.
         """
-        if len(texts) > MOST_COMPARED:
-            return ()
         with self._busy:
             if (embedder := self._ready()) is None:
                 return ()
@@ -82,16 +86,37 @@ class Nearness:
         """Rows by text, what was never read included, `most` of it."""
         wanted = list(texts)
         rows = {text: self._rows[text] for text in wanted if text in self._rows}
-        if self._points is not None and len(rows) < len(wanted):
-            rows |= self._points.of(text for text in wanted if text not in rows)
+        rows |= self._kept(embedder, [text for text in wanted if text not in rows])
         new = [text for text in wanted if text not in rows][:most]
         read = embedder.embed(new) if new else ()
         made = {text: array("f", row) for text, row in zip(new, read, strict=True)}
-        if self._points is not None and made:
-            self._points.keep(made)
+        self._keep(made)
         rows |= made
         self._remember(rows)
         return rows
+
+    def _kept(self, embedder: Embeds, texts: Sequence[str]) -> dict[str, Row]:
+        if self._points is None or not texts:
+            return {}
+        try:
+            found = self._points.of(texts)
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return {}
+        return {text: row for text, row in found.items() if len(row) == embedder.width}
+
+    def _keep(self, rows: Mapping[str, Row]) -> None:
+        if self._points is None or not rows:
+            return
+        try:
+            self._points.keep(rows)
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Without its file it goes on: what a text means can be found again."""
+        _log.warning("what passages mean is not kept: %s", error)
+        self.close()
 
     def _ready(self) -> Embeds | None:
         if not self._loaded:
@@ -102,7 +127,7 @@ class Nearness:
             except ModelError as error:
                 _log.warning("searching by words alone: %s", error)
             except (OSError, sqlite3.Error) as error:
-                _log.warning("what passages mean is not kept: %s", error)
+                self._give_up(error)
         return self._embedder
 
     def _remember(self, rows: Mapping[str, Row]) -> None:

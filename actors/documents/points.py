@@ -50,13 +50,11 @@ class Points:
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
-                found |= {
-                    names[key]: array("f", row)
-                    for key, row in self._db.execute(
-                        f"SELECT text, row FROM points WHERE text IN ({marks})",  # noqa: S608 marks only
-                        some,
-                    )
-                }
+                rows = self._db.execute(
+                    f"SELECT text, row FROM points WHERE text IN ({marks})",  # noqa: S608 marks only
+                    some,
+                )
+                found |= {names[key]: array("f", row) for key, row in rows if len(row) % 4 == 0}
         return found
 
     def keep(self, rows: Mapping[str, Sequence[float]]) -> None:

@@ -12,7 +12,12 @@ from typing import Any
 
 from pockethive.actors.documents.attestation import quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
-from pockethive.actors.documents.nearness import Nearness, by_nearness, fused
+from pockethive.actors.documents.nearness import (
+    MOST_COMPARED,
+    Nearness,
+    by_nearness,
+    fused,
+)
 from pockethive.actors.documents.passages import Passage, plain
 from pockethive.actors.documents.query import analyse, query_stems
 from pockethive.actors.skill import Product, Tools, Work, documents_of, model_for
@@ -123,8 +128,10 @@ def _hits(
     """Passages by words and, where there is a model for it, those that are near in meaning."""
     if nearness is None:
         return index.search(question, max(PASSAGES, limit))
-    texts = {key: whole(passage) for key, passage in index.texts().items()}
-    near = nearness.nearest(question, texts, PROPOSED)
+    near: tuple[int, ...] = ()
+    if index.passages <= MOST_COMPARED:
+        texts = {key: whole(passage) for key, passage in index.texts().items()}
+        near = nearness.nearest(question, texts, PROPOSED)
     return index.search(question, max(PROPOSED, limit), near)
 
 

@@ -68,8 +68,6 @@ def test_the_nearest_of_many_are_their_keys_and_new_texts_are_read_a_few_at_a_ti
     assert near.nearest("a", texts, 2) == (5, 7)  # the others were not read yet
     assert near.nearest("a", texts, 2) == (9, 3)
     assert sorted(model.read) == ["a", "aa", "aaa", "b", "ba"]
-    monkeypatch.setattr(nearness, "MOST_COMPARED", 3)
-    assert near.nearest("a", texts, 2) == ()
     assert Nearness(lambda: None).nearest("a", texts, 2) == ()
 
 
@@ -88,6 +86,18 @@ def test_where_nothing_can_be_kept_it_is_read_again(
     near = Nearness(Letters, lambda: Points(tmp_path / "file" / "p.sqlite", "letters"))
     assert near.order("a", ["b", "a"]) == [1, 0]
     assert "is not kept" in caplog.text
+
+
+def test_a_file_that_fails_later_is_given_up_and_what_it_holds_amiss_is_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    points = Points(tmp_path / "p.sqlite", "letters")
+    points.keep({"b": [1.0], "ba": [0.0, 1.0, 0.0]})
+    near = Nearness(Letters, lambda: points)
+    assert near.order("b", ["a", "b", "ba"]) == [1, 2, 0]  # "b" had a row of another width
+    points.close()
+    assert near.order("b", ["aaa", "bb"]) == [1, 0]
+    assert caplog.text.count("is not kept") == 1
 
 
 def test_fused_orders_agree_where_both_do_and_ties_fall_as_in_the_first() -> None:
