@@ -103,10 +103,10 @@ def section(record: Record) -> str:
     return (
         "## Real questions over private documents\n\n"
         "Language reference and licence texts. *Right* is an answer that says each thing asked as "
-        f"the text has it, and cites a document for it. Nothing was set on *held* and *fresh* ones; "
+        "the text has it, and cites a document for it. Nothing was set on *held* and *fresh* ones; "
         "the latter were written last, by somebody who had not seen it answer (proof.md)."
-        f"{left} An answer cites up to four "
-        "passages, so where one document is asked for, others count against it.\n\n"
+        f"{left} An answer cites up to four passages for one question, so where one document is "
+        "asked for, others count against it.\n\n"
         f"{table(head, rows)}"
     )
 
