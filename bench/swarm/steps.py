@@ -67,7 +67,7 @@ QUICK: Final = (
     Plan("tally", 40, 0, 16),
     Plan("labels", 120, 16, 16),
     Plan("timeline", 40, 0, 16),
-    Plan("sums-by-counting", 200, 4, 16),
+    Plan("sums-by-counting", 200, 0, 16),
     Plan("sorting-by-counting", 64, 0, 16),
     Plan("hanoi-by-counting", 7, 0, 4),
 )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.record import Record
+from bench.swarm.record import RESULTS, Record, load
 
 ENOUGH: Final = 0.95
 """Share of whole jobs that must come out right,"""
@@ -33,13 +33,18 @@ _LENGTH_LEADS: Final = ("1", "2", "3", "5")
 
 def section(record: Record) -> str:
     """This benchmark's part of the page, with its pictures."""
-    results = {name: record.results[name] for name in WORDS if name in record.results}
+    quick = load(RESULTS / f"{record.name}.json").results if record.full else {}
+    every = {**quick, **record.results}
+    results = {name: every[name] for name in WORDS if name in every}
+    short = [name for name in results if name not in record.results]
     picture("steps-leads", (10, 6), lambda figure, look: _leads(figure, look, results))
     picture("steps-lengths", (10, 6), lambda figure, look: _lengths(figure, look, results))
     picture("steps-votes", (7, 4.2), lambda figure, look: _votes(figure, look, results))
     return "\n".join(
         (
             "## Many small steps without error\n",
+            f"Of a quick run, without what only full ones have: {', '.join(short)}.\n"
+            * bool(short),
             verdict(results),
             shown("steps-leads", "Share of whole jobs that came out right, by k, a panel a family"),
             "",
