@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pockethive.actors.documents.nearness import Nearness
-from pockethive.actors.documents.points import Points
 from pockethive.core.errors import ModelError
 from pockethive.core.ports import Embeds, Model, ModelClass
 from pockethive.core.spec import ModelNeed
@@ -62,7 +61,7 @@ def nearness_of(home: Path, threads: int, kept: Path | None = None) -> Nearness 
     `kept`: the file where that is kept from one start to the next. Nothing is fetched, and nothing
     loaded before it is needed or where it would take the room that the model needs.
     """
-    from pockethive.inference.embedding_bundle import find_embeddings, open_embedding
+    from pockethive.inference.embedding_bundle import find_embeddings
 
     if not find_embeddings(home):
         return None
@@ -76,9 +75,4 @@ def nearness_of(home: Path, threads: int, kept: Path | None = None) -> Nearness 
         check_room_for_encoder(free_memory(), resident())
         return find_embedder(home, threads or usable_cores())
 
-    def points() -> Points | None:
-        if kept is None:
-            return None
-        return Points(kept, open_embedding(find_embeddings(home)[0]).card.sha256)
-
-    return Nearness(load, points)
+    return Nearness(load, kept)

@@ -151,11 +151,11 @@ class DocumentIndex:
         rows = self._db.execute(
             f"{_SCORED} ORDER BY score DESC, d.size, d.source, p.place LIMIT ?", (*asked, limit)
         ).fetchall()
-        wanted = set(also).difference(row[0] for row in rows)
-        marks = ",".join(map(str, wanted))  # whole numbers
-        rows += self._db.execute(f"{_SCORED} AND s.rowid IN ({marks})", asked).fetchall()
-        marks = ",".join(map(str, wanted.difference(row[0] for row in rows)))
-        rows += self._db.execute(f"{_UNSCORED} WHERE s.rowid IN ({marks})").fetchall()
+        if others := set(also).difference(row[0] for row in rows):
+            marks = ",".join(map(str, others))  # whole numbers
+            rows += self._db.execute(f"{_SCORED} AND s.rowid IN ({marks})", asked).fetchall()
+            marks = ",".join(map(str, others.difference(row[0] for row in rows)))
+            rows += self._db.execute(f"{_UNSCORED} WHERE s.rowid IN ({marks})").fetchall()
         total = sum(weights.values())
         return tuple(
             Hit(

@@ -12,9 +12,10 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import mul
+from pathlib import Path
 
 from pockethive.actors.documents.points import Points
-from pockethive.core.errors import ModelError
+from pockethive.core.errors import ModelError, StorageError
 from pockethive.core.ports import Embeds
 
 _log = logging.getLogger(__name__)
@@ -30,13 +31,11 @@ Row = Sequence[float]
 class Nearness:
     """Rows of texts, made when first needed. `load`: brings the model; None or raises: without it.
 
-    `points`: where rows outlive the process, opened with the model. Any thread.
+    `kept`: the file where rows outlive the process, opened with the model. Any thread.
     """
 
-    def __init__(
-        self, load: Callable[[], Embeds | None], points: Callable[[], Points | None] = lambda: None
-    ) -> None:
-        self._load, self._open, self._busy = load, points, threading.Lock()
+    def __init__(self, load: Callable[[], Embeds | None], kept: Path | None = None) -> None:
+        self._load, self._file, self._busy = load, kept, threading.Lock()
         self._loaded = False
         self._embedder: Embeds | None = None
         self._points: Points | None = None
@@ -123,10 +122,11 @@ class Nearness:
             self._loaded = True
             try:
                 self._embedder = self._load()
-                self._points = self._open() if self._embedder else None
+                if self._embedder is not None and self._file is not None:
+                    self._points = Points(self._file, self._embedder.id)
             except ModelError as error:
                 _log.warning("searching by words alone: %s", error)
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, StorageError) as error:
                 self._give_up(error)
         return self._embedder
 

@@ -6,20 +6,21 @@ version, for it can be made again. Bounded: with `MOST` rows the oldest go first
 """
 
 import hashlib
-import sqlite3
 import threading
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Final
+
+from pockethive.core.errors import StorageError
+from pockethive.dht.database import Database, open_database
 
 VERSION: Final = 1
 MOST: Final = 50_000  # rows; 384 figures of 4 bytes each make 77 MB
 _AT_ONCE: Final = 500  # names in a statement
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS made (version INTEGER NOT NULL, encoder TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS points (
+CREATE TABLE made (encoder TEXT NOT NULL);
+CREATE TABLE points (
   place INTEGER PRIMARY KEY AUTOINCREMENT, text BLOB NOT NULL UNIQUE, row BLOB NOT NULL);
 """
 
@@ -28,19 +29,14 @@ class Points:
     """Rows by text, made by `encoder`, in `path`."""
 
     def __init__(self, path: Path, encoder: str) -> None:
-        """Open or make it. Raises OSError or sqlite3.Error where nothing can be written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open or make it. Raises OSError or StorageError where nothing can be written."""
         self._busy = threading.Lock()
-        if not _is_of(path, encoder):
-            for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-                name.unlink(missing_ok=True)
-        self._db = sqlite3.connect(path, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db = _opened(path)
         with self._db:
-            self._db.executescript(_SCHEMA)
-            if not self._db.execute("SELECT 1 FROM made").fetchone():
-                self._db.execute("INSERT INTO made VALUES (?, ?)", (VERSION, encoder))
+            if self._db.execute("SELECT encoder FROM made").fetchone() != (encoder,):
+                self._db.execute("DELETE FROM points")
+                self._db.execute("DELETE FROM made")
+                self._db.execute("INSERT INTO made VALUES (?)", (encoder,))
 
     def of(self, texts: Iterable[str]) -> dict[str, Sequence[float]]:
         """The rows that are kept, by text."""
@@ -77,14 +73,11 @@ def _name(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
-def _is_of(path: Path, encoder: str) -> bool:
-    """False when the file is missing, damaged, of another version or of another encoder."""
-    if not path.exists():
-        return False
+def _opened(path: Path) -> Database:
+    """The file as it is, or a new one where it is damaged or of another version."""
     try:
-        with closing(sqlite3.connect(path)) as connection:
-            made = connection.execute("SELECT version, encoder FROM made").fetchone()
-            connection.execute("SELECT text, row FROM points LIMIT 1").fetchone()
-    except sqlite3.DatabaseError:
-        return False
-    return bool(made == (VERSION, encoder))
+        return open_database(path, _SCHEMA, VERSION, synchronous="NORMAL")
+    except StorageError:
+        for ending in ("", "-wal", "-shm", ".open"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        return open_database(path, _SCHEMA, VERSION, synchronous="NORMAL")

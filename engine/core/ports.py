@@ -210,6 +210,10 @@ class Embeds(Protocol):
     """A loaded model that turns texts into points. Any thread."""
 
     @property
+    def id(self) -> str:
+        """What it is: rows of one id can be compared."""
+
+    @property
     def width(self) -> int:
         """Figures in a row."""
 

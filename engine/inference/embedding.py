@@ -47,6 +47,11 @@ class Embedder:
         self._request = graph.create_infer_request()
 
     @property
+    def id(self) -> str:
+        """The hash of its weights."""
+        return self.bundle.card.sha256
+
+    @property
     def width(self) -> int:
         """Figures in a row."""
         return self.bundle.card.width

@@ -1,6 +1,9 @@
 """Nearness in meaning proposes beside words, remembers what it read, and may be missing."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from pockethive.core.errors import ModelError
 class Letters:
     """A row says how often a text has a, b and c."""
 
-    width = 3
+    id, width = "letters", 3
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -74,8 +77,9 @@ def test_the_nearest_of_many_are_their_keys_and_new_texts_are_read_a_few_at_a_ti
 def test_what_was_read_before_a_restart_is_not_read_again(tmp_path: Path) -> None:
     for reads in (["a", "b", "ba"], ["a"]):
         model = Letters()
-        near = Nearness(lambda m=model: m, lambda: Points(tmp_path / "p.sqlite", "letters"))  # type: ignore[misc]  # mypy cannot see lambda defaults
+        near = Nearness(partial(_same, model), tmp_path / "p.sqlite")
         assert near.nearest("a", {1: "b", 2: "ba"}, 1) == (2,)
+        near.close()
         assert model.read == reads
 
 
@@ -83,21 +87,29 @@ def test_where_nothing_can_be_kept_it_is_read_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    near = Nearness(Letters, lambda: Points(tmp_path / "file" / "p.sqlite", "letters"))
+    near = Nearness(Letters, tmp_path / "file" / "p.sqlite")
     assert near.order("a", ["b", "a"]) == [1, 0]
     assert "is not kept" in caplog.text
 
 
 def test_a_file_that_fails_later_is_given_up_and_what_it_holds_amiss_is_read_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points = Points(tmp_path / "p.sqlite", "letters")
-    points.keep({"b": [1.0], "ba": [0.0, 1.0, 0.0]})
-    near = Nearness(Letters, lambda: points)
+    with closing(Points(tmp_path / "p.sqlite", "letters")) as points:
+        points.keep({"b": [1.0], "ba": [0.0, 1.0, 0.0]})
+    near = Nearness(Letters, tmp_path / "p.sqlite")
     assert near.order("b", ["a", "b", "ba"]) == [1, 2, 0]  # "b" had a row of another width
-    points.close()
+    monkeypatch.setattr(Points, "of", _failing)
     assert near.order("b", ["aaa", "bb"]) == [1, 0]
     assert caplog.text.count("is not kept") == 1
+
+
+def _same(model: Letters) -> Letters:
+    return model
+
+
+def _failing(*_: object) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_fused_orders_agree_where_both_do_and_ties_fall_as_in_the_first() -> None:

@@ -54,7 +54,7 @@ def test_a_file_of_another_version_is_begun_anew(tmp_path: Path) -> None:
     with closing(Points(path, "one")) as kept:
         kept.keep({"a": [1.0]})
     with closing(sqlite3.connect(path)) as file, file:
-        file.execute("UPDATE made SET version = 99")
+        file.execute("PRAGMA user_version = 99")
     with closing(Points(path, "one")) as again:
         assert again.of(["a"]) == {}
 

@@ -80,7 +80,7 @@ def test_the_limit_bounds_the_findings(hive: Any) -> None:
 class Alike:
     """All texts with one of the words mean alike; `read`: what it was asked."""
 
-    width = 2
+    id, width = "alike", 2
 
     def __init__(self, *words: str) -> None:
         self._words = words
