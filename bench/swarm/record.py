@@ -60,10 +60,17 @@ def load(path: Path) -> Record:
 
 def best(name: str) -> Record | None:
     """The full record of a benchmark if there is one, else the quick one."""
-    for path in (RESULTS / f"{name}.full.json", RESULTS / f"{name}.json"):
-        if path.exists():
-            return load(path)
-    return None
+    return _kept(f"{name}.full") or quick(name)
+
+
+def quick(name: str) -> Record | None:
+    """The quick record of a benchmark, if there is one."""
+    return _kept(name)
+
+
+def _kept(stem: str) -> Record | None:
+    path = RESULTS / f"{stem}.json"
+    return load(path) if path.exists() else None
 
 
 class Watch:

@@ -44,8 +44,6 @@ from pockethive.trials.laws import wilson
 
 LEADS: Final = tuple(range(1, 9))
 NAME: Final = "steps"
-
-
 SHARE_OF_CHEATS: Final = 0.2
 
 
@@ -209,13 +207,11 @@ def _lengths(whole: Job, seed: int, runs: int) -> list[dict[str, Any]]:
 def live(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     """Jobs through device processes; in full through one device, too, with as many votes or one."""
     runs = options.runs or (20 if options.full else 1)
-    every = {
-        "3 devices": (3, plan.draws, plan.ahead),
-        "1 device, as many votes": (1, 3 * plan.draws, plan.ahead),
-        "1 device, one vote": (1, 1, 1),
-    }
-    chosen = list(every.items())[: None if options.full else 1]
-    return {name: _seated(plan, how, runs, options) for name, how in chosen}
+    ways = {"3 devices": (3, plan.draws, plan.ahead)}
+    if options.full:
+        ways["1 device, as many votes"] = (1, 3 * plan.draws, plan.ahead)
+        ways["1 device, one vote"] = (1, 1, 1)
+    return {name: _seated(plan, how, runs, options) for name, how in ways.items()}
 
 
 def _seated(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.record import RESULTS, Record, load
+from bench.swarm.record import Record, quick
 
 ENOUGH: Final = 0.95
 """Share of whole jobs that must come out right,"""
@@ -33,8 +33,8 @@ _LENGTH_LEADS: Final = ("1", "2", "3", "5")
 
 def section(record: Record) -> str:
     """This benchmark's part of the page, with its pictures."""
-    quick = load(RESULTS / f"{record.name}.json").results if record.full else {}
-    every = {**quick, **record.results}
+    other = quick(record.name)
+    every = {**(other.results if other else {}), **record.results}
     results = {name: every[name] for name in WORDS if name in every}
     short = [name for name in results if name not in record.results]
     picture("steps-leads", (10, 6), lambda figure, look: _leads(figure, look, results))

@@ -61,11 +61,10 @@ def rows(home: Path) -> list[tuple[str, ...]]:
     ]
 
 
-def get(args: argparse.Namespace, progress: "Tell") -> int:
-    """Make sure that one is here and sound: the one that is named, or the default model's."""
-    from pockethive.inference.embedding_maker import DEFAULT_ENCODER, get_embedding
+def get(name: str, args: argparse.Namespace, progress: "Tell") -> int:
+    """Make sure that one is here and sound."""
+    from pockethive.inference.embedding_maker import get_embedding
 
-    name = args.model if knows(args.model) else DEFAULT_ENCODER
     bundle = get_embedding(name, home_of(args), progress, args.torch_index)
     card = bundle.card
     print(f"{card.name} {card.quantization} is ready in {bundle.folder}")

@@ -113,13 +113,14 @@ def _speed(each: "Listed") -> str:
 def run_get(args: argparse.Namespace) -> int:
     """Make sure that a model is here and sound."""
     from pockethive.inference.catalogue import find_source
+    from pockethive.inference.embedding_maker import DEFAULT_ENCODER
     from pockethive.inference.quantizer import Job
     from pockethive.inference.shelf import get
 
     if embeddings.knows(args.model):
         end_in_order()
         with progress_printer(sys.stderr) as progress:
-            return embeddings.get(args, progress)
+            return embeddings.get(args.model, args, progress)
     if args.model.startswith("hive:"):
         with progress_printer(sys.stderr) as progress:
             bundle = shared_models.get_shared(args, progress)
@@ -134,7 +135,9 @@ def run_get(args: argparse.Namespace) -> int:
     )
     with progress_printer(sys.stderr) as progress:
         told = _tell(get(job, progress))
-        return embeddings.get(args, progress) if args.model == DEFAULT_MODEL else told
+        if args.model != DEFAULT_MODEL:
+            return told
+        return embeddings.get(DEFAULT_ENCODER, args, progress)
 
 
 def run_quantize(args: argparse.Namespace) -> int:
