@@ -30,6 +30,7 @@ from pockethive.actors.skills.wording import (
     things,
     words,
 )
+from pockethive.core.ports import VerifySignature
 
 FORMAT: Final = 1
 HITS: Final = 120  # passages that are looked at for a name, best by BM25
@@ -102,10 +103,8 @@ class Gathered:
         seen = set[tuple[str, int]]()
         for number, row in enumerate(value["rows"], start=1):
             finding = row["finding"]
-            if wrong := fault(finding, work.device, tools.verify):
+            if wrong := unsound(row, work.device, tools.verify):
                 return Finding(accept=False, reason=f"row {number}: {wrong}")
-            if unsaid := _unsaid(row):
-                return Finding(accept=False, reason=f"row {number}: its {unsaid} is not in it")
             key = (finding["source"], finding["passage"]["index"])
             if key in seen:
                 return Finding(accept=False, reason=f"row {number}: given twice")
@@ -245,6 +244,15 @@ def misshapen(value: Any) -> str:
     if not all(_is_row(row) for row in rows):
         return "not what was gathered: a row is none"
     return ""
+
+
+def unsound(row: Mapping[str, Any], device: str, verify: VerifySignature) -> str:
+    """Why a row does not quote a document of `device` and say what stands there, or ""."""
+    wrong = fault(row["finding"], device, verify)
+    if wrong:
+        return wrong
+    unsaid = _unsaid(row)
+    return f"its {unsaid} is not in it" if unsaid else ""
 
 
 def _is_row(row: Any) -> bool:

@@ -16,10 +16,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pockethive.actors.skill import Finding, Product, Tools, Work
-from pockethive.actors.skills.gathering import last_reckoning, misshapen, open_question
+from pockethive.actors.skills.gathering import (
+    last_reckoning,
+    misshapen,
+    open_question,
+    unsound,
+)
 from pockethive.actors.skills.telling import Kind, kinds
 from pockethive.actors.skills.wording import days, described, named, told_day
 from pockethive.core.errors import BadInput
+from pockethive.core.ports import VerifySignature
 
 FORMAT: Final = 1
 NOT_KNOWN: Final = "not known"
@@ -46,9 +52,9 @@ class Reckon:
     name = "reckon"
     needs_model = False
 
-    def run(self, work: Work, tools: Tools) -> Product:  # noqa: ARG002 nothing of it is needed
+    def run(self, work: Work, tools: Tools) -> Product:
         """Reckon from rows. Raises BadInput for params that make no sense."""
-        return Product(value=reckoned(work))
+        return Product(value=reckoned(work, tools.verify))
 
 
 class Reckoned:
@@ -57,21 +63,21 @@ class Reckoned:
     name = "reckoned"
     needs_model = False
 
-    def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `reckon` by reckoning again."""
-        if value != reckoned(work):
+        if value != reckoned(work, tools.verify):
             return Finding(accept=False, reason="reckoned again it is another answer")
         return Finding(accept=True, reason="reckoned again it is the same")
 
 
-def reckoned(work: Work) -> dict[str, Any]:
+def reckoned(work: Work, verify: VerifySignature) -> dict[str, Any]:
     """The value of `reckon`: a function of params and inputs."""
     last, question = last_reckoning(work.inputs), open_question(work)
     if last is not None and not question:
         return dict(last)
     hops = 1 if last is None else int(last["hops"]) + 1
     cited = [] if last is None else list(last["citations"])
-    wish, rows = gathered(work)
+    wish, rows = gathered(work, verify)
     if not wish or not rows:
         return _value("", NOT_KNOWN, hops, [])
     shape, name = wish.split("-", 1)
@@ -88,8 +94,11 @@ def reckoned(work: Work) -> dict[str, Any]:
     return _value(inner.rest.replace("{}", answer), NOT_KNOWN, hops, cited)
 
 
-def gathered(work: Work) -> tuple[str, list[Row]]:
-    """What most devices took the question for, and the rows of those that did; sound ones alone."""
+def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
+    """What most devices took the question for, and the rows of those that did; sound ones alone.
+
+    Rows are looked at again: who accepted them may be a friend of who made them.
+    """
     outputs = [each for _, each in sorted(work.inputs.items()) if not misshapen(each)]
     wishes = Counter(each["wanted"] for each in outputs if each["wanted"])
     if not wishes:
@@ -99,6 +108,8 @@ def gathered(work: Work) -> tuple[str, list[Row]]:
     told: dict[tuple[str, ...], list[Row]] = {}
     for output in outputs:
         for row in output["rows"] if output["wanted"] == wish else ():
+            if unsound(row, str(row["finding"].get("device")), verify):
+                continue
             key = (row["finding"]["source"], row["finding"]["quote"], row["value"], row["thing"])
             told.setdefault(key, []).append(_row(row, standing))
     least = _agreeing(work)

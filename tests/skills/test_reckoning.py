@@ -4,22 +4,33 @@ import copy
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pockethive.actors.documents.attestation import Proof, passage_leaf, quotation, statement
+from pockethive.actors.documents.passages import Passage
 from pockethive.actors.skill import Tools, Work
 from pockethive.actors.skills import CHECKERS, SKILLS
-from pockethive.core.canonical import decode, encode
+from pockethive.actors.skills.wording import told_day
+from pockethive.core.canonical import decode, encode, to_text
 from pockethive.core.errors import BadInput
+from tests.skills.conftest import verify
 
 STANDING = ["register", "report", "letter"]
 
 
 def row(thing: str, value: str, title: str, **more: str) -> dict[str, Any]:
-    """A row as a device gives it; only what reckoning looks at is true of its finding."""
+    """A row as a device gives it, out of a document of one sentence."""
     told = {"place": "", "when": "", "device": "one", **more}
-    device = told.pop("device")
-    quote = f"{thing} {value} {told['place']} {told['when']}"
-    passage = {"heading": "", "index": 1, "text": quote, "title": title}
-    finding = {"device": device, "passage": passage, "quote": quote, "source": f"{title}.md"}
+    key = Ed25519PrivateKey.from_private_bytes(told.pop("device").ljust(32).encode())
+    device, source, salt = to_text(key.public_key().public_bytes_raw()), f"{title}.md", bytes(16)
+    day = told_day(told["when"]) if told["when"] else ""
+    quote = f"{thing} {value} {told['place']} {day}"
+    passage = Passage(heading="", index=0, text=quote, title=title)
+    root = passage_leaf(salt, passage)
+    signature = key.sign(statement(device, source, 1, root))
+    proof = Proof(salt=salt, path=(), root=root, size=1, signature=signature)
+    proven = quotation(source, device, passage, proof)
+    finding = {**proven, "quote": quote, "score": 0, "start": 0}
     return {"thing": thing, "value": value, "finding": finding, **told}
 
 
@@ -38,7 +49,7 @@ def work(question: str, inputs: dict[str, Any], **params: Any) -> Work:
 
 
 def tools() -> Tools:
-    return Tools(model=None, documents=None, sign=bytes, verify=lambda *_: True)
+    return Tools(model=None, documents=None, sign=bytes, verify=verify)
 
 
 def reckon(question: str, *outputs: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -132,6 +143,23 @@ def test_only_what_enough_devices_quote_counts() -> None:
     assert reckon(HOME, *outputs)["answer"] == "Selton"
     assert reckon(HOME, *outputs, agreeing=2)["answer"] == "Norby"
     assert reckon(HOME, *outputs, agreeing=3)["answer"] == "not known"
+
+
+@pytest.mark.parametrize("lie", [{"value": "Selton"}, {"place": "Selton"}, {"when": "2022-05-03"}])
+def test_a_row_that_its_quotation_does_not_say_counts_for_nothing_whoever_accepted_it(
+    lie: dict[str, str],
+) -> None:
+    true = row("Ada Falk", "Norby", "Report of 3 May 2020")
+    assert reckon(HOME, output("one-home", {**true, **lie}))["answer"] == "not known"
+    others = {
+        **true,
+        "finding": {
+            **true["finding"],
+            "device": row("a", "b", "c", device="two")["finding"]["device"],
+        },
+    }
+    assert reckon(HOME, output("one-home", others))["answer"] == "not known"
+    assert reckon(HOME, output("one-home", true, others), agreeing=2)["answer"] == "not known"
 
 
 def test_what_most_took_the_question_for_counts_and_nonsense_does_not() -> None:
