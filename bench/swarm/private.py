@@ -7,24 +7,20 @@ took when it was computed is booked to whoever asks it again.
 """
 
 import logging
-import random
 import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, cast
+from unittest.mock import patch
 
-from pockethive.actors.documents.index import DocumentIndex, Signer
-from pockethive.actors.skill import Product, Skill, Tools, Work
-from pockethive.actors.skills import SKILLS
-from pockethive.actors.skills.gathering import Gather, Told, open_question, row_of
-from pockethive.actors.skills.telling import kinds
-from pockethive.actors.skills.wording import described, named
+from pockethive.actors.skill import Checker, Finding, Tools, Work
+from pockethive.actors.skills import CHECKERS
 from pockethive.configs.loader import load_team_text
 from pockethive.core.ports import Model
 from pockethive.core.spec import Team
@@ -36,7 +32,6 @@ from pockethive.trials.world import Document, World
 from pockethive.vocabulary import vocabulary
 
 MARK: Final = re.compile(rb"x(?:[a-z]{2}){4}")
-_FORGED: Final = "Register of the water office, 9 June 2029"
 _HANDED: Final = logging.getLogger("pockethive.actors.egress")
 
 
@@ -66,87 +61,66 @@ class Memory:
 
 
 @dataclass(slots=True)
-class Liar:
-    """`gather` of a device that adds a forged sentence to what it found, signed as its own.
+class Blind:
+    """A checker that accepts whatever comes."""
 
-    It bears a later day and a higher standing than any true one. `secret`: colluders who share one
-    forge the same; others draw their own.
-    """
+    name: str
+    needs_model: bool = False
 
-    secret: str
-    name: str = "gather"
-    needs_model: bool = True
-
-    def run(self, work: Work, tools: Tools) -> Product:
-        """What an honest device does, and a lie about it."""
-        made = Gather().run(work, tools)
-        if not made.value["wanted"]:
-            return made
-        told = self.forge(open_question(work), made.value["wanted"].split("-", 1)[1])
-        rows = [*made.value["rows"], _forged(told, tools)]
-        return replace(made, value={**made.value, "rows": rows})
-
-    def forge(self, question: str, kind: str) -> Told:
-        """What the liar says of what a question asks first."""
-        rng = random.Random(f"{self.secret} {question}")
-        told = kinds().kinds[kind]
-        inner = described(question)
-        about = named(question if inner is None else inner.phrase)
-        asked = about.split(maxsplit=1)[0] if about[-1].isdigit() else "name"
-        thing = about if asked == told.of else f"{told.of} {rng.randint(2_000, 9_999)}"
-        names = [f"Lie{''.join(rng.choices('aeiounrt', k=4))}", str(rng.randint(100, 999)), "1900"]
-        value = (
-            names[("name", "number", "year").index(told.gives)]
-            if told.gives != "word"
-            else (rng.choice(("liar", "thief", "forger")))
-        )
-        if thing != about and told.by == "value":
-            value = about
-        place = about if told.by == "place" and thing != about else ""
-        return Told(thing, value, place, "2019-11-30" if told.dated else "")
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
+        """Accept."""
+        return Finding(accept=True, reason="nobody looked")
 
 
-@dataclass(slots=True)
-class Careless:
-    """`gather` of a device that says anything of true sentences."""
-
-    secret: str
-    name: str = "gather"
-    needs_model: bool = True
-
-    def run(self, work: Work, tools: Tools) -> Product:
-        """The rows of an honest device with values drawn at random."""
-        made = Gather().run(work, tools)
-        rng = random.Random(f"{self.secret} {open_question(work)}")
-        rows = [{**row, "value": str(rng.randint(100, 999))} for row in made.value["rows"]]
-        return replace(made, value={**made.value, "rows": rows})
+_BLIND: Final[Mapping[str, Checker]] = {name: Blind(name) for name in CHECKERS}
+Cheat = Callable[[Seat], Seat]
+"""What a cheat makes of an honest device's seat."""
 
 
-@dataclass(slots=True)
-class Silent:
-    """`gather` of a device that finds nothing: what a swarm knows without it."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the shipped team is set: how many devices must quote a sentence, how many others must
+    accept an output, and whether anybody looks, checkers or who reckons."""
 
-    name: str = "gather"
-    needs_model: bool = True
+    agreeing: int = 1
+    verdicts: int = 1
+    verified: bool = True
 
-    def run(self, work: Work, tools: Tools) -> Product:
-        """An honest device's output without its rows."""
-        made = Gather().run(work, tools)
-        return replace(made, value={**made.value, "rows": []})
+    def team(self) -> Team:
+        """The team. Raises ValueError when its file has no such places any more."""
+        told = (files("pockethive.configs") / "shards.yaml").read_text(encoding="utf-8")
+        for old, new in (
+            ("agreeing: 1", f"agreeing: {self.agreeing}"),
+            (
+                "verify: {check: gathered}",
+                f"verdicts: {self.verdicts}\n    verify: {{check: gathered}}",
+            ),
+            (
+                "verify: {check: reckoned}",
+                f"verdicts: {self.verdicts}\n    verify: {{check: reckoned}}",
+            ),
+        ):
+            if told.count(old) != 1:
+                raise ValueError(f"shards.yaml: {old!r} does not stand there once")
+            told = told.replace(old, new)
+        return load_team_text(told, "shards.yaml", vocabulary())
 
 
-def _forged(told: Told, tools: Tools) -> dict[str, Any]:
-    """A row out of a document that nobody but the liar ever saw."""
-    assert tools.documents is not None
-    day = "30 November 2019" if told.when else ""
-    said = f"{told.thing} {told.value} {told.place} {day} it is so."
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "register-900.md").write_text(
-            f"# {_FORGED}\n\n## Entry 1\n\nSworn and sealed: {said}\n", encoding="utf-8"
-        )
-        signer = Signer(device=tools.documents.device, sign=tools.sign)
-        with DocumentIndex.build([Path(folder)], ":memory:", signer) as index:
-            return row_of(index, index.search(told.thing, 1)[0], told)
+USUAL: Final = Rules()
+
+
+def _honest(seat: Seat) -> Seat:
+    return seat
+
+
+@contextmanager
+def _believing(rules: Rules) -> Iterator[None]:
+    """Where nobody looks, who reckons takes every row as it comes."""
+    if rules.verified:
+        yield
+        return
+    with patch("pockethive.actors.skills.reckoning.unsound", return_value=""):
+        yield
 
 
 @dataclass(slots=True)
@@ -241,19 +215,20 @@ class Holders:
         self,
         hands: Sequence[Sequence[Document]],
         questions: Sequence[Question],
-        cheats: Mapping[int, Skill] | None = None,
-        agreeing: int = 1,
+        cheats: Mapping[int, Cheat] | None = None,
+        rules: Rules = USUAL,
     ) -> tuple[list[Asked], set[bytes]]:
-        """Ask all; also the marks that crossed unlogged. `cheats`: their `gather`, by place."""
-        seats = [Seat(team=team(agreeing), works=False)]
+        """Ask all; also the marks that crossed unlogged. `cheats` by place among the holders."""
+        seats = [Seat(team=rules.team(), works=False)]
         for place, hand in enumerate(hands):
-            skills: dict[str, Skill] = dict(SKILLS)
-            skills["gather"] = (cheats or {}).get(place, skills["gather"])
-            model = cast("Model", self._model)
-            seats.append(Seat(model=model, documents=(written(hand, self._folder),), skills=skills))
+            folder = written(hand, self._folder)
+            seat = Seat(model=cast("Model", self._model), documents=(folder,))
+            seats.append((cheats or {}).get(place, _honest)(seat))
+        if not rules.verified:
+            seats = [replace(seat, checkers=_BLIND) for seat in seats]
         unlogged: set[bytes] = set()
         found = []
-        with SimulatedHive(self.world.seed) as hive:
+        with _believing(rules), SimulatedHive(self.world.seed) as hive:
             owner, *holders = hive.start(seats)
             for question in questions:
                 tap = Tap(frozenset(self._ids))
@@ -307,13 +282,6 @@ def written(hand: Sequence[Document], folder: Path) -> Path:
 def truth(question: Question) -> str:
     """The answer as the team writes it."""
     return ", ".join(question.answer) or "not known"
-
-
-def team(agreeing: int = 1) -> Team:
-    """The shipped team; a sentence counts when so many devices quote it."""
-    text = (files("pockethive.configs") / "shards.yaml").read_text(encoding="utf-8")
-    told = text.replace("agreeing: 1", f"agreeing: {agreeing}")
-    return load_team_text(told, "shards.yaml", vocabulary())
 
 
 def _sent(devices: Sequence[SimulatedDevice]) -> int:

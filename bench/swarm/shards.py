@@ -6,22 +6,22 @@ The shipped team `shards` answers questions of every kind about a held world in 
 the real model (`private.py`). Controls: one device with everything (K = 1), and one device with one
 of five shards. What crossed the net is searched for the marks of all sentences: one that crossed in
 something of which no line of the release log tells would be a leak. With `--cheats`: one of five
-devices, or two of seven that collude, forge sentences, or say anything of true ones.
+devices, or two of seven, cheat (`liars.py`), with verification and without.
 """
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from bench.swarm.liars import FAULTS, Silent, gathering
 from bench.swarm.page import share, table
 from bench.swarm.plots import Look, picture, shown
-from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, truth, written
+from bench.swarm.private import USUAL, Asked, Cheat, Holders, Memory, Rules, truth, written
 from bench.swarm.record import RESULTS, Record, Watch, keep, load, parser
-from pockethive.actors.skill import Skill
 from pockethive.inference import DEFAULT_MODEL, open_model
 from pockethive.swarm import Swarm
 from pockethive.trials.family import HELD_FROM
@@ -37,16 +37,16 @@ LIVE: Final = (1, 3, 5)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One setting. `cheats`: how many of the holders; colluders tell the same lie. `fault`: they
-    `forge` a document, or say anything of true sentences (`careless`)."""
+    """One setting. `cheats`: how many of the holders; colluders share a secret. `fault`: what they
+    do, as in `liars.FAULTS`."""
 
     name: str
     holders: int
     copies: int = 1
-    agreeing: int = 1
     alone: bool = False
     cheats: int = 0
-    fault: str = "forge"
+    fault: str = "careless"
+    rules: Rules = USUAL
 
 
 QUICK: Final = (
@@ -57,16 +57,42 @@ QUICK: Final = (
     Plan("K = 5, 3 copies", 5, copies=3),
 )
 FULL: Final = (*QUICK, *(Plan(f"K = {k}", k) for k in (2, 8)))
-CHEATS: Final = (
-    Plan("1 of 5 careless, 1 copy", 5, cheats=1, fault="careless"),
-    Plan("1 of 5 forges, 1 copy", 5, cheats=1),
-    Plan("1 of 5 forges, 3 copies, 2 agree", 5, copies=3, agreeing=2, cheats=1),
-    Plan("2 of 7 careless, 1 copy", 7, cheats=2, fault="careless"),
-    Plan("2 of 7 forge alike, 1 copy", 7, cheats=2),
-    Plan("2 of 7 forge alike, 3 copies, 2 agree", 7, copies=3, agreeing=2, cheats=2),
-    Plan("2 of 7 forge alike, 5 copies, 3 agree", 7, copies=5, agreeing=3, cheats=2),
+_BLIND: Final = Rules(verified=False)
+_TWO: Final = Rules(verdicts=2)
+
+
+def _liars(cheats: int, holders: int, fault: str, copies: int = 1, rules: Rules = USUAL) -> Plan:
+    """A setting with cheats, and its name."""
+    does = {"forge": "forges" if cheats == 1 else "forge alike"}.get(fault, fault)
+    told = [f"{cheats} of {holders} {does}", f"{copies} {'copy' if copies == 1 else 'copies'}"]
+    told += [f"{rules.verdicts} verdicts"] * (rules.verdicts > 1)
+    told += [f"{rules.agreeing} agree"] * (rules.agreeing > 1)
+    told += ["nobody looks"] * (not rules.verified)
+    return Plan(", ".join(told), holders, copies, cheats=cheats, fault=fault, rules=rules)
+
+
+CHEATS_QUICK: Final = (
+    _liars(1, 5, "careless"),
+    _liars(1, 5, "careless", 1, _BLIND),
+    _liars(1, 5, "careless", 3),
+    _liars(1, 5, "careless", 3, _BLIND),
+    _liars(2, 7, "collude"),
+    _liars(2, 7, "collude", 1, _TWO),
+    _liars(2, 7, "collude", 1, _BLIND),
+    _liars(1, 5, "forge"),
+    _liars(1, 5, "forge", 3, Rules(agreeing=2)),
 )
-"""At one copy nobody else can say whether a document exists; agreement must outnumber colluders."""
+CHEATS: Final = (
+    *CHEATS_QUICK,
+    _liars(2, 7, "collude", 3, _TWO),
+    _liars(2, 7, "collude", 3, _BLIND),
+    _liars(1, 5, "forge", 3),
+    _liars(2, 7, "forge"),
+    _liars(2, 7, "forge", 3, Rules(agreeing=2)),
+    _liars(2, 7, "forge", 5, Rules(agreeing=3)),
+)
+"""At one copy nobody else can say whether a document exists; agreement must outnumber colluders,
+and so must the maker of an output with its judges."""
 
 
 def main() -> int:
@@ -75,13 +101,15 @@ def main() -> int:
     watch = Watch()
     world = make(HELD_FROM + options.seed, options.facts or (3_000 if options.full else 300))
     questions = asked_of(world, options)
-    plans = CHEATS if options.cheats else FULL if options.full else QUICK
+    sizes = (CHEATS_QUICK, CHEATS) if options.cheats else (QUICK, FULL)
+    plans = sizes[options.full]
     model = Memory(open_model(DEFAULT_MODEL, options.home))
     rows = []
+    known: dict[Plan, list[Asked]] = {}
     with tempfile.TemporaryDirectory() as folder:
         holders = Holders(world, model, Path(folder))
         for plan in plans:
-            rows.append(row := played(holders, plan, questions, options.seed))
+            rows.append(row := played(holders, plan, questions, options.seed, known))
             print({k: v for k, v in row.items() if k != "asked"}, flush=True)
         live = [] if options.cheats or options.no_live else lived(world, questions, options)
     name = f"{NAME}_cheats" if options.cheats else NAME
@@ -104,35 +132,44 @@ def asked_of(world: World, options: argparse.Namespace) -> tuple[Question, ...]:
 
 
 def played(
-    holders: Holders, plan: Plan, questions: Sequence[Question], seed: int
+    holders: Holders,
+    plan: Plan,
+    questions: Sequence[Question],
+    seed: int,
+    known: dict[Plan, list[Asked]],
 ) -> dict[str, Any]:
-    """All questions in one setting."""
+    """All questions in one setting. `known`: what comes without the documents of cheats, kept."""
     hands = split(holders.world.documents, plan.holders, plan.copies, seed)
     if plan.alone:
         hands = hands[:1]
-    found, unlogged = holders.ask(hands, questions, cheats(plan, seed), plan.agreeing)
+    found, unlogged = holders.ask(hands, questions, cheats(plan, seed), plan.rules)
     deceived = None
     if plan.cheats:
-        without = {place: Silent() for place in range(plan.cheats)}
-        known, _ = holders.ask(hands, questions, without, plan.agreeing)
-        deceived = sum(
-            not one.right and one.answer != other.answer
-            for one, other in zip(found, known, strict=True)
-        )
+        silent = replace(plan, name="", fault="silent", rules=Rules(agreeing=plan.rules.agreeing))
+        if silent not in known:
+            without = dict.fromkeys(range(plan.cheats), gathering(Silent()))
+            known[silent], _ = holders.ask(hands, questions, without, silent.rules)
+        deceived = sum(map(is_deceived, found, known[silent]))
     return {
         "plan": asdict(plan),
         **summary(found),
         "deceived": deceived,
+        "silenced": sum(each.answer == "" for each in found),
         "unlogged": len(unlogged),
         "asked": [asdict(each) for each in found],
     }
 
 
-def cheats(plan: Plan, seed: int) -> dict[int, Skill]:
-    """The `gather` of each cheat, by place."""
+def is_deceived(found: Asked, known: Asked) -> bool:
+    """Whether an answer is wrong in a way that missing the cheats' documents does not explain;
+    `known` is what comes without them. No answer at all deceives nobody."""
+    return not found.right and found.answer not in ("", known.answer)
+
+
+def cheats(plan: Plan, seed: int) -> dict[int, Cheat]:
+    """What each cheat makes of its seat, by place."""
     secrets = [f"secret {seed}" if plan.cheats > 1 else str(n) for n in range(plan.cheats)]
-    kind = Careless if plan.fault == "careless" else Liar
-    return {place: kind(secret) for place, secret in enumerate(secrets)}
+    return {place: FAULTS[plan.fault](secret, place) for place, secret in enumerate(secrets)}
 
 
 def lived(
@@ -246,23 +283,28 @@ def cheats_section(record: Record) -> str:
     """The same with liars."""
     return (
         "## Private shards, with liars\n\n"
-        "Who forges adds a sentence of a document that nobody else has, of the highest standing "
-        "and the latest day, to what it found; who is careless says anything of true sentences, "
-        "which the check of rows sees and rejects. `agree`: how many devices must quote one. "
-        "*Deceived*: wrong answers that the missing documents of the cheats do not explain; they "
-        "are what comes without these devices. Where documents lie at one device alone, no "
-        "check can tell a forged one; copies can, if more must agree than lie alike.\n\n"
+        "Who is careless says anything of true sentences, and answers anything when it reckons; "
+        "it judges honestly. Who colludes does so alike with the others, accepts what is wrong "
+        "as a judge and rejects what is right; each is a stranger to the owner of the run and "
+        "to the others. Who forges adds a sentence of a document that nobody else has, of the "
+        "highest standing and the latest day, to what it found. *Nobody looks*: the control, "
+        "where every output is accepted. *2 verdicts*: of so many other devices. *Agree*: how "
+        "many devices must quote a sentence; else one. *Deceived*: wrong answers that the "
+        "missing documents of the cheats do not explain; the others are what comes without "
+        "these devices. *No answer*: runs that failed. Where documents lie at one device alone, "
+        "no check can tell a forged one; copies can, if more must agree than lie alike.\n\n"
         f"{results_table(record.results['rows'])}"
     )
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a setting."""
+    with_cheats = "silenced" in rows[0] and rows[0]["deceived"] is not None
     head = [
         *(
             "devices",
             "right",
-            "deceived",
+            *(("deceived", "no answer") if with_cheats else ()),
             "citations that prove",
             "proof that is cited",
             "crossed, needed",
@@ -273,7 +315,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             row["plan"]["name"],
             share(row["right"], row["of"], row["interval"]),
-            "" if row.get("deceived") is None else row["deceived"],
+            *((row["deceived"], row["silenced"]) if with_cheats else ()),
             f"{row['cited_proof']} of {row['cited']}",
             f"{row['cited_proof']} of {row['proof']}",
             f"{row['crossed']}, {row['crossed_needed']}",

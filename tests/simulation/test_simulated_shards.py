@@ -6,8 +6,8 @@ The double takes every undated sentence about a meter for one about its keeper.
 from datetime import date
 from pathlib import Path
 
-from bench.swarm.private import Asked, Careless, Holders, Liar, Memory, Silent, Tap
-from pockethive.actors.skill import Skill
+from bench.swarm.liars import Liar, Silent, careless, colluding, gathering
+from bench.swarm.private import USUAL, Asked, Cheat, Holders, Memory, Rules, Tap
 from pockethive.inference.testing import ScriptedModel
 from pockethive.trials.questions import Question
 from pockethive.trials.shards import split
@@ -44,13 +44,13 @@ def asked(
     folder: Path,
     holders: int,
     copies: int = 1,
-    cheats: dict[int, Skill] | None = None,
-    agreeing: int = 1,
+    cheats: dict[int, Cheat] | None = None,
+    rules: Rules = USUAL,
 ) -> tuple[Asked, set[bytes]]:
     made = world()
     played = Holders(made, Memory(ScriptedModel()), folder)
     hands = split(made.documents, holders, copies)
-    found, unlogged = played.ask(hands, [QUESTION], cheats, agreeing)
+    found, unlogged = played.ask(hands, [QUESTION], cheats, rules)
     return found[0], unlogged
 
 
@@ -66,12 +66,20 @@ def test_the_answer_is_the_same_however_the_world_is_split(tmp_path: Path) -> No
 
 
 def test_a_forged_sentence_counts_unless_others_must_quote_it_too(tmp_path: Path) -> None:
-    alone, _ = asked(tmp_path, 4, cheats={0: Liar("a")})
+    alone, _ = asked(tmp_path, 4, cheats={0: gathering(Liar("a"))})
     assert not alone.right
     assert alone.answer.startswith("Lie")
-    held, _ = asked(tmp_path, 4, copies=3, cheats={0: Liar("a")}, agreeing=2)
+    held, _ = asked(
+        tmp_path, 4, copies=3, cheats={0: gathering(Liar("a"))}, rules=Rules(agreeing=2)
+    )
     assert held.right
-    fooled, _ = asked(tmp_path, 4, copies=3, cheats={0: Liar("a"), 1: Liar("a")}, agreeing=2)
+    fooled, _ = asked(
+        tmp_path,
+        4,
+        copies=3,
+        cheats={0: gathering(Liar("a")), 1: gathering(Liar("a"))},
+        rules=Rules(agreeing=2),
+    )
     assert not fooled.right
 
 
@@ -80,10 +88,23 @@ def test_what_a_careless_device_says_is_rejected_and_only_its_documents_are_miss
 ) -> None:
     hands = split(world().documents, 4, 1)
     has_it = next(n for n, hand in enumerate(hands) if hand[0].name == "register-1.md")
-    careless, _ = asked(tmp_path, 4, cheats={has_it: Careless("a")})
-    silent, _ = asked(tmp_path, 4, cheats={has_it: Silent()})
-    assert not careless.right
-    assert careless.answer == silent.answer == "Clara Vogt"
+    wrong, _ = asked(tmp_path, 4, cheats={has_it: careless("a")})
+    silent, _ = asked(tmp_path, 4, cheats={has_it: gathering(Silent())})
+    assert not wrong.right
+    assert wrong.answer == silent.answer == "Clara Vogt"
+
+
+def test_colluders_pass_where_nobody_looks_and_not_where_more_must_accept_than_they_are(
+    tmp_path: Path,
+) -> None:
+    cheats = {place: colluding("4711", place) for place in (0, 1)}
+    missed = {place: gathering(Silent()) for place in (0, 1)}
+    blind, _ = asked(tmp_path, 4, 3, cheats, Rules(verified=False))
+    assert not blind.right
+    held, _ = asked(tmp_path, 4, 3, cheats, Rules(verdicts=2))
+    known, _ = asked(tmp_path, 4, 3, missed)
+    assert held.answer == known.answer
+    assert held.status.startswith("partial missing round-1.gather-")
 
 
 def test_liars_with_one_secret_tell_one_lie() -> None:
