@@ -30,6 +30,34 @@ class Work:
     device: str
     remarks: tuple[str, ...] = ()
 
+    @property
+    def before(self) -> tuple[Any, ...]:
+        """Inputs of an earlier round, in the order of their names.
+
+        What an output is for is told by who made it, never by what it says of itself: names are
+        of the run's owner, values of whoever worked.
+        """
+        return self._inputs(same_round=False)
+
+    @property
+    def beside(self) -> tuple[Any, ...]:
+        """Inputs of this round, in the order of their names."""
+        return self._inputs(same_round=True)
+
+    def _inputs(self, *, same_round: bool) -> tuple[Any, ...]:
+        mine = round_of(self.name)
+        return tuple(
+            value
+            for name, value in sorted(self.inputs.items())
+            if (round_of(name) == mine) is same_round
+        )
+
+
+def round_of(name: str) -> str:
+    """The round that a task's name tells (`planners/template.py`), or "" where there are none."""
+    number, dot, _ = name.partition(".")
+    return number if dot and number.startswith("round-") else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:

@@ -10,7 +10,7 @@ Rule guarded here: a sentence leaves the device only as a row, with its proof; t
 Params: `question`. Inputs: the last reckoning, where there was one: its `question` goes before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ MOST_ROWS: Final = 40
 _TOLD: Final = ("thing", "value", "place", "when")
 _YEAR: Final = 4  # digits
 _ROW: Final = {*_TOLD, "finding"}
+_RECKONED: Final = {"answer": str, "citations": list, "found": bool, "hops": int, "question": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +98,31 @@ class Gathered:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `gather`."""
-        problem = misshapen(value)
-        if problem:
-            return Finding(accept=False, reason=problem)
-        seen = set[tuple[str, int]]()
-        for number, row in enumerate(value["rows"], start=1):
-            finding = row["finding"]
-            if wrong := unsound(row, work.device, tools.verify):
-                return Finding(accept=False, reason=f"row {number}: {wrong}")
-            key = (finding["source"], finding["passage"]["index"])
-            if key in seen:
-                return Finding(accept=False, reason=f"row {number}: given twice")
-            seen.add(key)
+        if wrong := unsound(value, work.device, tools.verify):
+            return Finding(accept=False, reason=wrong)
         return Finding(accept=True, reason=f"{len(value['rows'])} rows say what they quote")
 
 
 def open_question(work: Work) -> str:
     """What is still asked: "" when the last reckoning answered."""
-    last = last_reckoning(work.inputs)
+    last = last_reckoning(work)
     return str(work.params["question"]) if last is None else str(last["question"])
 
 
-def last_reckoning(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The output of `reckon` among the inputs, if there is one."""
-    return next((each for each in inputs.values() if "hops" in each), None)
+def last_reckoning(work: Work) -> Mapping[str, Any] | None:
+    """What `reckon` made in the round before, if there was one and it has its form."""
+    return next((each for each in work.before if _is_reckoning(each)), None)
+
+
+def _is_reckoning(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"v", *_RECKONED}
+        and value["v"] == FORMAT
+        and all(type(value[name]) is kind for name, kind in _RECKONED.items())
+        and all(isinstance(each, Mapping) for each in value["citations"])
+        and value["hops"] >= 1
+    )
 
 
 def wanted(question: str, chooser: Chooser) -> Sought | None:
@@ -175,8 +177,13 @@ def read(text: str, sought: Sought, chooser: Chooser) -> Told | None:
     value = _value(said, sought.kind, thing, chooser)
     if not value:
         return None
-    place = next(iter(names(affirmed(said)[0])), "") if sought.kind.by == "place" else ""
-    return Told(thing, value, place, next(iter(days(said)), "") if sought.kind.dated else "")
+    return Told(thing, value, *_where_and_when(said, sought.kind))
+
+
+def _where_and_when(said: str, kind: Kind) -> tuple[str, str]:
+    """The place and the ISO date that a sentence tells of a fact of a kind, or ""."""
+    place = next(iter(names(affirmed(said)[0])), "") if kind.by == "place" else ""
+    return place, next(iter(days(said)), "") if kind.dated else ""
 
 
 def possible(said: str) -> tuple[str, ...]:
@@ -246,13 +253,23 @@ def misshapen(value: Any) -> str:
     return ""
 
 
-def unsound(row: Mapping[str, Any], device: str, verify: VerifySignature) -> str:
-    """Why a row does not quote a document of `device` and say what stands there, or ""."""
-    wrong = fault(row["finding"], device, verify)
-    if wrong:
-        return wrong
-    unsaid = _unsaid(row)
-    return f"its {unsaid} is not in it" if unsaid else ""
+def unsound(value: Any, device: str, verify: VerifySignature) -> str:
+    """Why a value is nothing that an honest `device` gathers, or ""."""
+    if problem := misshapen(value):
+        return problem
+    if not value["rows"]:
+        return ""
+    kind = kinds().kinds[value["wanted"].partition("-")[2]]
+    seen = set[tuple[str, int]]()
+    for number, row in enumerate(value["rows"], start=1):
+        finding = row["finding"]
+        if wrong := fault(finding, device, verify) or _unsaid(row, kind):
+            return f"row {number}: {wrong}"
+        key = (finding["source"], finding["passage"]["index"])
+        if key in seen:
+            return f"row {number}: given twice"
+        seen.add(key)
+    return ""
 
 
 def _is_row(row: Any) -> bool:
@@ -264,12 +281,14 @@ def _is_row(row: Any) -> bool:
     )
 
 
-def _unsaid(row: Mapping[str, Any]) -> str:
-    """Which of a row's values its quotation does not have, or ""."""
-    quote: str = row["finding"]["quote"]
-    so: Sequence[str] = [name for name in _TOLD[:3] if row[name] and not mentions(quote, row[name])]
-    if so:
-        return so[0]
-    if not row["thing"] or not row["value"]:
-        return "thing or value"
-    return "day" if row["when"] and row["when"] not in days(bare(quote)) else ""
+def _unsaid(row: Mapping[str, Any], kind: Kind) -> str:
+    """Which of a row's values its quotation does not tell of a fact of a kind, or ""."""
+    said = bare(row["finding"]["quote"])
+    thing = row["thing"]
+    if not thing or _of(thing) != kind.of or not mentions(affirmed(said)[0], thing):
+        return "its thing is not in it"
+    if row["value"] not in values(said, kind, thing):
+        return "its value is not in it"
+    if (row["place"], row["when"]) != _where_and_when(said, kind):
+        return "its place or day is another"
+    return ""

@@ -72,10 +72,10 @@ class Reckoned:
 
 def reckoned(work: Work, verify: VerifySignature) -> dict[str, Any]:
     """The value of `reckon`: a function of params and inputs."""
-    last, question = last_reckoning(work.inputs), open_question(work)
+    last, question = last_reckoning(work), open_question(work)
     if last is not None and not question:
         return dict(last)
-    hops = 1 if last is None else int(last["hops"]) + 1
+    hops = 1 if last is None else last["hops"] + 1
     cited = [] if last is None else list(last["citations"])
     wish, rows = gathered(work, verify)
     if not wish or not rows:
@@ -97,9 +97,10 @@ def reckoned(work: Work, verify: VerifySignature) -> dict[str, Any]:
 def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
     """What most devices took the question for, and the rows of those that did; sound ones alone.
 
-    Rows are looked at again: who accepted them may be a friend of who made them.
+    Outputs are looked at again: who accepted one may be a friend of who made it. Each counts once
+    for what it quotes, whatever keys it signs with.
     """
-    outputs = [each for _, each in sorted(work.inputs.items()) if not misshapen(each)]
+    outputs = [each for each in work.beside if not unsound(each, _maker(each), verify)]
     wishes = Counter(each["wanted"] for each in outputs if each["wanted"])
     if not wishes:
         return "", []
@@ -108,13 +109,19 @@ def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
     told: dict[tuple[str, ...], list[Row]] = {}
     for output in outputs:
         for row in output["rows"] if output["wanted"] == wish else ():
-            if unsound(row, str(row["finding"].get("device")), verify):
-                continue
-            key = (row["finding"]["source"], row["finding"]["quote"], row["value"], row["thing"])
+            said = (row["thing"], row["value"], row["place"], row["when"])
+            key = (row["finding"]["source"], row["finding"]["quote"], *said)
             told.setdefault(key, []).append(_row(row, standing))
     least = _agreeing(work)
-    kept = [rows[0] for rows in told.values() if len({r.finding["device"] for r in rows}) >= least]
+    kept = [rows[0] for rows in told.values() if len(rows) >= least]
     return wish, sorted(kept, key=lambda row: (row.thing, row.when, row.rank))
+
+
+def _maker(value: Any) -> str:
+    """The device that all rows of an output are to be of, as the first one says."""
+    if misshapen(value) or not value["rows"]:
+        return ""
+    return str(value["rows"][0]["finding"].get("device"))
 
 
 def _row(row: Mapping[str, Any], standing: Sequence[str]) -> Row:

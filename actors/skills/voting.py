@@ -12,6 +12,7 @@ Both read the params `job` ("labels, seed 1, length 40") and `at_once` (steps of
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -131,7 +132,8 @@ class Ballots:
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
         """Judge an output of `cast_votes` by its form."""
         table, draws = table_of(work), _whole(work, "draws", (1, MOST_DRAWS), 1)
-        if ballots_of(value, table.steps, draws) is None:
+        ballots = ballots_of(value, table.steps)
+        if ballots is None or _draws(ballots) not in (0, draws):
             return Finding(accept=False, reason="not the votes that were asked for")
         return Finding(accept=True, reason=f"{draws} votes on each of {len(table.steps)} steps")
 
@@ -139,20 +141,18 @@ class Ballots:
 def table_of(work: Work) -> Table:
     """What a task is about. Raises BadInput for params that make no job."""
     family, job = _job(work)
-    last = _last(work.inputs)
+    last = _last(work)
     progress = begun(family, job) if last is None else read(last["progress"])
     steps = undecided(family, job, progress, _whole(work, "at_once", (1, MOST_STEPS), 1))
-    spent = dict.fromkeys(_SPENT, 0) if last is None else dict(last["spent"])
+    spent = dict.fromkeys(_SPENT, 0) if last is None else _spent(last.get("spent"))
     return Table(family, job, progress, steps, spent)
 
 
 def counted(work: Work) -> dict[str, Any]:
     """The value of `count_votes`: a function of params and inputs."""
     table, ahead = table_of(work), _whole(work, "ahead", (1, MOST_DRAWS), 1)
-    cast = [value for _, value in sorted(work.inputs.items()) if "votes" in value]
-    draws = max((len(votes) for each in cast for votes in each["votes"].values()), default=0)
-    ballots = [ballots_of(each, table.steps, draws) for each in cast]
-    sound = [each for each in ballots if each is not None]
+    cast = [(each, ballots_of(each, table.steps)) for each in work.beside]
+    sound = _alike([ballots for _, ballots in cast if ballots is not None])
     choices, spent = {}, dict(table.spent)
     for step in table.steps:
         votes = list(in_turn([each[step.id] for each in sound]))
@@ -163,7 +163,7 @@ def counted(work: Work) -> dict[str, Any]:
             spent["steps"] += 1
             spent["undecided"] += not end.decided
             choices[step.id] = end.leader
-    spent["model"] += sum(int(each["asked"]) for each in cast)
+    spent["model"] += sum(each["asked"] for each, ballots in cast if ballots is not None)
     progress = (
         gone_on(table.family, table.job, table.progress, choices) if choices else table.progress
     )
@@ -173,24 +173,39 @@ def counted(work: Work) -> dict[str, Any]:
     return {**value, "answer": table.family.answer(table.job, progress.state)}
 
 
-def ballots_of(
-    value: Any, steps: Sequence[Step], draws: int
-) -> Mapping[str, tuple[str | None, ...]] | None:
-    """The options that an output of `cast_votes` votes for, by step; None when it is none."""
+def ballots_of(value: Any, steps: Sequence[Step]) -> Mapping[str, tuple[str | None, ...]] | None:
+    """The options that an output of `cast_votes` votes for, by step, as many for each; None when it
+    is no such output."""
     votes = value.get("votes") if isinstance(value, Mapping) else None
     if not isinstance(votes, Mapping) or value.get("v") != FORMAT:
         return None
-    if not isinstance(value.get("asked"), int) or set(votes) != {step.id for step in steps}:
+    if type(value.get("asked")) is not int or value["asked"] < 0:
+        return None
+    if set(votes) != {step.id for step in steps}:
         return None
     found: dict[str, tuple[str | None, ...]] = {}
     for step in steps:
         places = votes[step.id]
-        if not isinstance(places, list) or len(places) != draws:
+        if not isinstance(places, list) or not 1 <= len(places) <= MOST_DRAWS:
             return None
         if not all(type(each) is int and -1 <= each < len(step.options) for each in places):
             return None
         found[step.id] = tuple(None if each < 0 else step.options[each] for each in places)
-    return found
+    return found if len({len(each) for each in found.values()}) <= 1 else None
+
+
+def _draws(ballots: Mapping[str, tuple[str | None, ...]]) -> int:
+    """How many votes somebody has on each step; 0 where there are no steps."""
+    return max(map(len, ballots.values()), default=0)
+
+
+def _alike(
+    ballots: Sequence[Mapping[str, tuple[str | None, ...]]],
+) -> list[Mapping[str, tuple[str | None, ...]]]:
+    """Those with as many votes as most have: nobody votes more often than the others."""
+    sizes = Counter(map(_draws, ballots))
+    usual = min(sizes, key=lambda size: (-sizes[size], size), default=0)
+    return [each for each in ballots if _draws(each) == usual]
 
 
 def _job(work: Work) -> tuple[Family, Job]:
@@ -208,9 +223,19 @@ def _job(work: Work) -> tuple[Family, Job]:
     return family, replace(family.job(int(told[2]), int(told[3])), origin=None)
 
 
-def _last(inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The last count among the inputs, if there was one."""
-    return next((value for value in inputs.values() if "progress" in value), None)
+def _last(work: Work) -> Mapping[str, Any] | None:
+    """The count of the round before, if there was one."""
+    counts = (each for each in work.before if isinstance(each, Mapping) and "progress" in each)
+    return next(counts, None)
+
+
+def _spent(told: Any) -> dict[str, int]:
+    """What rounds before took. Raises BadInput for anything else."""
+    if not isinstance(told, Mapping) or set(told) != set(_SPENT):
+        raise BadInput("what was spent on a job is told in another form", cure="update PocketHive")
+    if not all(type(each) is int and each >= 0 for each in told.values()):
+        raise BadInput("what was spent on a job is no count")
+    return dict(told)
 
 
 def _whole(work: Work, name: str, bounds: tuple[int, int], usual: int | None = None) -> int:

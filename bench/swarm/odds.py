@@ -1,8 +1,9 @@
 """What theory says of verification: wrong outputs accepted, and how often work is done for one.
 
 Devices are drawn at random without putting back. Assumed: honest ones always say the same; a task
-that was rejected begins anew with a device drawn from all; who is asked to judge is drawn from all
-others, and two rejections are wanted against one acceptance (`core/verification.py`).
+that was rejected begins anew with a device drawn from all (in truth who made it comes last); who is
+asked to judge is drawn from all others, and two rejections are wanted against one acceptance
+(`core/verification.py`).
 """
 
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def _voted(crowd: Crowd, m: int) -> Odds:
         """Chance of a wrong end, and executions to come."""
         if right >= m:
             return 0.0, 0.0
-        if max(wrong) >= m:
+        if max(wrong, default=0) >= m:
             return 1.0, 0.0
         ends: list[tuple[float, tuple[float, float]]] = []
         if honest:

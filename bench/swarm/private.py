@@ -87,23 +87,20 @@ class Rules:
     verified: bool = True
 
     def team(self) -> Team:
-        """The team. Raises ValueError when its file has no such places any more."""
-        told = (files("pockethive.configs") / "shards.yaml").read_text(encoding="utf-8")
-        for old, new in (
-            ("agreeing: 1", f"agreeing: {self.agreeing}"),
-            (
-                "verify: {check: gathered}",
-                f"verdicts: {self.verdicts}\n    verify: {{check: gathered}}",
-            ),
-            (
-                "verify: {check: reckoned}",
-                f"verdicts: {self.verdicts}\n    verify: {{check: reckoned}}",
-            ),
-        ):
-            if told.count(old) != 1:
-                raise ValueError(f"shards.yaml: {old!r} does not stand there once")
-            told = told.replace(old, new)
-        return load_team_text(told, "shards.yaml", vocabulary())
+        """The team."""
+        text = (files("pockethive.configs") / "shards.yaml").read_text(encoding="utf-8")
+        made = load_team_text(text, "shards.yaml", vocabulary())
+        roles = tuple(
+            replace(role, verification=replace(role.verification, verdicts=self.verdicts))
+            for role in made.roles
+        )
+        steps = tuple(
+            replace(step, params={**step.params, "agreeing": self.agreeing})
+            if "agreeing" in step.params
+            else step
+            for step in made.planner.steps
+        )
+        return replace(made, roles=roles, planner=replace(made.planner, steps=steps))
 
 
 USUAL: Final = Rules()

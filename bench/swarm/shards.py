@@ -299,7 +299,7 @@ def cheats_section(record: Record) -> str:
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a setting."""
-    with_cheats = "silenced" in rows[0] and rows[0]["deceived"] is not None
+    with_cheats = rows[0]["deceived"] is not None
     head = [
         *(
             "devices",
@@ -315,7 +315,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             row["plan"]["name"],
             share(row["right"], row["of"], row["interval"]),
-            *((row["deceived"], row["silenced"]) if with_cheats else ()),
+            *((row["deceived"], row.get("silenced", "")) if with_cheats else ()),
             f"{row['cited_proof']} of {row['cited']}",
             f"{row['cited_proof']} of {row['proof']}",
             f"{row['crossed']}, {row['crossed_needed']}",

@@ -74,6 +74,7 @@ FULL: Final = (
     Plan("labels", 1_000, 40, 40),
     Plan("timeline", 300, 10, 20),
     Plan("sums-by-counting", 1_000, 16, 32),
+    Plan("products-by-counting", 12, 0, 16),
     Plan("sorting-by-counting", 256, 14, 16),
     Plan("hanoi-by-counting", 9, 6, 4),
 )
@@ -284,7 +285,7 @@ def _options() -> argparse.Namespace:
     told = parser("bench.swarm.steps")
     told.add_argument("--runs", type=int, default=0, help="live runs of a family")
     told.add_argument("--no-live", action="store_true")
-    told.add_argument("--family", nargs="+", default=[each.family for each in QUICK])
+    told.add_argument("--family", nargs="+", default=[each.family for each in FULL])
     return told.parse_args()
 
 

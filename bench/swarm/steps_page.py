@@ -17,6 +17,7 @@ WORDS: Final = {
     "labels": "count {} items by label",
     "timeline": "order the events among {} dated sentences",
     "sums-by-counting": "add two numbers of {} digits",
+    "products-by-counting": "multiply two numbers of {} digits",
     "sorting-by-counting": "sort {} numbers of three digits",
     "hanoi-by-counting": "Towers of Hanoi, {} disks",
 }
@@ -28,6 +29,7 @@ errors on one state. *mean p* is what the mean of p would promise for k = 3, whi
 comes. The law knows one rival, the best; where votes scatter over several, as over ten numbers, one
 vote a step does worse than it says, and from k = 2 on the others hardly ever get ahead.
 """
+_PANELS: Final = 3  # side by side
 _LENGTH_LEADS: Final = ("1", "2", "3", "5")
 
 
@@ -37,8 +39,9 @@ def section(record: Record) -> str:
     every = {**(other.results if other else {}), **record.results}
     results = {name: every[name] for name in WORDS if name in every}
     short = [name for name in results if name not in record.results]
-    picture("steps-leads", (10, 6), lambda figure, look: _leads(figure, look, results))
-    picture("steps-lengths", (10, 6), lambda figure, look: _lengths(figure, look, results))
+    size = (10, 3 * -(-len(results) // _PANELS))
+    picture("steps-leads", size, lambda figure, look: _leads(figure, look, results))
+    picture("steps-lengths", size, lambda figure, look: _lengths(figure, look, results))
     picture("steps-votes", (7, 4.2), lambda figure, look: _votes(figure, look, results))
     return "\n".join(
         (
@@ -249,8 +252,8 @@ def _votes(figure: Any, look: Look, results: Mapping[str, Any]) -> None:
 
 def _panels(figure: Any, results: Mapping[str, Any]) -> list[tuple[Any, tuple[str, Any]]]:
     """A panel a family, three in a row."""
-    rows = -(-len(results) // 3)
-    every = figure.subplots(rows, 3, sharey=True, squeeze=False).flatten().tolist()
+    rows = -(-len(results) // _PANELS)
+    every = figure.subplots(rows, _PANELS, sharey=True, squeeze=False).flatten().tolist()
     for empty in every[len(results) :]:
         empty.set_visible(False)
     return list(zip(every, results.items(), strict=False))

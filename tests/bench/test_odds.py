@@ -43,6 +43,13 @@ def test_drawing_it_out_gives_the_same(policy: str, fault: str) -> None:
     assert work == pytest.approx(found.executions, abs=0.03)
 
 
+def test_where_there_is_one_label_nobody_can_guess_wrongly() -> None:
+    for policy in ("none", "check", "recompute 2"):
+        found = odds(policy, Crowd(DEVICES, 7, "random", 1))
+        assert found is not None
+        assert found.wrong == 0.0
+
+
 def test_of_credit_and_old_answers_it_says_nothing() -> None:
     assert odds("adaptive", Crowd(DEVICES, 7, "colluders", 6)) is None
     assert odds("check", Crowd(DEVICES, 7, "stale", 6)) is None

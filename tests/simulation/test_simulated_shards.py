@@ -3,11 +3,13 @@
 The double takes every undated sentence about a meter for one about its keeper.
 """
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from bench.swarm.liars import Liar, Silent, careless, colluding, gathering
 from bench.swarm.private import USUAL, Asked, Cheat, Holders, Memory, Rules, Tap
+from bench.swarm.shards import is_deceived
 from pockethive.inference.testing import ScriptedModel
 from pockethive.trials.questions import Question
 from pockethive.trials.shards import split
@@ -105,6 +107,26 @@ def test_colluders_pass_where_nobody_looks_and_not_where_more_must_accept_than_t
     known, _ = asked(tmp_path, 4, 3, missed)
     assert held.answer == known.answer
     assert held.status.startswith("partial missing round-1.gather-")
+
+
+def test_the_rules_of_a_setting_are_those_of_its_team() -> None:
+    team = Rules(agreeing=3, verdicts=2).team()
+    assert [role.verification.verdicts for role in team.roles] == [2, 2]
+    assert [
+        each.params["agreeing"] for each in team.planner.steps if "agreeing" in each.params
+    ] == [3]
+
+
+def test_who_answers_as_without_the_cheats_or_not_at_all_is_not_deceived(tmp_path: Path) -> None:
+    known, _ = asked(tmp_path, 1)
+    for answer, right, deceived in (
+        ("Ada Falk", True, False),
+        ("", False, False),
+        ("Lieaa", False, True),
+    ):
+        found = replace(known, answer=answer, right=right)
+        assert is_deceived(found, known) is deceived
+    assert not is_deceived(replace(known, answer="x", right=False), replace(known, answer="x"))
 
 
 def test_liars_with_one_secret_tell_one_lie() -> None:

@@ -56,7 +56,7 @@ def work(tools: Tools, inputs: dict[str, Any] | None = None, question: str = ASK
     assert tools.documents is not None
     return Work(
         task="t",
-        name="gather",
+        name="round-2.gather",
         skill="gather",
         params={"question": question},
         inputs=inputs or {},
@@ -89,10 +89,13 @@ def test_only_sentences_that_tell_what_is_asked_leave(tools: Tools) -> None:
 
 
 def test_the_last_reckoning_says_what_is_asked_now(tools: Tools) -> None:
-    answered = {"last": {"hops": 1, "question": ""}}
-    assert gather(tools, answered)["rows"] == []
-    gone_on = {"last": {"hops": 1, "question": "Who is the keeper of meter 4321?"}}
-    assert [row["value"] for row in gather(tools, gone_on)["rows"]] == ["Bruno Dorn"]
+    answered = {"v": 1, "answer": "1951", "citations": [], "found": True, "hops": 1, "question": ""}
+    assert gather(tools, {"round-1.last": answered})["rows"] == []
+    gone_on = {**answered, "found": False, "question": "Who is the keeper of meter 4321?"}
+    found = gather(tools, {"round-1.last": gone_on})["rows"]
+    assert [row["value"] for row in found] == ["Bruno Dorn"]
+    of_this_round = gather(tools, {"round-2.gather-9": gone_on})["rows"]
+    assert [row["value"] for row in of_this_round] == ["Ada Falk"]
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ def row(thing: str, value: str, title: str, **more: str) -> dict[str, Any]:
     """A row as a device gives it, out of a document of one sentence."""
     told = {"place": "", "when": "", "device": "one", **more}
     key = Ed25519PrivateKey.from_private_bytes(told.pop("device").ljust(32).encode())
-    device, source, salt = to_text(key.public_key().public_bytes_raw()), f"{title}.md", bytes(16)
-    day = told_day(told["when"]) if told["when"] else ""
-    quote = f"{thing} {value} {told['place']} {day}"
+    device, salt = to_text(key.public_key().public_bytes_raw()), bytes(16)
+    source = f"{title}, {thing}, {value}"
+    day = f" on {told_day(told['when'])}" if told["when"] else ""
+    quote = f"{thing} has {value}{' at ' * bool(told['place'])}{told['place']}{day}"
     passage = Passage(heading="", index=0, text=quote, title=title)
     root = passage_leaf(salt, passage)
     signature = key.sign(statement(device, source, 1, root))
@@ -45,7 +46,9 @@ def output(wanted: str, *rows: dict[str, Any]) -> dict[str, Any]:
 
 def work(question: str, inputs: dict[str, Any], **params: Any) -> Work:
     told = {"question": question, "standing": STANDING, **params}
-    return Work(task="t", name="r", skill="reckon", params=told, inputs=inputs, device="one")
+    made = {f"round-{1 if key == 'last' else 2}.{key}": each for key, each in inputs.items()}
+    name = "round-2.reckon"
+    return Work(task="t", name=name, skill="reckon", params=told, inputs=made, device="one")
 
 
 def tools() -> Tools:
@@ -70,7 +73,8 @@ def test_higher_standing_is_right_and_then_the_newer() -> None:
     report = row("Ada Falk", "Ashby", "Report of 9 June 2021")
     made = reckon(HOME, output("one-home", old, letter), output("one-home", report, new))
     assert (made["answer"], made["found"]) == ("Selton", True)
-    assert [each["source"] for each in made["citations"]] == ["Register of 1 January 2021.md"]
+    cited = [each["passage"]["title"] for each in made["citations"]]
+    assert cited == ["Register of 1 January 2021"]
     assert reckon(HOME, output("one-home", letter, report))["answer"] == "Ashby"
 
 
@@ -151,15 +155,49 @@ def test_a_row_that_its_quotation_does_not_say_counts_for_nothing_whoever_accept
 ) -> None:
     true = row("Ada Falk", "Norby", "Report of 3 May 2020")
     assert reckon(HOME, output("one-home", {**true, **lie}))["answer"] == "not known"
-    others = {
-        **true,
-        "finding": {
-            **true["finding"],
-            "device": row("a", "b", "c", device="two")["finding"]["device"],
-        },
-    }
-    assert reckon(HOME, output("one-home", others))["answer"] == "not known"
-    assert reckon(HOME, output("one-home", true, others), agreeing=2)["answer"] == "not known"
+
+
+def test_who_agrees_in_the_value_alone_does_not_say_the_same() -> None:
+    true = row("shipment GO-1", "30", "Report of 3 May 2020", place="Norby, not at Selton")
+    true["place"] = "Norby"
+    outputs = [output("sum-cargo", true)] * 2
+    for place in ("Selton", ""):
+        lying = [output("sum-cargo", {**true, "place": place}), *outputs]
+        assert reckon("How much came to Norby?", *lying, agreeing=2)["answer"] == "30"
+        assert reckon("How much came to Selton?", *lying)["answer"] == "not known"
+
+
+def test_no_output_counts_for_more_than_one_device() -> None:
+    many = [row("Ada Falk", "Selton", "Register of 3 May 2022", device=str(n)) for n in range(4)]
+    true = [row("Ada Falk", "Norby", "Report of 3 May 2020", device=d) for d in ("one", "two")]
+    honest = [output("one-home", each) for each in true]
+    assert reckon(HOME, output("one-home", *many), *honest, agreeing=2)["answer"] == "Norby"
+    twice = output("count-cargo", *[row("shipment GO-1", "30", "Report", place="Norby")] * 2)
+    assert reckon("How many shipments came to Norby?", twice)["answer"] == "not known"
+
+
+ANSWERED = {"v": 1, "answer": "EVIL", "citations": [], "found": True, "hops": 1, "question": ""}
+
+
+def test_a_device_that_gathers_cannot_pass_for_who_reckoned_before() -> None:
+    true = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    assert reckon(HOME, ANSWERED, true)["answer"] == "Norby"
+    assert reckon(HOME, true, before={"last": ANSWERED})["answer"] == "EVIL"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(None, 5, True, "hops", ["hops"], {}, {"hops": 1}, {"rows": 1}),
+        *({**ANSWERED, name: value} for name in ANSWERED for value in (None, "x", -1, [1])),
+    ],
+    ids=repr,
+)
+def test_nonsense_stops_nobody(odd: Any) -> None:
+    true = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    assert reckon(HOME, odd, true)["answer"] == "Norby"
+    found = reckon(HOME, true, before={"last": odd})
+    assert found["answer"] in ("Norby", "EVIL", "x", "not known")
 
 
 def test_what_most_took_the_question_for_counts_and_nonsense_does_not() -> None:

@@ -20,8 +20,9 @@ def tools() -> Tools:
 
 
 def work(skill: str, inputs: dict[str, Any], device: str = "one", **params: Any) -> Work:
-    told = {**PARAMS, **params}
-    return Work(task="t", name=skill, skill=skill, params=told, inputs=inputs, device=device)
+    told, name = {**PARAMS, **params}, f"round-2.{skill}"
+    made = {f"round-{1 if key == 'last' else 2}.{key}": each for key, each in inputs.items()}
+    return Work(task="t", name=name, skill=skill, params=told, inputs=made, device=device)
 
 
 def cast(device: str, before: dict[str, Any], **params: Any) -> dict[str, Any]:
@@ -84,6 +85,25 @@ def test_a_ballot_of_another_form_counts_for_nothing() -> None:
     odd["votes"] = {name: [9, 9] for name in odd["votes"]}
     made = count({"a": ballot(1, 1), "b": odd, "c": ballot(1, 1)}, ahead=2)
     assert set(made["progress"]["decided"].values()) == {"fruit"}
+
+
+@pytest.mark.parametrize("odd", [None, 5, "votes", ["votes"], {"votes": None}, {"votes": {}}])
+def test_neither_nonsense_nor_who_votes_more_often_silences_the_others(odd: Any) -> None:
+    inputs = {"a": ballot(1, 1), "b": odd, "c": ballot(1, 1), "d": ballot(0, 0, 0, 0, 0, 0)}
+    assert set(count(inputs, ahead=2)["progress"]["decided"].values()) == {"fruit"}
+
+
+def test_what_a_device_casts_is_no_count_of_the_round_before() -> None:
+    first = count({"a": ballot(0, 0)}, ahead=1)
+    again = count({"a": ballot(1, 1), "b": first}, ahead=1)
+    assert set(again["progress"]["decided"].values()) == {"fruit"}
+
+
+@pytest.mark.parametrize("spent", [None, 5, {"steps": 1}, {"steps": "1"}])
+def test_a_count_of_another_form_is_refused(spent: Any) -> None:
+    last = {**count({"a": ballot(0, 0)}, ahead=1), "spent": spent}
+    with pytest.raises(BadInput, match="spent"):
+        cast("one", {"last": last})
 
 
 @pytest.mark.parametrize(
