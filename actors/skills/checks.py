@@ -4,17 +4,17 @@ Rule guarded here: a verifier believes nothing that it can compute. What cannot 
 elsewhere (that a search which found nothing looked well) is said in the verdict's reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from pockethive.actors.documents.attestation import fault
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Finding, Tools, Work, model_for
+from pockethive.actors.skills.findings import candidates_of, findings_of
 from pockethive.actors.skills.fitting import fits, unrelated
 from pockethive.actors.skills.likelihood import Reader
-from pockethive.actors.skills.rank import MOST_KEPT, gather, in_context, rank_work
-from pockethive.actors.skills.research import MAX_FINDINGS
+from pockethive.actors.skills.rank import gather, in_context, rank_work
 from pockethive.actors.skills.synthesize import answer
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
@@ -82,18 +82,19 @@ class Ranking:
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `rank` by ranking again."""
         model = model_for("checking a ranking", work, tools)
-        candidates = _candidates(value)
+        candidates = candidates_of(value)
         if candidates is None:
             return _no("not a ranking: fields are missing or of another type")
         if value["question"] != str(work.params["question"]):
             return _no("ranked for another question")
-        made = rank_work(work, model)
+        made = rank_work(work, model, tools.verify)
         mine = made.candidates
         scores = {_key(item["finding"]): int(item["score"]) for item in mine}
         theirs = [_key(item["finding"]) for item in candidates]
         if len(theirs) != len(mine) or len(set(theirs)) != len(theirs):
             return _no(f"{len(theirs)} candidates were given, {len(mine)} belong there")
-        if any(item["finding"] not in gather(work.inputs) for item in candidates):
+        among = gather(work.inputs, tools.verify)
+        if any(item["finding"] not in among for item in candidates):
             return _no("a candidate is not among the inputs")
         own = [scores[key] for key in theirs if key in scores]
         if len(own) != len(theirs) or any(b > a + _SAME for a, b in pairwise(own)):
@@ -109,11 +110,11 @@ class Citations:
     name = "citations"
     needs_model = False
 
-    def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002 pure, by protocol
+    def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `synthesize`."""
         if not isinstance(value, Mapping) or set(value) != _ANSWER:
             return _no("not an answer: fields are missing or unknown")
-        right = answer(work)
+        right = answer(work, tools.verify)
         if value["found"] != right["found"]:
             return _no("found and not found do not go with the candidates")
         if value["citations"] != right["citations"]:
@@ -133,40 +134,6 @@ def _yes(reason: str) -> Finding:
 
 def _no(reason: str) -> Finding:
     return Finding(accept=False, reason=reason)
-
-
-def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
-    """The findings of a search's output, or what is wrong with its form."""
-    if not isinstance(value, Mapping) or set(value) != {"findings", "searched"}:
-        return "not a search: fields are missing or unknown"
-    findings, searched = value["findings"], value["searched"]
-    if not isinstance(findings, list) or len(findings) > MAX_FINDINGS:
-        return f"not a search: more than {MAX_FINDINGS} findings, or no list of them"
-    if not isinstance(searched, Mapping) or set(searched) != {"documents", "passages"}:
-        return "not a search: what was searched is missing"
-    if not all(type(count) is int and count >= 0 for count in searched.values()):
-        return "not a search: what was searched is not counted"
-    if not all(isinstance(finding, Mapping) for finding in findings):
-        return "not a search: a finding is not an object"
-    return findings
-
-
-def _candidates(value: Any) -> list[Mapping[str, Any]] | None:
-    if not isinstance(value, Mapping) or set(value) != {"candidates", "confidence", "question"}:
-        return None
-    if type(value["confidence"]) is not int or not 0 <= value["confidence"] <= 1000:
-        return None
-    items = value["candidates"]
-    if not isinstance(items, list) or len(items) > MOST_KEPT:
-        return None
-    shaped = all(
-        isinstance(item, Mapping)
-        and set(item) == {"finding", "score"}
-        and isinstance(item["finding"], Mapping)
-        and type(item["score"]) is int
-        for item in items
-    )
-    return items if shaped else None
 
 
 def _key(finding: Any) -> tuple[str, str, str]:

@@ -13,15 +13,15 @@ from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work, model_for
+from pockethive.actors.skills.findings import MOST_KEPT, standing
 from pockethive.actors.skills.likelihood import Reader, in_place
 from pockethive.actors.skills.windows import core
-from pockethive.core.ports import Model
+from pockethive.core.ports import Model, VerifySignature
 from pockethive.inference.answer_forms import answer_forms
 from pockethive.inference.answers import confidence
 
 READ = 6  # candidates the reasoner's model reads
 KEPT = 4  # candidates that go on, unless told otherwise
-MOST_KEPT = 16
 LEAST_SCORE = 0  # millinats
 
 
@@ -34,7 +34,7 @@ class Rank:
     def run(self, work: Work, tools: Tools) -> Product:
         """Order the findings of all devices."""
         model = model_for("ranking", work, tools)
-        ranked = rank_work(work, model)
+        ranked = rank_work(work, model, tools.verify)
         value = {
             "candidates": ranked.candidates,
             "confidence": ranked.confidence,
@@ -56,21 +56,22 @@ class Ranked:
     tokens: int
 
 
-def rank_work(work: Work, model: Model) -> Ranked:
+def rank_work(work: Work, model: Model, verify: VerifySignature) -> Ranked:
     """What `work` asks for."""
     keep = min(int(work.params.get("keep", KEPT)), MOST_KEPT)
-    findings = gather(work.inputs)[: max(READ, keep)]
+    findings = gather(work.inputs, verify)[: max(READ, keep)]
     ranked = rank(str(work.params["question"]), findings, model)
     return replace(ranked, candidates=ranked.candidates[:keep])
 
 
-def gather(inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def gather(inputs: Mapping[str, Any], verify: VerifySignature) -> tuple[Mapping[str, Any], ...]:
     """Findings of all inputs, one per text: each device's best claim first, then by claim.
 
-    A text that stands in several documents is cited from the smallest, which is most about it.
-    A device that praises itself can crowd out others' second findings, never their best.
+    What does not stand in its source is left out. A text that stands in several documents is cited
+    from the smallest, which is most about it. A device that praises itself can crowd out others'
+    second findings, never their best.
     """
-    every = [finding for name in sorted(inputs) for finding in inputs[name]["findings"]]
+    every = [finding for name in sorted(inputs) for finding in standing(inputs[name], verify)]
     every.sort(key=lambda item: (item["size"], item["source"], item["device"], item["start"]))
     texts: dict[str, Mapping[str, Any]] = {}
     for finding in every:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
+from pockethive.actors.skills.findings import candidates_of, ranked
+from pockethive.core.ports import VerifySignature
 
 NOT_FOUND = "Not found in these documents."
 ALSO = "See also:"
@@ -32,17 +34,17 @@ class Synthesize:
     name = "synthesize"
     needs_model = False
 
-    def run(self, work: Work, tools: Tools) -> Product:  # noqa: ARG002 nothing of it is needed
+    def run(self, work: Work, tools: Tools) -> Product:
         """Write the answer from ranked candidates."""
-        return Product(value=answer(work))
+        return Product(value=answer(work, tools.verify))
 
 
-def answer(work: Work) -> dict[str, Any]:
+def answer(work: Work, verify: VerifySignature) -> dict[str, Any]:
     """`{"answer", "found", "citations", "confidence"}`; pure, so anybody can check it.
 
     `confidence`, in thousandths: that of the ranking; of the least sure part, where there are more.
     """
-    sections = _sections(work.inputs)
+    sections = _sections(work.inputs, verify)
     listed = work.params.get("style") == LIST
     most = LIST_CITED if listed else CITED if len(sections) == 1 else SECTION_CITED
     parts: list[str] = []
@@ -65,14 +67,18 @@ def answer(work: Work) -> dict[str, Any]:
     }
 
 
-def _sections(inputs: Mapping[str, Any]) -> list[tuple[str, Candidates, int]]:
+def _sections(
+    inputs: Mapping[str, Any], verify: VerifySignature
+) -> list[tuple[str, Candidates, int]]:
     """Candidates by question, best first, and how sure; equal scores keep their inputs' order."""
     joined: dict[str, list[Mapping[str, Any]]] = {}
     sure: dict[str, int] = {}
-    for name in sorted(inputs):
-        question = inputs[name]["question"]
-        joined.setdefault(question, []).extend(inputs[name]["candidates"])
-        sure[question] = max(sure.get(question, 0), inputs[name]["confidence"])
+    for _, value in sorted(inputs.items()):
+        if candidates_of(value) is None:
+            continue
+        question = str(value["question"])
+        joined.setdefault(question, []).extend(ranked(value, verify))
+        sure[question] = max(sure.get(question, 0), value["confidence"])
     ordered: list[tuple[str, Candidates, int]] = [
         (question, sorted(found, key=lambda item: -item["score"]), sure[question])
         for question, found in joined.items()

@@ -71,6 +71,45 @@ def test_what_no_document_knows_is_not_found(hive: Any) -> None:
     assert hive.check("citations", work, answer, 1).accept
 
 
+def test_a_finding_that_stands_nowhere_is_left_out_whoever_accepted_it(hive: Any) -> None:
+    found, ranked, answer = chain(hive)
+    forged = copy.deepcopy(found)
+    for finding in forged["search-0"]["findings"]:
+        finding["quote"] = finding["passage"]["text"] = "The first ferry leaves at noon."
+        finding["start"] = 0
+    work = hive.run("rank", 1, forged, question=QUESTION, keep=3)
+    assert hive.device(0) not in [each["finding"]["device"] for each in work["candidates"]]
+    lying = copy.deepcopy(ranked)
+    lying["candidates"][0]["finding"]["passage"]["text"] += " And it leaves at noon."
+    said = hive.run("synthesize", 1, {"rank": lying}, question=QUESTION)
+    assert answer["citations"][0]["quote"] not in said["answer"]
+
+
+def test_an_output_counts_for_one_device_whatever_keys_it_is_signed_with(hive: Any) -> None:
+    found = searches(hive, "When does the ferry leave for the market on the island?")
+    mine, others = (found[f"search-{n}"]["findings"] for n in range(2))
+    assert mine
+    assert others
+    both = {**found["search-0"], "findings": [*mine, *others]}
+    ranked = hive.run("rank", 1, {"search-0": both}, question=QUESTION, keep=9)
+    assert {each["finding"]["device"] for each in ranked["candidates"]} == {hive.device(0)}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(None, 5, "findings", ["findings"], {}, {"findings": 1}, {"question": 1}),
+        {"findings": [{"device": 1}], "searched": {"documents": 1, "passages": 1}},
+        {"candidates": [{"finding": {}, "score": 1}], "confidence": 1, "question": QUESTION},
+    ],
+    ids=repr,
+)
+def test_nonsense_that_somebody_accepted_stops_nobody(hive: Any, odd: Any) -> None:
+    found, ranked, answer = chain(hive)
+    assert hive.run("rank", 0, {**found, "odd": odd}, question=QUESTION, keep=3) == ranked
+    assert hive.run("synthesize", 0, {"rank": ranked, "z": odd}, question=QUESTION) == answer
+
+
 def test_the_limit_bounds_the_findings(hive: Any) -> None:
     assert (
         len(hive.run("search", 0, {}, question="ferry harbour tickets", limit=1)["findings"]) == 1
