@@ -3,9 +3,10 @@
 Rule guarded here: a skill sees what it was handed and nothing else.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pockethive.core.errors import SkillFailure
 from pockethive.core.ports import Model, VerifySignature
@@ -13,6 +14,8 @@ from pockethive.core.ports import Model, VerifySignature
 if TYPE_CHECKING:
     from pockethive.actors.documents.index import DocumentIndex
     from pockethive.actors.documents.nearness import Nearness
+
+_ROUND: Final = re.compile(r"round-\d+\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,16 @@ class Work:
 
     @property
     def before(self) -> tuple[Any, ...]:
-        """Inputs of an earlier round, in the order of their names.
+        """Inputs of an earlier round, in the order of their names; all where there are no rounds.
 
-        What an output is for is told by who made it, never by what it says of itself: names are
-        of the run's owner, values of whoever worked.
+        Names are of the run's owner, values of whoever worked: a device cannot say that its output
+        was the last one of the round before.
         """
         return self._inputs(same_round=False)
 
     @property
     def beside(self) -> tuple[Any, ...]:
-        """Inputs of this round, in the order of their names."""
+        """Inputs of this round, in the order of their names; all where there are no rounds."""
         return self._inputs(same_round=True)
 
     def _inputs(self, *, same_round: bool) -> tuple[Any, ...]:
@@ -49,14 +52,14 @@ class Work:
         return tuple(
             value
             for name, value in sorted(self.inputs.items())
-            if (round_of(name) == mine) is same_round
+            if not mine or (round_of(name) == mine) is same_round
         )
 
 
 def round_of(name: str) -> str:
     """The round that a task's name tells (`planners/template.py`), or "" where there are none."""
-    number, dot, _ = name.partition(".")
-    return number if dot and number.startswith("round-") else ""
+    found = _ROUND.match(name)
+    return "" if found is None else found.group()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,16 @@ from typing import Any
 from pockethive.actors.documents.attestation import fault
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Finding, Tools, Work, model_for
-from pockethive.actors.skills.findings import candidates_of, findings_of
+from pockethive.actors.skills.findings import candidates_of, findings_of, standing
 from pockethive.actors.skills.fitting import fits, unrelated
 from pockethive.actors.skills.likelihood import Reader
 from pockethive.actors.skills.rank import gather, in_context, rank_work
 from pockethive.actors.skills.synthesize import answer
+from pockethive.core.canonical import same
 
 FITTED = 1  # findings that are read by the verifier's model, best first; a device's others wait
 _SAME = 500  # millinats; kernels differ a little between machines, so closer scores may swap
+_OFF = 2_000  # millinats by which a score may be another; an answer cites what is within 12,000
 _AS_SURE = 100  # thousandths, for the same reason
 
 _ANSWER = {"answer", "citations", "confidence", "found"}
@@ -62,6 +64,8 @@ class Fit:
             return _no(findings)
         if not findings:
             return _yes("nothing was found; an empty search can be checked for form only")
+        if len(standing(value, tools.verify)) < len(findings):
+            return _no("a finding does not stand in its source")
         question = str(work.params["question"])
         read = findings[:FITTED]
         texts = [in_context(finding, question) for finding in read]
@@ -99,6 +103,9 @@ class Ranking:
         own = [scores[key] for key in theirs if key in scores]
         if len(own) != len(theirs) or any(b > a + _SAME for a, b in pairwise(own)):
             return _no("the same findings come in another order here")
+        said = [item["score"] for item in candidates]
+        if any(abs(one - other) > _OFF for one, other in zip(own, said, strict=True)):
+            return _no("the same findings have other scores here")
         if abs(made.confidence - value["confidence"]) > _AS_SURE:
             return _no(f"{value['confidence']} thousandths sure, here {made.confidence}")
         return _yes(f"ranking {len(theirs)} candidates again gives the same order")
@@ -123,6 +130,8 @@ class Citations:
             return _no("the confidence is not that of the ranking")
         if value["answer"] != right["answer"]:
             return _no("the answer has text that is neither template nor quotation")
+        if not same(value, right):
+            return _no("the answer is of another form")
         if not right["found"]:
             return _yes("there was nothing to cite, and the answer says so")
         return _yes(f"{len(right['citations'])} citations are among the inputs, rightly numbered")

@@ -12,6 +12,7 @@ from pockethive.actors.skills.research import MAX_FINDINGS
 from pockethive.core.ports import VerifySignature
 
 MOST_KEPT: Final = 16  # candidates of a ranking
+_MOST_SCORE: Final = 10**7  # millinats; no text of a few thousand characters is worth more
 
 
 def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
@@ -36,6 +37,8 @@ def candidates_of(value: Any) -> list[Mapping[str, Any]] | None:
         return None
     if type(value["confidence"]) is not int or not 0 <= value["confidence"] <= 1000:
         return None
+    if not isinstance(value["question"], str):
+        return None
     items = value["candidates"]
     if not isinstance(items, list) or len(items) > MOST_KEPT:
         return None
@@ -44,6 +47,7 @@ def candidates_of(value: Any) -> list[Mapping[str, Any]] | None:
         and set(item) == {"finding", "score"}
         and isinstance(item["finding"], Mapping)
         and type(item["score"]) is int
+        and abs(item["score"]) <= _MOST_SCORE
         for item in items
     )
     return items if shaped else None

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pockethive.actors.documents.attestation import fault, quotation
+from pockethive.actors.documents.attestation import MAX_QUOTE, fault, quotation
 from pockethive.actors.documents.index import DocumentIndex, Hit
 from pockethive.actors.skill import Finding, Product, Tools, Work, documents_of, model_for
 from pockethive.actors.skills.telling import NOTHING, Chooser, Kind, kinds
@@ -35,6 +35,10 @@ from pockethive.core.ports import VerifySignature
 FORMAT: Final = 1
 HITS: Final = 120  # passages that are looked at for a name, best by BM25
 MOST_ROWS: Final = 40
+MOST_HOPS: Final = 8  # things found one after another
+_MOST_CITED: Final = 40 * MOST_HOPS
+_LONGEST_NAME: Final = 120  # characters of what was found and stands in the next question
+_SOMEBODY: Final = "Anna Somebody"  # as names are found in a question
 _TOLD: Final = ("thing", "value", "place", "when")
 _YEAR: Final = 4  # digits
 _ROW: Final = {*_TOLD, "finding"}
@@ -111,18 +115,35 @@ def open_question(work: Work) -> str:
 
 def last_reckoning(work: Work) -> Mapping[str, Any] | None:
     """What `reckon` made in the round before, if there was one and it has its form."""
-    return next((each for each in work.before if _is_reckoning(each)), None)
+    asked = str(work.params["question"])
+    return next((each for each in work.before if _is_reckoning(each, asked)), None)
 
 
-def _is_reckoning(value: Any) -> bool:
+def _is_reckoning(value: Any, asked: str) -> bool:
     return (
         isinstance(value, Mapping)
         and set(value) == {"v", *_RECKONED}
         and value["v"] == FORMAT
         and all(type(value[name]) is kind for name, kind in _RECKONED.items())
         and all(isinstance(each, Mapping) for each in value["citations"])
-        and value["hops"] >= 1
+        and len(value["citations"]) <= _MOST_CITED
+        and 1 <= value["hops"] <= MOST_HOPS
+        and _goes_on(value["question"], asked)
     )
+
+
+def _goes_on(question: str, asked: str) -> bool:
+    """Whether a question is "", or what was asked with a name in place of what it described.
+
+    So nobody who reckons can have devices look for anything of another kind.
+    """
+    while question and (inner := described(asked)) is not None:
+        before, after = inner.rest.split("{}", 1)
+        name = question.removeprefix(before).removesuffix(after)
+        if question == f"{before}{name}{after}" and 0 < len(name) <= _LONGEST_NAME:
+            return True
+        asked = f"{before}{_SOMEBODY}{after}"
+    return not question
 
 
 def wanted(question: str, chooser: Chooser) -> Sought | None:
@@ -158,8 +179,11 @@ def _rows(sought: Sought, index: DocumentIndex, chooser: Chooser) -> list[dict[s
         if not mentions(hit.passage.text, sought.about):
             continue
         told = read(hit.passage.text, sought, chooser)
-        if told is not None:
-            found.append(row_of(index, hit, told))
+        if told is None or len(hit.passage.text) > MAX_QUOTE:
+            continue
+        row = row_of(index, hit, told)
+        if not _unsaid(row, sought.kind):  # others would refuse it, and all rows beside it
+            found.append(row)
     return found[:MOST_ROWS]
 
 

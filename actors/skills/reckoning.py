@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pockethive.actors.skill import Finding, Product, Tools, Work
 from pockethive.actors.skills.gathering import (
+    MOST_HOPS,
     last_reckoning,
     misshapen,
     open_question,
@@ -24,13 +25,13 @@ from pockethive.actors.skills.gathering import (
 )
 from pockethive.actors.skills.telling import Kind, kinds
 from pockethive.actors.skills.wording import days, described, named, told_day
+from pockethive.core.canonical import same
 from pockethive.core.errors import BadInput
 from pockethive.core.ports import VerifySignature
 
 FORMAT: Final = 1
 NOT_KNOWN: Final = "not known"
 MOST_CITED: Final = 40
-MOST_HOPS: Final = 8
 _WHOLE: Final = re.compile(r"\d{1,15}")
 
 
@@ -65,7 +66,7 @@ class Reckoned:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `reckon` by reckoning again."""
-        if value != reckoned(work, tools.verify):
+        if not same(value, reckoned(work, tools.verify)):
             return Finding(accept=False, reason="reckoned again it is another answer")
         return Finding(accept=True, reason="reckoned again it is the same")
 
@@ -98,7 +99,7 @@ def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
     """What most devices took the question for, and the rows of those that did; sound ones alone.
 
     Outputs are looked at again: who accepted one may be a friend of who made it. Each counts once
-    for what it quotes, whatever keys it signs with.
+    for what it quotes, whatever keys it signs with and however often its document says so.
     """
     outputs = [each for each in work.beside if not unsound(each, _maker(each), verify)]
     wishes = Counter(each["wanted"] for each in outputs if each["wanted"])
@@ -106,14 +107,14 @@ def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
         return "", []
     wish = min(wishes, key=lambda each: (-wishes[each], each))
     standing = _standing(work)
-    told: dict[tuple[str, ...], list[Row]] = {}
-    for output in outputs:
+    told: dict[tuple[str, ...], dict[int, Row]] = {}
+    for number, output in enumerate(outputs):
         for row in output["rows"] if output["wanted"] == wish else ():
             said = (row["thing"], row["value"], row["place"], row["when"])
             key = (row["finding"]["source"], row["finding"]["quote"], *said)
-            told.setdefault(key, []).append(_row(row, standing))
+            told.setdefault(key, {}).setdefault(number, _row(row, standing))
     least = _agreeing(work)
-    kept = [rows[0] for rows in told.values() if len(rows) >= least]
+    kept = [next(iter(rows.values())) for rows in told.values() if len(rows) >= least]
     return wish, sorted(kept, key=lambda row: (row.thing, row.when, row.rank))
 
 

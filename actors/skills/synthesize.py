@@ -76,8 +76,9 @@ def _sections(
     for _, value in sorted(inputs.items()):
         if candidates_of(value) is None:
             continue
-        question = str(value["question"])
-        joined.setdefault(question, []).extend(ranked(value, verify))
+        question = value["question"]
+        known = joined.setdefault(question, [])
+        known += [each for each in ranked(value, verify) if each not in known]
         sure[question] = max(sure.get(question, 0), value["confidence"])
     ordered: list[tuple[str, Candidates, int]] = [
         (question, sorted(found, key=lambda item: -item["score"]), sure[question])

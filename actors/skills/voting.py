@@ -13,11 +13,13 @@ Both read the params `job` ("labels, seed 1, length 40") and `at_once` (steps of
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pockethive.actors.skill import Finding, Product, Tools, Work, model_for
+from pockethive.core.canonical import same
 from pockethive.core.errors import BadInput
 from pockethive.core.ports import ChoiceForm, Model
 from pockethive.trials.ahead import count, in_turn
@@ -31,6 +33,7 @@ MOST_STEPS: Final = 256  # of a round
 MOST_DRAWS: Final = 64  # votes of a device for a step
 MOST_LENGTH: Final = 100_000
 _JOB: Final = re.compile(r"([a-z-]{1,32}), seed (\d{1,18}), length (\d{1,6})")
+_MOST_SPENT: Final = 2**40
 _SPENT: Final = ("steps", "votes", "blank", "undecided", "model")
 
 
@@ -115,7 +118,7 @@ class Counted:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
         """Judge an output of `count_votes` by counting again."""
-        if value != counted(work):
+        if not same(value, counted(work)):
             return Finding(accept=False, reason="counted again it is another one")
         return Finding(accept=True, reason="counted again it is the same")
 
@@ -132,8 +135,8 @@ class Ballots:
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:  # noqa: ARG002
         """Judge an output of `cast_votes` by its form."""
         table, draws = table_of(work), _whole(work, "draws", (1, MOST_DRAWS), 1)
-        ballots = ballots_of(value, table.steps)
-        if ballots is None or _draws(ballots) not in (0, draws):
+        paper = paper_of(value, table.steps)
+        if paper is None or paper.draws not in (0, draws):
             return Finding(accept=False, reason="not the votes that were asked for")
         return Finding(accept=True, reason=f"{draws} votes on each of {len(table.steps)} steps")
 
@@ -143,7 +146,9 @@ def table_of(work: Work) -> Table:
     family, job = _job(work)
     last = _last(work)
     progress = begun(family, job) if last is None else read(last["progress"])
-    steps = undecided(family, job, progress, _whole(work, "at_once", (1, MOST_STEPS), 1))
+    at_once = _whole(work, "at_once", (1, MOST_STEPS), 1)
+    with _of_this_job(work):
+        steps = undecided(family, job, progress, at_once)
     spent = dict.fromkeys(_SPENT, 0) if last is None else _spent(last.get("spent"))
     return Table(family, job, progress, steps, spent)
 
@@ -151,11 +156,11 @@ def table_of(work: Work) -> Table:
 def counted(work: Work) -> dict[str, Any]:
     """The value of `count_votes`: a function of params and inputs."""
     table, ahead = table_of(work), _whole(work, "ahead", (1, MOST_DRAWS), 1)
-    cast = [(each, ballots_of(each, table.steps)) for each in work.beside]
-    sound = _alike([ballots for _, ballots in cast if ballots is not None])
+    cast = (paper_of(each, table.steps) for each in work.beside)
+    papers = _alike([each for each in cast if each is not None])
     choices, spent = {}, dict(table.spent)
     for step in table.steps:
-        votes = list(in_turn([each[step.id] for each in sound]))
+        votes = list(in_turn([each.choices[step.id] for each in papers]))
         end = count(votes, ahead, max(1, len(votes)))
         spent["votes"] += end.read
         spent["blank"] += end.blank
@@ -163,23 +168,43 @@ def counted(work: Work) -> dict[str, Any]:
             spent["steps"] += 1
             spent["undecided"] += not end.decided
             choices[step.id] = end.leader
-    spent["model"] += sum(each["asked"] for each, ballots in cast if ballots is not None)
-    progress = (
-        gone_on(table.family, table.job, table.progress, choices) if choices else table.progress
-    )
-    value = {"v": FORMAT, "progress": progress.told(), "spent": spent}
-    if table.family.steps(table.job, progress.state):
-        return value
-    return {**value, "answer": table.family.answer(table.job, progress.state)}
+    spent["model"] += sum(each.asked for each in papers)
+    value = {"v": FORMAT, "spent": spent}
+    with _of_this_job(work):
+        progress = (
+            gone_on(table.family, table.job, table.progress, choices) if choices else table.progress
+        )
+        value["progress"] = progress.told()
+        if not table.family.steps(table.job, progress.state):
+            value["answer"] = table.family.answer(table.job, progress.state)
+    return value
 
 
-def ballots_of(value: Any, steps: Sequence[Step]) -> Mapping[str, tuple[str | None, ...]] | None:
-    """The options that an output of `cast_votes` votes for, by step, as many for each; None when it
-    is no such output."""
+@contextmanager
+def _of_this_job(work: Work) -> Iterator[None]:
+    """Families trust their own states; one that others made up is refused, whatever it breaks."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+        raise BadInput("the last count is of no state of this job", where=work.name) from error
+    except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise BadInput("the last count is of no state of this job", where=work.name) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What one device cast: options by step (None: it held back), `draws` for each; and how often
+    it asked its model."""
+
+    choices: Mapping[str, tuple[str | None, ...]]
+    draws: int
+    asked: int
+
+
+def paper_of(value: Any, steps: Sequence[Step]) -> Paper | None:
+    """An output of `cast_votes` for these steps, or None when it is none."""
     votes = value.get("votes") if isinstance(value, Mapping) else None
     if not isinstance(votes, Mapping) or value.get("v") != FORMAT:
-        return None
-    if type(value.get("asked")) is not int or value["asked"] < 0:
         return None
     if set(votes) != {step.id for step in steps}:
         return None
@@ -191,21 +216,18 @@ def ballots_of(value: Any, steps: Sequence[Step]) -> Mapping[str, tuple[str | No
         if not all(type(each) is int and -1 <= each < len(step.options) for each in places):
             return None
         found[step.id] = tuple(None if each < 0 else step.options[each] for each in places)
-    return found if len({len(each) for each in found.values()}) <= 1 else None
+    draws = max(map(len, found.values()), default=0)
+    asked = value.get("asked")  # for a vote twice at most: with what is told, and without
+    if type(asked) is not int or not 0 <= asked <= 2 * draws * len(steps):
+        return None
+    return Paper(found, draws, asked) if all(len(e) == draws for e in found.values()) else None
 
 
-def _draws(ballots: Mapping[str, tuple[str | None, ...]]) -> int:
-    """How many votes somebody has on each step; 0 where there are no steps."""
-    return max(map(len, ballots.values()), default=0)
-
-
-def _alike(
-    ballots: Sequence[Mapping[str, tuple[str | None, ...]]],
-) -> list[Mapping[str, tuple[str | None, ...]]]:
+def _alike(papers: Sequence[Paper]) -> list[Paper]:
     """Those with as many votes as most have: nobody votes more often than the others."""
-    sizes = Counter(map(_draws, ballots))
+    sizes = Counter(each.draws for each in papers)
     usual = min(sizes, key=lambda size: (-sizes[size], size), default=0)
-    return [each for each in ballots if _draws(each) == usual]
+    return [each for each in papers if each.draws == usual]
 
 
 def _job(work: Work) -> tuple[Family, Job]:
@@ -233,7 +255,7 @@ def _spent(told: Any) -> dict[str, int]:
     """What rounds before took. Raises BadInput for anything else."""
     if not isinstance(told, Mapping) or set(told) != set(_SPENT):
         raise BadInput("what was spent on a job is told in another form", cure="update PocketHive")
-    if not all(type(each) is int and each >= 0 for each in told.values()):
+    if not all(type(each) is int and 0 <= each <= _MOST_SPENT for each in told.values()):
         raise BadInput("what was spent on a job is no count")
     return dict(told)
 

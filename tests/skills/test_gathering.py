@@ -6,6 +6,7 @@ The double takes the first kind that a sentence can tell: here the keeper of a m
 import copy
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,11 @@ def test_the_last_reckoning_says_what_is_asked_now(tools: Tools) -> None:
     answered = {"v": 1, "answer": "1951", "citations": [], "found": True, "hops": 1, "question": ""}
     assert gather(tools, {"round-1.last": answered})["rows"] == []
     gone_on = {**answered, "found": False, "question": "Who is the keeper of meter 4321?"}
-    found = gather(tools, {"round-1.last": gone_on})["rows"]
-    assert [row["value"] for row in found] == ["Bruno Dorn"]
-    of_this_round = gather(tools, {"round-2.gather-9": gone_on})["rows"]
-    assert [row["value"] for row in of_this_round] == ["Ada Falk"]
+    asked = "Who is the keeper of the meter of Norby?"
+    found = SKILLS["gather"].run(work(tools, {"round-1.last": gone_on}, asked), tools)
+    assert [row["value"] for row in found.value["rows"]] == ["Bruno Dorn"]
+    for inputs in ({"round-2.gather-9": gone_on}, {"round-1.last": gone_on}):
+        assert [row["value"] for row in gather(tools, inputs)["rows"]] == ["Ada Falk"]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,19 @@ def test_a_row_that_says_what_its_sentence_does_not_is_refused(
     value = copy.deepcopy(gather(tools))
     value["rows"][0][where] = lie
     assert not accepted(tools, value)
+
+
+def test_what_others_would_refuse_is_not_handed_out(tools: Tools, tmp_path: Path) -> None:
+    long = "The keeper of meter 1234, " + "as everybody in these parts has always known, " * 28
+    (tmp_path / "long.md").write_text(f"# Letter\n\n{long}is Bruno Dorn.\n", encoding="utf-8")
+    key = Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+    assert tools.documents is not None
+    signer = Signer(device=tools.documents.device, sign=key.sign)
+    with DocumentIndex.build([tmp_path], ":memory:", signer) as index:
+        more = replace(tools, documents=index)
+        value = gather(more)
+        assert [row["value"] for row in value["rows"]] == ["Ada Falk"]
+        assert accepted(more, value)
 
 
 def test_a_sentence_that_stands_in_no_document_is_refused(tools: Tools) -> None:

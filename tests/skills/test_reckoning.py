@@ -10,9 +10,13 @@ from pockethive.actors.documents.attestation import Proof, passage_leaf, quotati
 from pockethive.actors.documents.passages import Passage
 from pockethive.actors.skill import Tools, Work
 from pockethive.actors.skills import CHECKERS, SKILLS
-from pockethive.actors.skills.wording import told_day
+from pockethive.actors.skills.gathering import open_question
+from pockethive.actors.skills.wording import described, told_day
+from pockethive.core import merkle
 from pockethive.core.canonical import decode, encode, to_text
 from pockethive.core.errors import BadInput
+from pockethive.trials.questions import ask
+from pockethive.trials.world import make
 from tests.skills.conftest import verify
 
 STANDING = ["register", "report", "letter"]
@@ -33,6 +37,26 @@ def row(thing: str, value: str, title: str, **more: str) -> dict[str, Any]:
     proven = quotation(source, device, passage, proof)
     finding = {**proven, "quote": quote, "score": 0, "start": 0}
     return {"thing": thing, "value": value, "finding": finding, **told}
+
+
+def twin(of: dict[str, Any]) -> dict[str, Any]:
+    """The same said once more in another passage of its document."""
+    key = Ed25519PrivateKey.from_private_bytes(b"one".ljust(32))
+    finding, salt = of["finding"], bytes(16)
+    passages = [
+        Passage(heading="", index=n, text=finding["quote"], title=finding["passage"]["title"])
+        for n in range(2)
+    ]
+    leaves = [passage_leaf(salt, each) for each in passages]
+    root = merkle.root(leaves)
+    signature = key.sign(statement(finding["device"], finding["source"], 2, root))
+    made = []
+    for n, passage in enumerate(passages):
+        path = merkle.path(leaves, n)
+        proof = Proof(salt=salt, path=path, root=root, size=2, signature=signature)
+        made.append(quotation(finding["source"], finding["device"], passage, proof))
+    finding.update(made[0])
+    return {**of, "finding": {**finding, **made[1]}}
 
 
 def output(wanted: str, *rows: dict[str, Any]) -> dict[str, Any]:
@@ -174,6 +198,57 @@ def test_no_output_counts_for_more_than_one_device() -> None:
     assert reckon(HOME, output("one-home", *many), *honest, agreeing=2)["answer"] == "Norby"
     twice = output("count-cargo", *[row("shipment GO-1", "30", "Report", place="Norby")] * 2)
     assert reckon("How many shipments came to Norby?", twice)["answer"] == "not known"
+
+
+def test_a_device_that_says_a_thing_twice_is_still_one() -> None:
+    lie = row("Ada Falk", "Selton", "Register of 3 May 2022")
+    again = twin(lie)
+    true = [row("Ada Falk", "Norby", "Report of 3 May 2020", device=d) for d in ("one", "two")]
+    outputs = [output("one-home", lie, again), *(output("one-home", each) for each in true)]
+    assert reckon(HOME, *outputs)["answer"] == "Selton"
+    assert reckon(HOME, *outputs, agreeing=2)["answer"] == "Norby"
+
+
+def test_whoever_reckoned_before_can_have_nothing_else_looked_for() -> None:
+    question = "Where does the keeper of meter 1 live?"
+    true = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    for other in (
+        "Where does Ada Falk work?",
+        "Who owes Ada Falk money?",
+        f"Where does {'x' * 200} live?",
+    ):
+        odd = {**ANSWERED, "found": False, "question": other}
+        assert reckon(question, true, before={"last": odd})["hops"] == 1
+    good = {**ANSWERED, "found": False, "question": "Where does Ada Falk live?"}
+    assert reckon(question, true, before={"last": good})["answer"] == "Norby"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_question_that_is_asked_on_goes_on_with_what_was_asked(seed: int) -> None:
+    for each in ask(make(seed, 300), 6, ("join2", "join3"), seed):
+        question, hops = each.text, 0
+        while (inner := described(question)) is not None:
+            question, hops = inner.rest.replace("{}", "Clara Vogt"), hops + 1
+            last = {**ANSWERED, "found": False, "question": question, "hops": hops}
+            assert open_question(work(each.text, {"last": last})) == question
+        assert hops >= 1
+
+
+@pytest.mark.parametrize("name", ["hops", "found", "v"])
+def test_true_is_not_one(name: str) -> None:
+    task = work(HOME, {"a": output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))})
+    value = SKILLS["reckon"].run(task, tools()).value
+    value[name] = 1 if value[name] is True else True
+    assert not CHECKERS["reckoned"].check(task, value, tools()).accept
+
+
+def test_without_rounds_forms_tell_what_an_input_is() -> None:
+    made = output("one-home", row("Ada Falk", "Norby", "Report of 3 May 2020"))
+    asked = {"question": "Where does the keeper of meter 1 live?", "standing": STANDING}
+    before = {**ANSWERED, "found": False, "question": "Where does Ada Falk live?"}
+    inputs = {"gather-2": made, "reckon-1": before}
+    task = Work(task="t", name="reckon-2", skill="reckon", params=asked, inputs=inputs, device="x")
+    assert SKILLS["reckon"].run(task, tools()).value["answer"] == "Norby"
 
 
 ANSWERED = {"v": 1, "answer": "EVIL", "citations": [], "found": True, "hops": 1, "question": ""}

@@ -110,6 +110,23 @@ def test_nonsense_that_somebody_accepted_stops_nobody(hive: Any, odd: Any) -> No
     assert hive.run("synthesize", 0, {"rank": ranked, "z": odd}, question=QUESTION) == answer
 
 
+def test_scores_are_those_of_the_model_and_no_candidate_counts_twice(hive: Any) -> None:
+    found, ranked, answer = chain(hive)
+    work = hive.work("rank", 0, found, question=QUESTION, keep=3)
+    praised = copy.deepcopy(ranked)
+    praised["candidates"][0]["score"] += 10_000
+    assert not hive.check("ranking", work, praised, 1).accept
+    many = {**ranked, "candidates": ranked["candidates"][:1] * 4}
+    said = hive.run("synthesize", 0, {"rank": ranked, "z": many}, question=QUESTION)
+    assert said["citations"] == answer["citations"]
+    assert not hive.check(
+        "fit", hive.work("search", 0, {}, question=QUESTION), ODD_SEARCH, 1
+    ).accept
+
+
+ODD_SEARCH = {"findings": [{}], "searched": {"documents": 1, "passages": 1}}
+
+
 def test_the_limit_bounds_the_findings(hive: Any) -> None:
     assert (
         len(hive.run("search", 0, {}, question="ferry harbour tickets", limit=1)["findings"]) == 1

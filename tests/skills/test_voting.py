@@ -99,6 +99,32 @@ def test_what_a_device_casts_is_no_count_of_the_round_before() -> None:
     assert set(again["progress"]["decided"].values()) == {"fruit"}
 
 
+@pytest.mark.parametrize("asked", [17, 2**53, True, -1, None])
+def test_nobody_asked_his_model_more_often_than_votes_can(asked: Any) -> None:
+    odd = {**ballot(0, 0), "asked": asked}
+    assert not CHECKERS["ballots"].check(work("cast_votes", {}, draws=2), odd, tools()).accept
+    made = count({"a": ballot(1, 1), "b": odd, "c": ballot(1, 1)}, ahead=2)
+    assert made["spent"]["model"] == 2
+
+
+@pytest.mark.parametrize("state", [{}, {"unit": None}, {"unit": "x"}, {"unit": -9, "made": 5}])
+def test_a_state_that_is_none_of_the_job_is_refused_and_breaks_nothing(state: Any) -> None:
+    last = count({"a": ballot(0, 0)}, ahead=1)
+    last["progress"] = {**last["progress"], "state": state}
+    with pytest.raises(BadInput):
+        count({"a": ballot(0, 0), "last": last}, ahead=1)
+
+
+def test_true_is_not_one() -> None:
+    inputs = {"a": ballot(0, 0), "b": ballot(1, 0)}
+    value = count(inputs, ahead=1)
+    for name, said in value["spent"].items():
+        odd = {**value, "spent": {**value["spent"], name: bool(said) if said < 2 else said}}
+        if odd["spent"][name] is not said:
+            task = work("count_votes", inputs, ahead=1)
+            assert not CHECKERS["counted"].check(task, odd, tools()).accept
+
+
 @pytest.mark.parametrize("spent", [None, 5, {"steps": 1}, {"steps": "1"}])
 def test_a_count_of_another_form_is_refused(spent: Any) -> None:
     last = {**count({"a": ballot(0, 0)}, ahead=1), "spent": spent}
