@@ -4,21 +4,21 @@
 
 Runs `bench.tasks --peers` (dask, langgraph, autogen-core and bare pykka, where `build/task-peers`
 has them), `bench.dht` (kademlia; hivemind where `build/peers` has it) and, in full, `bench.models`
-(llama.cpp and others). A quick run takes the last `build/models.json` where there is one. A peer
-that is not installed is left out. Each measure is interleaved within its own benchmark; processor
-time where there is any, medians.
+(llama.cpp and others). A quick run takes the last `build/models.json` where there is one. Of a peer
+that is not installed the rows of the record before are kept, with its day. Each measure is
+interleaved within its own benchmark; processor time where there is any, medians.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bench.swarm.page import table
-from bench.swarm.record import Record, Watch, keep, parser
+from bench.swarm.record import Record, Watch, keep, parser, quick
 
 NAME: Final = "peers"
 ROOT: Final = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def main() -> int:
         ran("bench.models")
     if _MODELS.exists():
         results["models"] = json.loads(_MODELS.read_text(encoding="utf-8"))
-    results["rows"] = rows(results)
+    results["rows"] = with_earlier(rows(results), quick(NAME))
     for row in results["rows"]:
         print(row)
     keep(NAME, options, results, watch)
@@ -94,6 +94,17 @@ def rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
+def with_earlier(now: Sequence[Mapping[str, Any]], before: Record | None) -> list[dict[str, Any]]:
+    """Rows of now, and those of an earlier record that have no peer here to be measured with."""
+    measured = {(row["what"].partition(" (PocketHive")[0], row["peer"]) for row in now}
+    kept = [] if before is None else before.results["rows"]
+    return [dict(row) for row in now] + [
+        {"measured": before.ended, **row}
+        for row in kept
+        if before and (row["what"].partition(" (PocketHive")[0], row["peer"]) not in measured
+    ]
+
+
 def _dht(size: str, seen: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Ours with stock's own k beside each other contestant."""
     made = []
@@ -114,10 +125,14 @@ def _row(what: str, peer: str, ours: float, theirs: float, *, better: str) -> di
 def section(record: Record) -> str:
     """This benchmark's part of the page."""
     told = [
-        [row["what"], row["peer"], f"{row['ours']:.4g}", f"{row['theirs']:.4g}", row["ratio"]]
+        [
+            *(row["what"], row["peer"], f"{row['ours']:.4g}", f"{row['theirs']:.4g}", row["ratio"]),
+            row.get("measured", ""),
+        ]
         for row in record.results["rows"]
     ]
     head = ["measure", "peer", "ours", "theirs", "ratio (above 1: ours is better)"]
+    head += ["measured before, this peer not being here now"]
     return (
         "## Engine against peers\n\nNone of the task peers but langgraph with SQLite keeps "
         "anything; none signs, leases or verifies. kademlia's get believes the first answer.\n\n"

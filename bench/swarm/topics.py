@@ -3,7 +3,7 @@
     make bench NAME=swarm.topics [FULL=1] [SEED=N]
 
 The set is `trials/topics.json`, the texts are the interpreter's reference topics and the licence
-texts of this machine. A quick run asks 20 of the fresh ones of one device; a full one asks all held
+texts of this machine. A quick run asks 12 of the fresh ones of one device; a full one asks all held
 and fresh ones, of one device with all documents and of three device processes that have a third
 each and keep it to themselves. Nothing was ever set on these.
 """
@@ -24,7 +24,7 @@ from pockethive.topic_asking import Reply, figures, replies, to_ask
 from pockethive.trials.topics import SPLITS, TopicQuestion, of_split, topic_questions
 
 NAME: Final = "topics"
-QUICK: Final = 20
+QUICK: Final = 12
 SHARDS: Final = 3
 WARM: Final = 8
 """Questions asked before, uncounted: devices read their documents for meaning as they are asked."""
