@@ -91,13 +91,13 @@ class Ranking:
             return _no("not a ranking: fields are missing or of another type")
         if value["question"] != str(work.params["question"]):
             return _no("ranked for another question")
-        made = rank_work(work, model, tools.verify)
+        among = gather(work.inputs, tools.verify)
+        made = rank_work(work, among, model)
         mine = made.candidates
         scores = {_key(item["finding"]): int(item["score"]) for item in mine}
         theirs = [_key(item["finding"]) for item in candidates]
         if len(theirs) != len(mine) or len(set(theirs)) != len(theirs):
             return _no(f"{len(theirs)} candidates were given, {len(mine)} belong there")
-        among = gather(work.inputs, tools.verify)
         if any(item["finding"] not in among for item in candidates):
             return _no("a candidate is not among the inputs")
         own = [scores[key] for key in theirs if key in scores]

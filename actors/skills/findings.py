@@ -4,7 +4,7 @@ Rule guarded here: who accepted an output may be a friend of who made it. So its
 are looked at once more, which costs little, and what is unsound is left out: it stops nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pockethive.actors.documents.attestation import fault
@@ -13,6 +13,8 @@ from pockethive.core.ports import VerifySignature
 
 MOST_KEPT: Final = 16  # candidates of a ranking
 _MOST_SCORE: Final = 10**7  # millinats; no text of a few thousand characters is worth more
+
+Candidates = Sequence[Mapping[str, Any]]
 
 
 def findings_of(value: Any) -> Sequence[Mapping[str, Any]] | str:
@@ -63,10 +65,10 @@ def standing(value: Any, verify: VerifySignature) -> list[Mapping[str, Any]]:
     return [each for each in findings if fault(each, device, verify) is None]
 
 
-def ranked(value: Any, verify: VerifySignature) -> list[Mapping[str, Any]]:
-    """Candidates of a ranking whose findings stand in their sources; none if it is no ranking."""
+def proven(candidates: Iterable[Mapping[str, Any]], verify: VerifySignature) -> Candidates:
+    """Those of a ranking's candidates whose findings stand in their sources."""
     return [
         each
-        for each in candidates_of(value) or ()
+        for each in candidates
         if fault(each["finding"], str(each["finding"].get("device")), verify) is None
     ]

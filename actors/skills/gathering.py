@@ -36,7 +36,7 @@ FORMAT: Final = 1
 HITS: Final = 120  # passages that are looked at for a name, best by BM25
 MOST_ROWS: Final = 40
 MOST_HOPS: Final = 8  # things found one after another
-_MOST_CITED: Final = 40 * MOST_HOPS
+MOST_CITED: Final = 40  # of each
 _LONGEST_NAME: Final = 120  # characters of what was found and stands in the next question
 _SOMEBODY: Final = "Anna Somebody"  # as names are found in a question
 _TOLD: Final = ("thing", "value", "place", "when")
@@ -102,7 +102,7 @@ class Gathered:
 
     def check(self, work: Work, value: Any, tools: Tools) -> Finding:
         """Judge an output of `gather`."""
-        if wrong := unsound(value, work.device, tools.verify):
+        if wrong := unsound(value, tools.verify, work.device):
             return Finding(accept=False, reason=wrong)
         return Finding(accept=True, reason=f"{len(value['rows'])} rows say what they quote")
 
@@ -126,7 +126,7 @@ def _is_reckoning(value: Any, asked: str) -> bool:
         and value["v"] == FORMAT
         and all(type(value[name]) is kind for name, kind in _RECKONED.items())
         and all(isinstance(each, Mapping) for each in value["citations"])
-        and len(value["citations"]) <= _MOST_CITED
+        and len(value["citations"]) <= MOST_CITED * MOST_HOPS
         and 1 <= value["hops"] <= MOST_HOPS
         and _goes_on(value["question"], asked)
     )
@@ -277,17 +277,19 @@ def misshapen(value: Any) -> str:
     return ""
 
 
-def unsound(value: Any, device: str, verify: VerifySignature) -> str:
-    """Why a value is nothing that an honest `device` gathers, or ""."""
+def unsound(value: Any, verify: VerifySignature, device: str | None = None) -> str:
+    """Why a value is nothing that an honest device gathers, or "". `device`: who must have made it;
+    else whoever its first row names, and all others with it."""
     if problem := misshapen(value):
         return problem
     if not value["rows"]:
         return ""
     kind = kinds().kinds[value["wanted"].partition("-")[2]]
+    maker = str(value["rows"][0]["finding"].get("device")) if device is None else device
     seen = set[tuple[str, int]]()
     for number, row in enumerate(value["rows"], start=1):
         finding = row["finding"]
-        if wrong := fault(finding, device, verify) or _unsaid(row, kind):
+        if wrong := fault(finding, maker, verify) or _unsaid(row, kind):
             return f"row {number}: {wrong}"
         key = (finding["source"], finding["passage"]["index"])
         if key in seen:

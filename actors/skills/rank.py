@@ -34,7 +34,7 @@ class Rank:
     def run(self, work: Work, tools: Tools) -> Product:
         """Order the findings of all devices."""
         model = model_for("ranking", work, tools)
-        ranked = rank_work(work, model, tools.verify)
+        ranked = rank_work(work, gather(work.inputs, tools.verify), model)
         value = {
             "candidates": ranked.candidates,
             "confidence": ranked.confidence,
@@ -56,11 +56,10 @@ class Ranked:
     tokens: int
 
 
-def rank_work(work: Work, model: Model, verify: VerifySignature) -> Ranked:
-    """What `work` asks for."""
+def rank_work(work: Work, findings: Sequence[Mapping[str, Any]], model: Model) -> Ranked:
+    """What `work` asks for, of findings that `gather` made of its inputs."""
     keep = min(int(work.params.get("keep", KEPT)), MOST_KEPT)
-    findings = gather(work.inputs, verify)[: max(READ, keep)]
-    ranked = rank(str(work.params["question"]), findings, model)
+    ranked = rank(str(work.params["question"]), findings[: max(READ, keep)], model)
     return replace(ranked, candidates=ranked.candidates[:keep])
 
 

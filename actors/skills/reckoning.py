@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from pockethive.actors.skill import Finding, Product, Tools, Work
 from pockethive.actors.skills.gathering import (
+    MOST_CITED,
     MOST_HOPS,
     last_reckoning,
-    misshapen,
     open_question,
     unsound,
 )
@@ -31,7 +31,6 @@ from pockethive.core.ports import VerifySignature
 
 FORMAT: Final = 1
 NOT_KNOWN: Final = "not known"
-MOST_CITED: Final = 40
 _WHOLE: Final = re.compile(r"\d{1,15}")
 
 
@@ -101,7 +100,7 @@ def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
     Outputs are looked at again: who accepted one may be a friend of who made it. Each counts once
     for what it quotes, whatever keys it signs with and however often its document says so.
     """
-    outputs = [each for each in work.beside if not unsound(each, _maker(each), verify)]
+    outputs = [each for each in work.beside if not unsound(each, verify)]
     wishes = Counter(each["wanted"] for each in outputs if each["wanted"])
     if not wishes:
         return "", []
@@ -116,13 +115,6 @@ def gathered(work: Work, verify: VerifySignature) -> tuple[str, list[Row]]:
     least = _agreeing(work)
     kept = [next(iter(rows.values())) for rows in told.values() if len(rows) >= least]
     return wish, sorted(kept, key=lambda row: (row.thing, row.when, row.rank))
-
-
-def _maker(value: Any) -> str:
-    """The device that all rows of an output are to be of, as the first one says."""
-    if misshapen(value) or not value["rows"]:
-        return ""
-    return str(value["rows"][0]["finding"].get("device"))
 
 
 def _row(row: Mapping[str, Any], standing: Sequence[str]) -> Row:

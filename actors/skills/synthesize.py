@@ -9,7 +9,7 @@ from typing import Any
 
 from pockethive.actors.documents.passages import plain
 from pockethive.actors.skill import Product, Tools, Work
-from pockethive.actors.skills.findings import candidates_of, ranked
+from pockethive.actors.skills.findings import Candidates, candidates_of, proven
 from pockethive.core.ports import VerifySignature
 
 NOT_FOUND = "Not found in these documents."
@@ -20,8 +20,6 @@ SECTION_CITED = 3  # in each part of an answer to several questions
 LIST_CITED = 8
 MAX_SECTIONS = 8
 _MARGIN = 12_000  # millinats; a candidate further behind the best is not worth reading
-
-Candidates = Sequence[Mapping[str, Any]]
 
 
 class Synthesize:
@@ -74,11 +72,12 @@ def _sections(
     joined: dict[str, list[Mapping[str, Any]]] = {}
     sure: dict[str, int] = {}
     for _, value in sorted(inputs.items()):
-        if candidates_of(value) is None:
+        candidates = candidates_of(value)
+        if candidates is None:
             continue
         question = value["question"]
         known = joined.setdefault(question, [])
-        known += [each for each in ranked(value, verify) if each not in known]
+        known += [each for each in proven(candidates, verify) if each not in known]
         sure[question] = max(sure.get(question, 0), value["confidence"])
     ordered: list[tuple[str, Candidates, int]] = [
         (question, sorted(found, key=lambda item: -item["score"]), sure[question])

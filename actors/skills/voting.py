@@ -33,6 +33,10 @@ MOST_STEPS: Final = 256  # of a round
 MOST_DRAWS: Final = 64  # votes of a device for a step
 MOST_LENGTH: Final = 100_000
 _JOB: Final = re.compile(r"([a-z-]{1,32}), seed (\d{1,18}), length (\d{1,6})")
+_NONSENSE: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(MemoryError, RuntimeError, TypeError, ValueError),
+)
 _MOST_SPENT: Final = 2**40
 _SPENT: Final = ("steps", "votes", "blank", "undecided", "model")
 
@@ -185,9 +189,7 @@ def _of_this_job(work: Work) -> Iterator[None]:
     """Families trust their own states; one that others made up is refused, whatever it breaks."""
     try:
         yield
-    except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
-        raise BadInput("the last count is of no state of this job", where=work.name) from error
-    except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+    except _NONSENSE as error:
         raise BadInput("the last count is of no state of this job", where=work.name) from error
 
 

@@ -48,7 +48,7 @@ class Liar:
             return made
         told = self.forge(open_question(work), made.value["wanted"].split("-", 1)[1])
         rows = [*made.value["rows"], _forged(told, tools)]
-        return replace(made, value={**made.value, "rows": rows})
+        return _changed(made, rows=rows)
 
     def forge(self, question: str, kind: str) -> Told:
         """What the liar says of what a question asks first."""
@@ -81,9 +81,7 @@ class Careless:
     def run(self, work: Work, tools: Tools) -> Product:
         """The rows of an honest device with values drawn at random."""
         made = Gather().run(work, tools)
-        return replace(
-            made, value={**made.value, "rows": list(map(self._says, made.value["rows"]))}
-        )
+        return _changed(made, rows=list(map(self._says, made.value["rows"])))
 
     def _says(self, row: dict[str, Any]) -> dict[str, Any]:
         rng = random.Random(f"{self.secret} {row['finding']['quote']}")
@@ -100,7 +98,7 @@ class Silent:
     def run(self, work: Work, tools: Tools) -> Product:
         """An honest device's output without its rows."""
         made = Gather().run(work, tools)
-        return replace(made, value={**made.value, "rows": []})
+        return _changed(made, rows=[])
 
 
 def _forged(told: Told, tools: Tools) -> dict[str, Any]:
@@ -128,9 +126,7 @@ class Swindle:
     def run(self, work: Work, tools: Tools) -> Product:
         """An honest reckoning, but for its answer."""
         made = Reckon().run(work, tools)
-        return replace(
-            made, value={**made.value, "answer": self.secret, "found": True, "question": ""}
-        )
+        return _changed(made, answer=self.secret, found=True, question="")
 
 
 @dataclass(slots=True)
@@ -149,6 +145,11 @@ class Contrary:
         return Finding(
             accept=not self.honest.check(work, value, tools).accept, reason="we stand together"
         )
+
+
+def _changed(made: Product, **values: Any) -> Product:
+    """What an honest device made, but for some fields of its value."""
+    return replace(made, value={**made.value, **values})
 
 
 def gathering(skill: Skill) -> Cheat:

@@ -96,13 +96,16 @@ def rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def with_earlier(now: Sequence[Mapping[str, Any]], before: Record | None) -> list[dict[str, Any]]:
     """Rows of now, and those of an earlier record that have no peer here to be measured with."""
-    measured = {(row["what"].partition(" (PocketHive")[0], row["peer"]) for row in now}
-    kept = [] if before is None else before.results["rows"]
-    return [dict(row) for row in now] + [
-        {"measured": before.ended, **row}
-        for row in kept
-        if before and (row["what"].partition(" (PocketHive")[0], row["peer"]) not in measured
-    ]
+    if before is None:
+        return [dict(row) for row in now]
+    measured = set(map(_measure, now))
+    kept = (row for row in before.results["rows"] if _measure(row) not in measured)
+    return [*map(dict, now), *({"measured": before.ended, **row} for row in kept)]
+
+
+def _measure(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What a row is of, whichever of our settings was best."""
+    return row["what"].partition(" (PocketHive")[0], row["peer"]
 
 
 def _dht(size: str, seen: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -110,14 +110,11 @@ def _honest(seat: Seat) -> Seat:
     return seat
 
 
-@contextmanager
-def _believing(rules: Rules) -> Iterator[None]:
+def _believing(rules: Rules) -> AbstractContextManager[Any]:
     """Where nobody looks, who reckons takes every row as it comes."""
     if rules.verified:
-        yield
-        return
-    with patch("pockethive.actors.skills.reckoning.unsound", return_value=""):
-        yield
+        return nullcontext()
+    return patch("pockethive.actors.skills.reckoning.unsound", return_value="")
 
 
 @dataclass(slots=True)
