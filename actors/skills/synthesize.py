@@ -77,7 +77,9 @@ def _sections(
             continue
         question = value["question"]
         known = joined.setdefault(question, [])
-        known += [each for each in proven(candidates, verify) if each not in known]
+        for each in proven(candidates, verify):
+            if each not in known:
+                known.append(each)
         sure[question] = max(sure.get(question, 0), value["confidence"])
     ordered: list[tuple[str, Candidates, int]] = [
         (question, sorted(found, key=lambda item: -item["score"]), sure[question])

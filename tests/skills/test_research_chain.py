@@ -119,6 +119,8 @@ def test_scores_are_those_of_the_model_and_no_candidate_counts_twice(hive: Any) 
     many = {**ranked, "candidates": ranked["candidates"][:1] * 4}
     said = hive.run("synthesize", 0, {"rank": ranked, "z": many}, question=QUESTION)
     assert said["citations"] == answer["citations"]
+    alone = hive.run("synthesize", 0, {"z": many}, question=QUESTION)
+    assert len(alone["citations"]) == 1
     assert not hive.check(
         "fit", hive.work("search", 0, {}, question=QUESTION), ODD_SEARCH, 1
     ).accept
